@@ -1,0 +1,60 @@
+"""AgentFlow's kernel: contracts, engine and composition of an event-driven agent framework made of plugins.
+
+The public names below are imported when they are first used; ``import agentflow_kernel`` itself costs nothing.
+"""
+
+from agentflow_kernel._version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentflow_kernel.agent import Agent
+    from agentflow_kernel.errors import AgentFlowError
+    from agentflow_kernel.event import Event
+    from agentflow_kernel.flow.node import END, Node, Route
+    from agentflow_kernel.kernel import Kernel
+    from agentflow_kernel.run.flow import Flow
+    from agentflow_kernel.run.handle import RunHandle
+    from agentflow_kernel.run.progress import Progress
+    from agentflow_kernel.run.runtime import Context
+
+_MODULES = {
+    "Agent": "agent",
+    "AgentFlowError": "errors",
+    "Context": "run.runtime",
+    "END": "flow.node",
+    "Event": "event",
+    "Flow": "run.flow",
+    "Kernel": "kernel",
+    "Node": "flow.node",
+    "Progress": "run.progress",
+    "Route": "flow.node",
+    "RunHandle": "run.handle",
+}
+
+__all__ = (
+    "Agent",
+    "AgentFlowError",
+    "Context",
+    "END",
+    "Event",
+    "Flow",
+    "Kernel",
+    "Node",
+    "Progress",
+    "Route",
+    "RunHandle",
+    "__version__",
+)
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    loaded = __import__(f"{__name__}.{module}", fromlist=(name,))
+    value = globals()[name] = getattr(loaded, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,215 @@
+"""An agent: a provider, tools, a planner and policies bound together; the model loop itself is a planner."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_kernel.contracts.planner import Task
+from agentflow_kernel.contracts.policy import Request
+from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
+from agentflow_kernel.contracts.tool import ToolContext
+from agentflow_kernel.errors import InputInvalid, NonDeterminism, PlanFailed, UnknownName, UsageError
+from agentflow_kernel.run.bind import wrap
+from agentflow_kernel.run.drive import Drive, refuse_action
+from agentflow_kernel.run.settle import Settled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentflow_kernel.contracts.planner import Action, Planner
+    from agentflow_kernel.contracts.policy import Call, Policy
+    from agentflow_kernel.contracts.provider import ModelReply, Provider
+    from agentflow_kernel.contracts.tool import Tool, Toolset
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.run.runtime import Context
+
+
+class ModelSettings:
+    """Which model of a provider to ask, and with which limits; ``None`` leaves a limit to the provider."""
+
+    __slots__ = ("model", "max_tokens", "temperature")
+
+    def __init__(self, model: str = "", *, max_tokens: int | None = None, temperature: float | None = None) -> None:
+        self.model = model
+        self.max_tokens = max_tokens
+        self.temperature = temperature
+
+
+_DEFAULT_MODEL = ModelSettings()
+
+
+class Agent:
+    """Give it to a flow as a step, or run it by name in a kernel; one agent serves any number of runs at once.
+
+    ``tools`` maps a prefix to a toolset: the tool ``read`` of ``{"files": toolset}`` is ``files.read``. ``only``
+    names the tools the agent may use (``files`` or ``files.read``), all of them when it is ``None``. The policies
+    stand round each model call and each tool call, the first one outermost.
+    """
+
+    kind = "agent"
+
+    __slots__ = (
+        "name", "provider", "planner", "instructions", "tools", "only", "policies", "output_schema", "model",
+        "_bound",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        provider: Provider,
+        planner: Planner,
+        *,
+        instructions: str = "",
+        tools: Mapping[str, Toolset] | None = None,
+        only: Sequence[str] | None = None,
+        policies: Sequence[Policy] = (),
+        output_schema: Mapping[str, JSON] | None = None,
+        model: ModelSettings = _DEFAULT_MODEL,
+    ) -> None:
+        self.name = name
+        self.provider = provider
+        self.planner = planner
+        self.instructions = instructions
+        self.tools = tools
+        self.only = only
+        self.policies = policies
+        self.output_schema = output_schema
+        self.model = model
+        self._bound: BoundAgent | None = None
+
+    async def perform(self, context: Context, value: JSON) -> object:
+        """Run the agent as one action of a run; the engine calls this.
+
+        Raises :class:`PlanFailed` when the planner ends with an error.
+        """
+        bound = self._bound
+        if bound is None:
+            bound = self._bound = BoundAgent(self)
+        drive = Drive(context, self.planner, lambda action, path: bound.act(context, action, path))
+        end, lines = await drive.run(bound.task, value)
+        if end.error is not None:
+            raise PlanFailed(self.name, end.code, end.error)
+        return Settled(end.output, lines) if lines else end.output
+
+
+class BoundAgent:
+    """An agent made ready: its tools by full name, its calls with the policies round them."""
+
+    __slots__ = ("agent", "task", "_tools", "_infos", "_model_call", "_tool_call")
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self._tools = dict(_tools_of(agent))
+        self._infos = {
+            name: ToolInfo(name, tool.description, tool.parameters) for name, (_, tool) in self._tools.items()
+        }
+        self.task = Task(
+            agent.name,
+            instructions=agent.instructions,
+            tools={name: tool for name, (_, tool) in self._tools.items()},
+            output_schema=agent.output_schema,
+        )
+        policies = list(agent.policies)
+        self._model_call: Call = wrap(policies, self._ask)
+        self._tool_call: Call = wrap(policies, self._use)
+
+    async def act(self, context: Context, action: Action, path: str) -> JSON:
+        """Do one action of the planner."""
+        if action.kind == "model":
+            return await self._model(context, action, path)
+        if action.kind == "tool":
+            return await self._tool(context, action, path)
+        raise refuse_action(action)
+
+    async def _model(self, context: Context, action: Action, path: str) -> JSON:
+        arguments, settings = action.arguments, self.agent.model
+        names = cast("list[str]", arguments.get("tools") or [])
+        key = context.run.key_of(path)
+        asked = ModelRequest(
+            [Message.from_json(message) for message in cast("list[Mapping[str, JSON]]", arguments["messages"])],
+            model=settings.model,
+            tools=[self._infos[name] for name in names],
+            output_schema=cast("Mapping[str, JSON] | None", arguments.get("output_schema")),
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            key=key,
+        )
+        request = Request("model", self.agent.name, asked, run_id=context.run_id, path=path, key=key)
+        reply = cast("ModelReply", await self._model_call(request))
+        return reply.to_json()
+
+    async def _tool(self, context: Context, action: Action, path: str) -> JSON:
+        found = self._tools.get(action.name)
+        if found is None:
+            raise UnknownName("tool", action.name, self._tools)
+        effect = found[1].effect
+        history = context.run.history
+        if effect == "effect" and history is not None:
+            if path in history.intents:
+                raise NonDeterminism(
+                    context.run_id,
+                    path,
+                    f"tool {action.name!r} was begun before the run stopped and may have taken effect. "
+                    "It is not declared idempotent, so it is not repeated.",
+                )
+            await history.commit([("step.intent", path, {"tool": action.name}, "", 0)])
+        key = context.run.key_of(path)
+        request = Request(
+            "tool",
+            action.name,
+            action.arguments,
+            run_id=context.run_id,
+            path=path,
+            key=key,
+            idempotent=effect != "effect",
+        )
+        return cast("JSON", await self._tool_call(request))
+
+    async def _ask(self, request: Request) -> object:
+        return await self.agent.provider.complete(cast("ModelRequest", request.payload))
+
+    async def _use(self, request: Request) -> object:
+        toolset, tool = self._tools[request.name]
+        context = ToolContext(request.run_id, request.path, request.key, request.attempt)
+        return await toolset.call(tool.name, cast("Mapping[str, JSON]", request.payload), context)
+
+
+def _tools_of(agent: Agent) -> list[tuple[str, tuple[Toolset, Tool]]]:
+    """The agent's tools by full name; raises :class:`UsageError` for a tool named twice and for one that is not there."""
+    offered: dict[str, tuple[Toolset, Tool]] = {}
+    for prefix, toolset in (agent.tools or {}).items():
+        for tool in toolset.tools():
+            name = f"{prefix}.{tool.name}"
+            if name in offered:
+                raise UsageError(f"Agent {agent.name!r}: two tools are called {name!r}.")
+            offered[name] = (toolset, tool)
+    if agent.only is None:
+        return list(offered.items())
+    for wanted in agent.only:
+        if wanted not in offered and wanted not in (agent.tools or {}):
+            raise UnknownName(f"tool of agent {agent.name!r}", wanted, offered)
+    return [(name, found) for name, found in offered.items() if name in agent.only or name.split(".")[0] in agent.only]
+
+
+class ToolStep:
+    """One tool as a step of a flow: the step's input is the tool's arguments, its result the step's result."""
+
+    kind = "tool"
+
+    __slots__ = ("name", "toolset", "tool")
+
+    def __init__(self, name: str, toolset: Toolset, tool: str) -> None:
+        known = [offered.name for offered in toolset.tools()]
+        if tool not in known:
+            raise UnknownName(f"tool of {name.partition('.')[0]!r}", tool, known)
+        self.name = name
+        self.toolset = toolset
+        self.tool = tool
+
+    async def perform(self, context: Context, value: JSON) -> JSON:
+        """Call the tool; the engine calls this."""
+        if not isinstance(value, dict):
+            raise InputInvalid(f"Tool {self.name!r}", f"its arguments must be an object, not {type(value).__name__}")
+        call = ToolContext(context.run_id, context.path, context.key, context.attempt)
+        return await self.toolset.call(self.tool, value, call)

@@ -1,0 +1,150 @@
+"""A planner: decides which actions come next; synchronous, without I/O, clock or randomness of its own."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, cast
+
+from agentflow_kernel.contracts.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentflow_kernel.contracts.policy import ActionKind
+    from agentflow_kernel.contracts.tool import Tool
+    from agentflow_kernel.contracts.values import JSON
+
+ObservationKind = Literal["started", "result", "error", "signal", "timer", "cancelled"]
+
+
+class Action(Value):
+    """Something to do, in the one vocabulary of all planners.
+
+    ``id`` is chosen by the planner, unique in its run, and the same when the planner is restored: the engine makes
+    the action's identity from it. ``name`` is what is meant (``files.read`` for a tool, ``""`` for the agent's model),
+    ``arguments`` is JSON: for ``model`` ``{"messages": [...], "tools": ["files.read", ...], "output_schema": ...}``.
+    """
+
+    __slots__ = ("id", "kind", "name", "arguments")
+
+    def __init__(self, id: str, kind: ActionKind, name: str = "", arguments: Mapping[str, JSON] | None = None) -> None:
+        self.id = id
+        self.kind = kind
+        self.name = name
+        self.arguments = arguments if arguments is not None else {}
+
+    def to_json(self) -> dict[str, JSON]:
+        """The action as a JSON object."""
+        return {"id": self.id, "kind": self.kind, "name": self.name, "arguments": self.arguments}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, JSON]) -> Action:
+        """The action that :meth:`to_json` wrote."""
+        return cls(
+            str(document["id"]),
+            cast("ActionKind", document["kind"]),
+            str(document["name"]),
+            cast("Mapping[str, JSON]", document["arguments"]),
+        )
+
+
+class End(Value):
+    """How a planner ends: with an output, or with an error text and code. ``stop_reason`` says why it stopped."""
+
+    __slots__ = ("output", "error", "code", "stop_reason")
+
+    def __init__(
+        self, output: JSON = None, *, error: str | None = None, code: str = "AF-PLAN-FAILED", stop_reason: str = "end"
+    ) -> None:
+        self.output = output
+        self.error = error
+        self.code = code
+        self.stop_reason = stop_reason
+
+
+class Decision(Value):
+    """What to do after one observation: actions to begin, ids to cancel, what may wake the planner, how it ends.
+
+    The engine finishes all of ``cancel`` before it begins ``start``. A decision with ``end`` starts nothing.
+    ``events`` are progress events to publish, each ``(name, fields)``.
+    """
+
+    __slots__ = ("start", "cancel", "waits", "end", "events")
+
+    def __init__(
+        self,
+        start: Sequence[Action] = (),
+        *,
+        cancel: Sequence[str] = (),
+        waits: Sequence[Mapping[str, JSON]] = (),
+        end: End | None = None,
+        events: Sequence[tuple[str, Mapping[str, JSON]]] = (),
+    ) -> None:
+        self.start = tuple(start)
+        self.cancel = tuple(cancel)
+        self.waits = tuple(waits)
+        self.end = end
+        self.events = tuple(events)
+
+
+class Observation(Value):
+    """Something that happened, given to the planner one at a time.
+
+    ``started`` comes once a run and never on resume, its ``value`` is the task's input. ``result`` and ``error`` and
+    ``cancelled`` carry the ``action_id`` they answer; an error's ``value`` is ``{"code", "message", "executed"}``.
+    A model's result is a :class:`~agentflow_kernel.contracts.provider.ModelReply` as JSON.
+    """
+
+    __slots__ = ("kind", "action_id", "value")
+
+    def __init__(self, kind: ObservationKind, action_id: str = "", value: JSON = None) -> None:
+        self.kind = kind
+        self.action_id = action_id
+        self.value = value
+
+
+class Task(Value):
+    """What a planner is given once: instructions, the tools it may use (full names), a seed, an optional output schema."""
+
+    __slots__ = ("name", "instructions", "tools", "output_schema", "seed")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        instructions: str = "",
+        tools: Mapping[str, Tool] | None = None,
+        output_schema: Mapping[str, JSON] | None = None,
+        seed: str = "",
+    ) -> None:
+        self.name = name
+        self.instructions = instructions
+        self.tools = tools if tools is not None else {}
+        self.output_schema = output_schema
+        self.seed = seed
+
+
+class Planner(Protocol):
+    """Decides; the engine acts. One planner object serves many runs at once: all run state is in ``state``.
+
+    ``state`` is any object of the planner's own; the engine keeps it, hands it back and stores ``dump(state)``.
+    """
+
+    def begin(self, task: Task) -> object:
+        """The state before the first observation."""
+        ...
+
+    def step(self, state: object, observation: Observation) -> Decision:
+        """Decide after one observation; may change ``state`` in place. Fast (no I/O), deterministic.
+
+        Raises nothing on purpose: a bad model answer is part of the state, an end with ``error`` is a decision.
+        """
+        ...
+
+    def dump(self, state: object) -> JSON:
+        """The state as JSON; ``load(task, dump(state))`` continues with the same decisions."""
+        ...
+
+    def load(self, task: Task, document: JSON) -> object:
+        """The state that :meth:`dump` wrote; raises :class:`NewerSchema` for one of a newer version."""
+        ...

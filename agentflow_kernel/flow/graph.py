@@ -1,0 +1,138 @@
+"""A graph: named steps and the routes between them, checked as a whole before anything runs."""
+
+from __future__ import annotations
+
+from agentflow_kernel.errors import FlowInvalid, UsageError, nearest
+from agentflow_kernel.flow.node import DEFAULT, END
+from agentflow_kernel.flow.reference import ROOTS, Template
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Literal
+
+    from agentflow_kernel.contracts.policy import Policy
+    from agentflow_kernel.contracts.tool import Effect
+
+    OnItemError = Literal["fail", "skip", "collect"]
+    Blocking = Literal["thread", "inline"]
+
+MAX_STEPS = 10_000
+"""Node visits a run may make unless the flow says otherwise."""
+
+
+class Step:
+    """One node of a graph: what it does, where its input comes from and where its result goes.
+
+    ``target`` is a function, a :class:`Node`, another flow, or an object with ``perform(context, value)``.
+    ``routes`` maps actions to node names or ``END``. With ``each`` the node runs once per chunk of ``batch_size``
+    items, at most ``concurrency`` at a time, its result being the list of results in the order of the items.
+    """
+
+    __slots__ = (
+        "name", "target", "input", "routes", "each", "batch_size", "concurrency", "on_item_error", "policies",
+        "effect", "blocking", "emits",
+    )  # fmt: skip
+
+    def __init__(self, name: str, target: object, **options: object) -> None:
+        self.name = name
+        self.target = target
+        self.input: Template | None = _template(options.pop("input", None))
+        self.routes: dict[str, str] = dict(options.pop("routes", None) or {})  # type: ignore[call-overload]
+        self.each: Template | None = _template(options.pop("each", None))
+        self.batch_size: int = options.pop("batch_size", 1)  # type: ignore[assignment]
+        self.concurrency: int = options.pop("concurrency", 4)  # type: ignore[assignment]
+        self.on_item_error: OnItemError = options.pop("on_item_error", "fail")  # type: ignore[assignment]
+        self.policies: Sequence[Policy] = options.pop("policies", ())  # type: ignore[assignment]
+        self.effect: Effect = options.pop("effect", "idempotent")  # type: ignore[assignment]
+        self.blocking: Blocking = options.pop("blocking", "thread")  # type: ignore[assignment]
+        self.emits: str = options.pop("emits", "")  # type: ignore[assignment]
+        if options:
+            raise TypeError(f"Step {name!r} has no option {', '.join(map(repr, options))}.")
+
+
+def _template(source: object) -> Template | None:
+    return source if source is None or isinstance(source, Template) else Template(source)
+
+
+class Graph:
+    """Steps in the order they were added; the first one starts unless ``start`` says otherwise."""
+
+    def __init__(self, name: str, *, start: str | None = None, max_steps: int = MAX_STEPS) -> None:
+        self.name = name
+        self.start = start
+        self.max_steps = max_steps
+        self.steps: dict[str, Step] = {}
+        self.output: Template | None = None
+        self.display: Template | None = None
+        self.policies: Sequence[Policy] = ()
+
+    def add(self, step: Step) -> None:
+        """Add a step; a second one of the same name raises :class:`UsageError`."""
+        if step.name in self.steps:
+            raise UsageError(f"Flow {self.name!r} already has a node {step.name!r}; names are unique in a flow.")
+        self.steps[step.name] = step
+        if self.start is None:
+            self.start = step.name
+
+    def check(self) -> None:
+        """Raise :class:`FlowInvalid` with all findings when the graph cannot be run."""
+        findings = list(self._findings())
+        if findings:
+            raise FlowInvalid(self.name, findings)
+
+    def _findings(self) -> Iterator[str]:
+        if not self.steps:
+            yield "it has no node; add one with .step(function)"
+            return
+        if self.start not in self.steps:
+            yield f"start names no node: {self.start!r}" + self._hint(str(self.start))
+        for step in self.steps.values():
+            yield from self._step_findings(step)
+        for name in sorted(self.steps.keys() - self._reachable(), key=list(self.steps).index):
+            yield f"node {name!r} is not reachable from {self.start!r}"
+
+    def _step_findings(self, step: Step) -> Iterator[str]:
+        if not step.name or step.name in ROOTS or any(mark in step.name for mark in "./[]@! "):
+            yield f"node name {step.name!r} is not allowed: no dots, blanks, slashes, brackets, @, ! and not {ROOTS}"
+        for action, target in step.routes.items():
+            if target != END and target not in self.steps:
+                yield f"node {step.name!r} routes {action!r} to unknown node {target!r}" + self._hint(target)
+        for template in (step.input, step.each):
+            for name in template.node_names() if template else ():
+                if name not in self.steps:
+                    yield f"node {step.name!r} refers to unknown node {name!r}" + self._hint(name)
+        if step.batch_size < 1 or step.concurrency < 1:
+            yield f"node {step.name!r}: batch_size and concurrency must be at least 1"
+
+    def _reachable(self) -> set[str]:
+        seen: set[str] = set()
+        todo = [self.start]
+        while todo:
+            name = todo.pop()
+            if name in seen or name not in self.steps:
+                continue
+            seen.add(name)
+            todo.extend(self.steps[name].routes.values())
+        return seen
+
+    def _hint(self, name: str) -> str:
+        close = nearest(name, self.steps)
+        return f" (did you mean {close!r}?)" if close else ""
+
+
+def next_of(routes: Mapping[str, str], action: str, *, flow: str, node: str) -> str | None:
+    """The node that ``action`` leads to, ``None`` for the end.
+
+    A node without routes ends the flow whatever it returns only for the default action; any other action must be
+    routed. Raises :class:`FlowInvalid` for an action that no route names.
+    """
+    target = routes.get(action)
+    if target is not None:
+        return None if target == END else target
+    if action == DEFAULT and not routes:
+        return None
+    close = nearest(action, routes)
+    hint = f"; did you mean {close!r}?" if close else ""
+    known = ", ".join(map(repr, routes)) or "none"
+    raise FlowInvalid(flow, [f"node {node!r} chose action {action!r}, which is not routed (routes: {known}{hint})"])

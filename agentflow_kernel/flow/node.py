@@ -1,0 +1,45 @@
+"""A node: one place in a graph where something is done in three phases, and the route its result takes."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agentflow_kernel.flow.state import StateView
+
+DEFAULT = "default"
+"""The action that is taken when a node names none."""
+
+END = "end"
+"""In ``routes``: the flow ends here."""
+
+
+class Route:
+    """A node's result together with the action that chooses the next node: ``return Route("reject", reasons)``."""
+
+    __slots__ = ("action", "value")
+
+    def __init__(self, action: str, value: object = None) -> None:
+        self.action = action
+        self.value = value
+
+
+class Node:
+    """A node with three phases; subclass it where a plain function is too little.
+
+    One object serves many visits and runs at once: keep nothing of a visit on ``self``. Writes to ``shared`` in
+    ``prep`` and ``post`` take effect together when the visit is complete; a failed visit leaves none.
+    """
+
+    async def prep(self, shared: StateView, value: Any) -> Any:  # noqa: ANN401 -- user data of any type
+        """Prepare the input of :meth:`exec`; ``value`` is the node's resolved input. Default: ``value`` itself."""
+        return value
+
+    async def exec(self, prepared: Any) -> Any:  # noqa: ANN401 -- user data of any type
+        """Do the work, without access to the state; policies stand round this phase. Default: ``prepared`` itself."""
+        return prepared
+
+    async def post(self, shared: StateView, prepared: Any, result: Any) -> str | None:  # noqa: ANN401 -- user data
+        """Store results and choose the action; ``None`` is ``"default"``."""
+        return None

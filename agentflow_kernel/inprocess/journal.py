@@ -1,0 +1,89 @@
+"""The in-process journal: run histories in memory; it ends with the process and is no promise of durability."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from agentflow_kernel.contracts.journal import TERMINAL, Record, RunInfo, decode_record, encode_record, fold
+from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, StorageUnavailable, UnknownRun
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEEP_ENDED = 1000
+"""Ended runs that stay readable; older ones are forgotten so that memory stays bounded."""
+
+
+class InProcessJournal:
+    """Keeps encoded records, so that what is read back has been through the same format as on disk."""
+
+    def __init__(self, *, keep_ended: int = KEEP_ENDED) -> None:
+        self._records: dict[str, list[bytes]] = {}
+        self._heads: dict[str, RunInfo] = {}
+        self._ended: dict[str, None] = {}
+        self._blobs: dict[str, bytes] = {}
+        self._keep_ended = keep_ended
+        self._closed = False
+
+    def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        """As :meth:`append`, without a loop."""
+        self._open()
+        head = self._heads.get(run_id) or RunInfo(run_id)
+        if head.epoch > epoch:
+            raise Fenced(run_id, epoch, head.epoch)
+        if head.next_seq != expected_seq:
+            raise AppendConflict(run_id, expected_seq, head.next_seq)
+        encoded = [encode_record(record) for record in records]
+        self._records.setdefault(run_id, []).extend(encoded)
+        self._heads[run_id] = head
+        for record in records:
+            fold(head, record)
+        if head.status in TERMINAL:
+            self._ended[run_id] = None
+            while len(self._ended) > self._keep_ended:
+                oldest = next(iter(self._ended))
+                del self._ended[oldest], self._records[oldest], self._heads[oldest]
+
+    async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        self.append_inline(run_id, expected_seq, epoch, records)
+
+    async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
+        self._open()
+        encoded = self._records.get(run_id, [])[from_seq:]
+        return [decode_record(data, run_id=run_id, seq=from_seq + offset) for offset, data in enumerate(encoded)]
+
+    async def head(self, run_id: str) -> RunInfo:
+        self._open()
+        if run_id not in self._heads:
+            raise UnknownRun(run_id)
+        return _copy(self._heads[run_id])
+
+    async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
+        self._open()
+        heads = sorted(self._heads.values(), key=lambda head: (head.started_at, head.run_id), reverse=True)
+        return [_copy(head) for head in heads if status is None or head.status == status][:limit]
+
+    async def put_blob(self, data: bytes) -> str:
+        self._open()
+        ref = sha256(data).hexdigest()
+        self._blobs[ref] = bytes(data)
+        return ref
+
+    async def get_blob(self, ref: str) -> bytes:
+        self._open()
+        data = self._blobs.get(ref)
+        if data is None:
+            raise CorruptRecord("", -1, f"the payload {ref} is missing")
+        return data
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+    def _open(self) -> None:
+        if self._closed:
+            raise StorageUnavailable("The in-process journal is closed.", executed="no")
+
+
+def _copy(head: RunInfo) -> RunInfo:
+    return RunInfo(*(getattr(head, name) for name in RunInfo.__slots__))

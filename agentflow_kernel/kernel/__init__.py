@@ -1,0 +1,5 @@
+"""The kernel room: the composition root and the life cycle of everything that runs in one process."""
+
+from agentflow_kernel.kernel.core import Kernel, NotDurableWarning
+
+__all__ = ("Kernel", "NotDurableWarning")

@@ -1,0 +1,70 @@
+"""Code named by a manifest: ``uses: ./nodes.py:parse``, a file below the manifest's folder that was allowed to run."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agentflow_kernel.errors import UnknownName, UntrustedCode, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from agentflow_kernel.settings import Settings
+
+
+class CodeLoader:
+    """Loads the files of one manifest folder, each once; ``trusted`` allows all of them for this call."""
+
+    def __init__(self, folder: str, settings: Settings, *, trusted: bool = False) -> None:
+        self._folder = os.path.realpath(folder)
+        self._settings = settings
+        self._trusted = trusted
+        self._modules: dict[str, ModuleType] = {}
+
+    def load(self, reference: str) -> object:
+        """The object behind ``./file.py:Name``.
+
+        Raises :class:`UntrustedCode` for a file that is not allowed, :class:`UsageError` for one that is missing,
+        leaves the folder or fails when it is imported, :class:`UnknownName` for a name it does not define.
+        """
+        file, _, name = reference.rpartition(":")
+        module = self._module(file)
+        found = getattr(module, name, None)
+        if found is None:
+            public = [known for known in vars(module) if not known.startswith("_")]
+            raise UnknownName(f"name in {file}", name, public)
+        return found
+
+    def _module(self, file: str) -> ModuleType:
+        path = os.path.realpath(os.path.join(self._folder, file))
+        if path in self._modules:
+            return self._modules[path]
+        if not path.startswith(self._folder + os.sep):
+            raise UsageError(f"Code {file!r} lies outside the manifest's folder; only files below it may be used.")
+        if not os.path.isfile(path):
+            raise UsageError(f"Code {file!r} is not there: no file {path!r}.")
+        if not self._trusted and not self._settings.allows_code(path):
+            raise UntrustedCode(path)
+        module = self._modules[path] = _import_file(path)
+        return module
+
+
+def _import_file(path: str) -> ModuleType:
+    """Import one file under a name of its own, so that two manifests never share a module by accident."""
+    from hashlib import sha256  # lazy: 3 ms, only manifests with code pay
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    name = f"agentflow_code_{sha256(path.encode()).hexdigest()[:12]}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"Code {path!r} is no Python file: its name must end in .py.")
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise UsageError(f"Code {path!r} cannot be imported: {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,227 @@
+"""The composition: resources of a manifest made into objects, each once, when it is first needed."""
+
+from __future__ import annotations
+
+from agentflow_kernel.contracts.plugin import PluginContext
+from agentflow_kernel.errors import InputInvalid, ManifestErrors, UnknownName, UsageError
+from agentflow_kernel.run.flow import Flow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from random import Random
+    from typing import Any
+
+    from agentflow_kernel.agent import Agent
+    from agentflow_kernel.contracts.clock import Clock
+    from agentflow_kernel.contracts.journal import Journal
+    from agentflow_kernel.contracts.memory import Memory
+    from agentflow_kernel.contracts.planner import Planner
+    from agentflow_kernel.contracts.policy import Policy
+    from agentflow_kernel.contracts.provider import Provider
+    from agentflow_kernel.contracts.source import Source
+    from agentflow_kernel.contracts.tool import Toolset
+    from agentflow_kernel.kernel.code import CodeLoader
+    from agentflow_kernel.loading import Plugins
+    from agentflow_kernel.manifest import Manifest, Resource
+
+_NODE_OPTIONS = ("input", "each", "batch_size", "concurrency", "on_item_error", "effect", "blocking")
+
+
+class Environment:
+    """What every object of a kernel is made with: plugins, code, clock, random source and the state folder."""
+
+    __slots__ = ("plugins", "code", "clock", "random", "state_folder", "emit")
+
+    def __init__(
+        self,
+        plugins: Plugins,
+        code: CodeLoader | None,
+        *,
+        clock: Clock,
+        random: Random,
+        state_folder: str | None,
+        emit: Callable[[str, dict[str, object]], None],
+    ) -> None:
+        self.plugins = plugins
+        self.code = code
+        self.clock = clock
+        self.random = random
+        self.state_folder = state_folder
+        self.emit = emit
+
+    def context(self, name: str, folder: str) -> PluginContext:
+        """The context handed to a factory."""
+        return PluginContext(
+            name, clock=self.clock, random=self.random, folder=folder, state_folder=self.state_folder, emit=self.emit
+        )
+
+
+class Composition:
+    """The objects behind one manifest. ``model`` puts one model in the place of all agents' models."""
+
+    def __init__(self, manifest: Manifest, environment: Environment, *, model: str | None = None) -> None:
+        self.manifest = manifest
+        self._environment = environment
+        self._model = model
+        self._made: dict[tuple[str, str], Any] = {}
+
+    def objects(self) -> list[object]:
+        """Everything made so far, the latest first: the order in which it is closed."""
+        return list(reversed(self._made.values()))
+
+    def flow(self, name: str) -> Flow:
+        """The flow of that name."""
+        return self._once("Flow", name, self._make_flow)  # type: ignore[no-any-return]  # made by _make_flow
+
+    def agent(self, name: str) -> Agent:
+        """The agent of that name."""
+        return self._once("Agent", name, self._make_agent)  # type: ignore[no-any-return]  # made by _make_agent
+
+    def memory(self, name: str) -> tuple[Memory, float | None]:
+        """The memory of that name and its default time to live in seconds."""
+        resource = self.manifest.get("Memory", name)
+        return self._plugged("memory", resource), resource.spec.get("ttl_s")
+
+    def toolset(self, name: str) -> Toolset:
+        """The toolset behind the Tool resource of that name."""
+        return self._plugged("tool", self.manifest.get("Tool", name))  # type: ignore[no-any-return]  # by contract
+
+    def source(self, name: str, overrides: Mapping[str, object] | None = None) -> Source:
+        """A new source for the trigger of that name, with some of its settings replaced."""
+        resource = self.manifest.get("Trigger", name)
+        settings = {**resource.spec.get("with", {}), **(overrides or {})}
+        return self._make("source", resource, resource.spec, settings)  # type: ignore[no-any-return]  # by contract
+
+    def journal(self) -> Journal | None:
+        """The manifest's journal, or ``None``; raises :class:`UsageError` when there are two."""
+        resources = self.manifest.of("Journal")
+        if not resources:
+            return None
+        if len(resources) > 1:
+            names = ", ".join(repr(resource.name) for resource in resources)
+            raise UsageError(f"A manifest has at most one Journal; this one has {names}.")
+        return self._plugged("journal", resources[0])  # type: ignore[no-any-return]  # by contract
+
+    def _once(self, kind: str, name: str, make: Callable[[Resource], object]) -> Any:
+        key = (kind, name)
+        if key not in self._made:
+            self._made[key] = make(self.manifest.get(kind, name))
+        return self._made[key]
+
+    def _plugged(self, kind: str, resource: Resource) -> Any:
+        key = (kind, resource.name)
+        if key not in self._made:
+            self._made[key] = self._make(kind, resource, resource.spec, resource.spec.get("with", {}))
+        return self._made[key]
+
+    def _make(self, kind: str, resource: Resource, spec: Mapping[str, Any], settings: Mapping[str, object]) -> Any:
+        """One object from a plugin or from the manifest's code; faults are reported at their place in the file."""
+        environment = self._environment
+        context = environment.context(resource.name, self.manifest.folder)
+        try:
+            if "uses" in spec:
+                factory: Any = self._load(spec["uses"])
+                return factory(dict(settings), context)
+            return environment.plugins.make(kind, spec["plugin"], settings, context)
+        except InputInvalid as error:
+            place = f"spec.with{error.path}" if error.path.startswith(("[", ".")) else f"spec.with.{error.path}"
+            raise ManifestErrors([self.manifest.error(resource, place.rstrip("."), error.problem)]) from error
+        except UnknownName as error:
+            raise ManifestErrors([self.manifest.error(resource, "spec.uses", str(error))]) from error
+
+    def _load(self, reference: str) -> object:
+        if self._environment.code is None:
+            raise UsageError(f"Code {reference!r} cannot be loaded: this kernel has no manifest folder.")
+        return self._environment.code.load(reference)
+
+    def _policies(self, names: list[str]) -> list[Policy]:
+        return [self._plugged("policy", self.manifest.get("Policy", name)) for name in names]
+
+    def _make_flow(self, resource: Resource) -> Flow:
+        spec = resource.spec
+        flow = Flow(resource.name, start=spec.get("start"), policies=self._policies(spec.get("policies", [])))
+        flow.max_steps = spec.get("max_steps", flow.max_steps)
+        for name, node in spec["nodes"].items():
+            options: dict[str, object] = {option: node[option] for option in _NODE_OPTIONS if option in node}
+            options["policies"] = self._policies(node.get("policies", []))
+            options["routes"] = {"default": node["next"]} if "next" in node else _routes(node.get("routes", {}))
+            if "emit" in node:
+                options["emits"] = node["emit"]
+            flow.add_step(name, self._target(resource, name, node), options)
+        if "output" in spec:
+            flow.returns(spec["output"])
+        if "display" in spec:
+            flow.shows(spec["display"])
+        return flow
+
+    def _target(self, resource: Resource, name: str, node: Mapping[str, Any]) -> object:
+        try:
+            if "uses" in node:
+                return self._load(node["uses"])
+            if "agent" in node:
+                return self.agent(node["agent"])
+            if "flow" in node:
+                return self.flow(node["flow"])
+            if "tool" in node:
+                from agentflow_kernel.agent import ToolStep  # only manifests with tool nodes pay
+
+                toolset, _, tool = node["tool"].partition(".")
+                return ToolStep(node["tool"], self.toolset(toolset), tool)
+        except UnknownName as error:
+            raise ManifestErrors([self.manifest.error(resource, f"spec.nodes.{name}.uses", str(error))]) from error
+        return None
+
+    def _make_agent(self, resource: Resource) -> Agent:
+        from agentflow_kernel.agent import Agent  # only manifests with agents pay
+
+        spec = resource.spec
+        provider, model = self._provider(spec)
+        only = list(spec.get("tools", []))
+        return Agent(
+            resource.name,
+            provider,
+            self._planner(resource, spec.get("planner", "tools")),
+            instructions=spec.get("instructions", ""),
+            tools={name: self.toolset(name) for name in dict.fromkeys(tool.split(".")[0] for tool in only)},
+            only=only,
+            policies=self._policies(spec.get("policies", [])),
+            output_schema=spec.get("output_schema"),
+            model=model,
+        )
+
+    def _planner(self, resource: Resource, planner: str | Mapping[str, Any]) -> Planner:
+        spec = {"plugin": planner} if isinstance(planner, str) else planner
+        key = ("planner", resource.name)
+        if key not in self._made:
+            self._made[key] = self._make("planner", resource, spec, spec.get("with", {}))
+        return self._made[key]  # type: ignore[no-any-return]  # by contract
+
+    def _provider(self, spec: Mapping[str, Any]) -> tuple[Provider, Any]:
+        """The provider and the model settings of an agent: its own, or those put in their place for this run."""
+        from agentflow_kernel.agent import ModelSettings  # only manifests with agents pay
+
+        name = self._model or spec["model"]
+        if self.manifest.find("Model", name) is not None:
+            resource = self.manifest.get("Model", name)
+            settings = ModelSettings(
+                resource.spec.get("model", ""),
+                max_tokens=resource.spec.get("max_tokens"),
+                temperature=resource.spec.get("temperature"),
+            )
+            return self._plugged("provider", resource), settings
+        plugin, slash, model = name.partition("/")
+        if not slash:
+            known = [resource.name for resource in self.manifest.of("Model")]
+            raise UnknownName("model", name, [*known, "<provider>/<model>"])
+        key = ("provider", name)
+        if key not in self._made:
+            context = self._environment.context(plugin, self.manifest.folder)
+            self._made[key] = self._environment.plugins.make("provider", plugin, {}, context)
+        return self._made[key], ModelSettings(model)
+
+
+def _routes(routes: Mapping[str, str | None]) -> dict[str, str]:
+    """Routes as the graph takes them: ``null`` in a manifest ends the flow."""
+    return {action: "end" if target is None else target for action, target in routes.items()}
+

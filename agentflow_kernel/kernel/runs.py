@@ -1,0 +1,249 @@
+"""The runs of an open kernel: started, resumed, looked up, suspended when the kernel closes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, cast
+
+import anyio
+
+from agentflow_kernel.contracts.journal import TERMINAL
+from agentflow_kernel.errors import UnknownRun, UsageError
+from agentflow_kernel.event import uuid7
+from agentflow_kernel.inprocess.bus import InProcessBus
+from agentflow_kernel.inprocess.journal import InProcessJournal
+from agentflow_kernel.run.execute import Execution
+from agentflow_kernel.run.handle import RunHandle
+from agentflow_kernel.run.history import History, to_json
+from agentflow_kernel.run.ownership import Owner, is_alive
+from agentflow_kernel.run.runtime import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from anyio.abc import TaskGroup
+
+    from agentflow_kernel.agent import Agent
+    from agentflow_kernel.contracts.bus import Handler
+    from agentflow_kernel.contracts.journal import Journal, Record, RunInfo
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.kernel.core import Kernel
+    from agentflow_kernel.run.flow import Flow
+
+OPEN_STATUSES = ("queued", "running", "waiting")
+
+
+class Runs:
+    """Everything of a kernel that lives in its event loop: task group, bus, journal, ownership and the runs."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._group: TaskGroup = anyio.create_task_group()
+        self._handles: dict[str, RunHandle] = {}
+        self._journal: Journal
+        self._durable = False
+        self._owner: Owner | None = None
+
+    async def open(self, journal: Journal | str | None, subscribers: Sequence[tuple[str, Handler]]) -> None:
+        """Build the journal and the bus, begin the task group, subscribe the handlers."""
+        self._journal, self._durable = self._choose_journal(journal)
+        await self._group.__aenter__()
+        self._kernel.bus = InProcessBus(self._group, clock=self._kernel.clock)
+        for pattern, handler in subscribers:
+            await self._kernel.bus.subscribe(pattern, handler)
+
+    def _choose_journal(self, journal: Journal | str | None) -> tuple[Journal, bool]:
+        """The journal and whether it outlives the process: the manifest's, else the one asked for, else in memory."""
+        kernel = self._kernel
+        named = kernel.composition.journal() if kernel.manifest is not None else None
+        if named is not None:
+            return named, True
+        if isinstance(journal, str):
+            context = kernel.environment.context("journal", ".")
+            return cast("Journal", kernel.plugins.make("journal", journal, {}, context)), True
+        if journal is not None:
+            return journal, not isinstance(journal, InProcessJournal)
+        return InProcessJournal(), False
+
+    async def close(self) -> None:
+        """Suspend what still runs, then close the bus, the journal and every object of the manifest."""
+        with anyio.CancelScope(shield=True):
+            for handle in list(self._handles.values()):
+                await handle.suspend()
+            if self._kernel.bus is not None:
+                await self._kernel.bus.aclose()
+                self._kernel.bus = None
+            self._group.cancel_scope.cancel()
+            await self._group.__aexit__(None, None, None)
+            await self._close_objects()
+            if self._owner is not None:
+                self._owner.release()
+
+    async def _close_objects(self) -> None:
+        objects: list[object] = [self._journal] if self._durable else []
+        if self._kernel.manifest is not None:
+            objects = [*self._kernel.composition.objects(), *objects]
+        for thing in objects:
+            close = getattr(thing, "aclose", None)
+            if close is not None:
+                await close()
+
+    def spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run ``work`` in the kernel's task group."""
+        self._group.start_soon(work)
+
+    async def start(
+        self, target: Flow | Agent | str, value: object, *, key: str | None, origin: Mapping[str, JSON]
+    ) -> RunHandle:
+        """Put ``run.started`` on record and begin."""
+        name, flow = self._kernel.find(target)
+        flow.bound(loopless=False)
+        run_id = uuid7() if key is None else _keyed_id(name, key)
+        if run_id in self._handles:
+            return self._handles[run_id]
+        if key is not None:
+            try:
+                head = await self._journal.head(run_id)
+            except UnknownRun:
+                pass  # the usual case: the key is new
+            else:
+                return await self._take_up(head)
+        value, text = to_json(value, "input")
+        history = self._history(run_id, epoch=1)
+        payload: dict[str, JSON] = {
+            "name": name,
+            "input": value,
+            "owner": self._owner_name(),
+            "origin": dict(origin),
+            "fingerprint": self._kernel.manifest.fingerprint if self._kernel.manifest is not None else "",
+        }
+        await history.commit([("run.started", "", payload, "", len(text))])
+        if not self._durable:
+            self._warn_once()
+        return self._begin(history, name, flow, value)
+
+    async def resume(self, run_id: str) -> RunHandle:
+        """Take over a run that has stopped without an end."""
+        if run_id in self._handles and self._handles[run_id].status == "running":
+            return self._handles[run_id]
+        head = await self._journal.head(run_id)
+        if head.status in TERMINAL:
+            raise UsageError(f"Run {run_id} has ended ({head.status}); only a run that has not ended can be resumed.")
+        return await self._take_up(head)
+
+    async def _take_up(self, head: RunInfo) -> RunHandle:
+        """A handle for a run on record: at work here from now on, or settled as it ended."""
+        run_id = head.run_id
+        records = await self._journal.read(run_id)
+        started = await self._payload(records[0])
+        if head.status in TERMINAL:
+            return await self._settled(head, records)
+        if self._is_alive(head.owner) and head.status in OPEN_STATUSES:
+            raise UsageError(f"Run {run_id} is being worked on by process {head.owner.partition('-')[0]}.")
+        name = str(started["name"])
+        name, flow = self._kernel.find(name)
+        flow.bound(loopless=False)
+        history = self._history(run_id, epoch=head.epoch + 1)
+        await history.load(records)
+        await history.commit([("lease", "", {"owner": self._owner_name()}, "", 0)])
+        return self._begin(history, name, flow, started["input"])
+
+    async def _settled(self, head: RunInfo, records: Sequence[Record]) -> RunHandle:
+        from agentflow_kernel.errors import RunCancelled, RunFailed
+
+        handle = RunHandle(Run(head.run_id, head.name, services=self._kernel.services()), durable=self._durable)
+        ended = await self._payload(records[-1])
+        error = {
+            "failed": RunFailed(head.run_id, head.code, head.cause),
+            "cancelled": RunCancelled(head.run_id),
+        }.get(head.status)
+        handle.settle(head.status, output=ended.get("output"), error=error)
+        return handle
+
+    async def _payload(self, record: Record) -> Mapping[str, JSON]:
+        if record.ref:
+            import json
+
+            return cast("Mapping[str, JSON]", json.loads(await self._journal.get_blob(record.ref)))
+        return cast("Mapping[str, JSON]", record.payload)
+
+    def _history(self, run_id: str, *, epoch: int) -> History:
+        return History(self._journal, run_id, clock=self._kernel.clock, epoch=epoch)
+
+    def _begin(self, history: History, name: str, flow: Flow, value: object) -> RunHandle:
+        kernel = self._kernel
+        run = Run(history.run_id, name, services=kernel.services(), history=history, listener=kernel.listener())
+        handle = RunHandle(run, durable=self._durable)
+        self._handles[run.run_id] = handle
+        if run.listener is not None:
+            run.tell("run.started", "", {"name": name, "resumed": history.epoch > 1})
+        execution = Execution(run, flow.bound(loopless=False), value, handle)
+
+        async def work() -> None:
+            try:
+                await execution.work()
+            finally:
+                del self._handles[run.run_id]
+
+        self._group.start_soon(work)
+        return handle
+
+    async def finish(self, handle: RunHandle) -> object:
+        """The output of a run; a caller that is cancelled suspends the run first."""
+        try:
+            return await handle.result()
+        except anyio.get_cancelled_exc_class():
+            await handle.suspend()
+            raise
+
+    def _owner_name(self) -> str:
+        if self._kernel.state is None:
+            return ""
+        if self._owner is None:
+            self._owner = Owner(self._kernel.state)
+            self._owner.acquire()
+        return self._owner.name
+
+    def _is_alive(self, owner: str) -> bool:
+        return self._kernel.state is not None and is_alive(self._kernel.state, owner)
+
+    def _warn_once(self) -> None:
+        from agentflow_kernel.kernel.core import NotDurableWarning
+
+        warnings.warn(
+            "This kernel has no journal: its runs are lost when the process ends. Name a Journal to keep them.",
+            NotDurableWarning,
+            stacklevel=4,
+        )
+
+    async def infos(self, *, status: str | None, limit: int) -> Sequence[RunInfo]:
+        """Heads with the status that is true now: nobody works on a run whose owner is gone."""
+        wanted = None if status in (None, "suspended", *OPEN_STATUSES) else status
+        found = []
+        for info in await self._journal.runs(status=wanted, limit=limit):
+            if info.status in OPEN_STATUSES and info.run_id not in self._handles and not self._is_alive(info.owner):
+                info.status, info.cause = "suspended", "crash"
+            if status is None or info.status == status:
+                found.append(info)
+        return found
+
+    async def records(self, run_id: str) -> Sequence[Record]:
+        """All records of a run."""
+        records = await self._journal.read(run_id)
+        if not records:
+            raise UnknownRun(run_id)
+        return records
+
+    async def origin(self, run_id: str) -> dict[str, JSON]:
+        """Where the run came from."""
+        records = await self.records(run_id)
+        started = await self._payload(records[0])
+        return dict(cast("Mapping[str, JSON]", started.get("origin") or {}))
+
+
+def _keyed_id(name: str, key: str) -> str:
+    """The run id that belongs to a key: a UUID of version 8 made from SHA-256 (RFC 9562, section 5.8)."""
+    from hashlib import sha256
+
+    digest = sha256(f"{name}\n{key}".encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"

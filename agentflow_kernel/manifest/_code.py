@@ -1,0 +1,57 @@
+"""Code: an object in a Python file below the manifest's folder, written ``./nodes.py:parse``.
+
+Here only the text and the place are checked; whether the code may run is decided where it is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+
+FORM = "code below the manifest's folder, written './file.py:Name'"
+
+
+def split(uses: str) -> tuple[str, str]:
+    """The relative path and the object's name of ``./nodes.py:parse``.
+
+    Raises:
+        ValueError: the text has another form; the message says what is wrong with it.
+    """
+    path, colon, name = uses.partition(":")
+    parts = path.split("/")
+    if not path.startswith("./"):
+        raise ValueError("it does not begin with './'")
+    if ".." in parts:
+        raise ValueError("'..' would leave the manifest's folder")
+    if "\\" in path or any(ord(character) < 32 for character in path) or "" in parts or "." in parts[1:]:
+        raise ValueError("the path is not in its plain form")
+    if not path.endswith(".py") or parts[-1] == ".py":
+        raise ValueError("the file is no '.py' file")
+    if not colon or not name.isidentifier():
+        raise ValueError("no ':' and name of a function or class follow the file")
+    return path, name
+
+
+class CodeFolder:
+    """The folder below which a manifest's code lies; each file is looked at once."""
+
+    __slots__ = ("_folder", "_problems", "_root")
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._root = ""
+        self._problems: dict[str, str] = {}
+
+    def problem(self, path: str) -> str:
+        """Why the file (from :func:`split`) cannot be used, or nothing."""
+        if path not in self._problems:
+            self._problems[path] = self._look(path)
+        return self._problems[path]
+
+    def _look(self, path: str) -> str:
+        full = os.path.join(self._folder, path)
+        if not os.path.isfile(full):
+            return "there is no such file below the manifest's folder"
+        self._root = self._root or os.path.realpath(self._folder)
+        if os.path.commonpath([self._root, os.path.realpath(full)]) != self._root:
+            return "a symbolic link leads out of the manifest's folder"
+        return ""

@@ -1,0 +1,121 @@
+"""A graph: the nodes of one flow; every route leads to a node, every node can be reached, every ``$ref`` has a value."""
+
+from __future__ import annotations
+
+from agentflow_kernel.manifest._kinds import RESERVED_NODES
+from agentflow_kernel.manifest._path import steps, unrolled
+from agentflow_kernel.manifest._wording import either, listed, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from typing import Any
+
+    from agentflow_kernel.manifest._context import Context, Mention
+    from agentflow_kernel.manifest._path import Step
+    from agentflow_kernel.manifest._resource import Resource
+
+_OF_A_NODE = ("result",)
+"""What a ``$ref`` may take from a node."""
+
+
+def check_flow(flow: Resource, context: Context, *, sound: bool) -> None:
+    """Add findings about the flow's graph.
+
+    ``sound`` is false where its shape has findings already: then only what cannot follow from those is looked for.
+    """
+    nodes = _entries(flow, "spec", "nodes")
+    if not nodes:
+        return
+    routes: dict[str, list[str]] = {}
+    for name in nodes:
+        routes[name] = []
+        for path, target in _targets(flow, name):
+            if _is_node(target, nodes, path, flow, context):
+                routes[name].append(target)
+    start = flow.spec.get("start")
+    if isinstance(start, str) and _is_node(start, nodes, ("spec", "start"), flow, context) and sound:
+        _check_reachable(flow, context, routes, start)
+    for mention in context.data:
+        _check_data(mention, nodes, context)
+
+
+def check_trigger_data(context: Context) -> None:
+    """Add findings for those ``$ref`` of a trigger that do not begin at the event."""
+    for mention in context.data:
+        if steps(mention.name)[0] != "event":
+            problem = f"Unknown value {shown(mention.name)}. Known here: 'event', such as 'event.data'."
+            context.found(problem, (mention.node.line, mention.node.column), mention.path)
+
+
+def _entries(flow: Resource, *path: str) -> Collection[str]:
+    """The keys of a mapping as the manifest has it, also of entries that were rejected."""
+    node = flow.positions
+    for step in path:
+        if node.value.__class__ is not dict or step not in node.value:
+            return ()
+        node = node.value[step]
+    keys: Collection[str] = node.value if node.value.__class__ is dict else ()
+    return keys
+
+
+def _targets(flow: Resource, name: str) -> Iterator[tuple[tuple[Step, ...], str]]:
+    """Where a node leads: path of the text and the node named there."""
+    node: Any = flow.spec["nodes"].get(name, {})
+    if "next" in node:
+        yield ("spec", "nodes", name, "next"), node["next"]
+    for action, target in node.get("routes", {}).items():
+        if target is not None:
+            yield ("spec", "nodes", name, "routes", action), target
+
+
+def _is_node(
+    name: str, nodes: Collection[str], path: tuple[Step, ...], flow: Resource, context: Context
+) -> bool:
+    if name in nodes:
+        return True
+    hint = context.scope.findings.suggest(name, nodes)
+    linked: Any = None
+    for step in path:
+        linked = (linked, step)
+    context.found(f"Unknown node {shown(name)}. Nodes: {listed(nodes)}.", flow.positions.locate(path), linked, hint=hint)
+    return False
+
+
+def _check_reachable(flow: Resource, context: Context, routes: dict[str, list[str]], start: str) -> None:
+    reached = {start}
+    waiting = [start]
+    while waiting:
+        for target in routes[waiting.pop()]:
+            if target not in reached:
+                reached.add(target)
+                waiting.append(target)
+    place = flow.positions.value["spec"].value["nodes"].key_place
+    for name in routes:
+        if name not in reached:
+            problem = f"Node {shown(name)} cannot be reached from {shown(start)}."
+            hint = "A node without 'next' and 'routes' ends the flow: name this one in one of them, or remove it."
+            context.found(problem, place(name), (((None, "spec"), "nodes"), name), hint=hint)
+
+
+def _check_data(mention: Mention, nodes: Collection[str], context: Context) -> None:
+    place = (mention.node.line, mention.node.column)
+    root, *rest = steps(mention.name)
+    if root in nodes:
+        if not rest or rest[0] not in _OF_A_NODE:
+            meant = ".".join([str(root), _OF_A_NODE[0], *map(str, rest)])
+            problem = f"A node has {either(_OF_A_NODE)}, found {shown(mention.name)}."
+            context.found(problem, place, mention.path, hint=f"Did you mean {shown(meant)}?")
+        return
+    if root == "item" and not _has_item(unrolled(mention.path), context):
+        problem = "'item' is known only in the 'input' of a node that has 'each'."
+        context.found(problem, place, mention.path)
+    elif root not in RESERVED_NODES:
+        known = [*nodes, *RESERVED_NODES]
+        hint = context.scope.findings.suggest(str(root), known)
+        context.found(f"Unknown value {shown(str(root))}. Known: {listed(known)}.", place, mention.path, hint=hint)
+
+
+def _has_item(path: tuple[Step, ...], context: Context) -> bool:
+    """Whether the path lies in the input of a node that has ``each``."""
+    return len(path) > 3 and path[3] == "input" and path[:3] in context.each_nodes

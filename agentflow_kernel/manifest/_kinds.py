@@ -1,0 +1,146 @@
+"""The kinds: every resource a manifest may hold and every field it may have, as data."""
+
+from __future__ import annotations
+
+from agentflow_kernel.manifest._mention import Code, Link, Plugin, PrefixedLink, ToolLink
+from agentflow_kernel.manifest._record import AtMostOne, ExactlyOne, FirstKey, Needs, Record, Short
+from agentflow_kernel.manifest._shape import Choice, Data, Json, ListOf, MapOf, Name, Nullable, Number, Text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentflow_kernel.manifest._shape import Shape
+
+API_VERSION = "agentflow.dev/v1"
+
+RESERVED_NODES = ("input", "item", "event")
+"""First words of a ``$ref`` that are no nodes: the flow's input, the item of an ``each`` node, the triggering event."""
+
+DEFAULT_PLANNER = "tools"
+
+_FREE_TEXT = MapOf(Text(), "a mapping of strings")
+
+_METADATA = Record(
+    "a mapping with 'name'",
+    {"name": Name(), "labels": _FREE_TEXT, "annotations": _FREE_TEXT},
+    required=("name",),
+    defaults={"labels": {}, "annotations": {}},
+)
+
+_SETTINGS = Json("a mapping of settings", mapping=True, setting=True)
+_SCHEMA = Json("a mapping: a JSON Schema", mapping=True)
+_POLICIES = ListOf(Link("Policy"), "a list of names of resources of kind Policy, outermost first")
+
+
+def _plugged(kind: str, fields: Mapping[str, Shape] | None = None) -> Record:
+    """The spec of a kind that is made by a plugin or by the manifest's own code."""
+    return Record(
+        "a mapping with 'plugin' or 'uses'",
+        {"plugin": Plugin(kind), "uses": Code(), "with": _SETTINGS, **(fields or {})},
+        rules=(ExactlyOne("plugin", "uses"),),
+        defaults={"with": {}},
+    )
+
+
+_NODE = Record(
+    "a mapping with one of 'uses', 'agent', 'flow', 'tool' or 'emit'",
+    {
+        "uses": Code(),
+        "agent": Link("Agent"),
+        "flow": Link("Flow"),
+        "tool": ToolLink(whole=False),
+        "emit": Text("the type of an event, such as 'incident.detected'"),
+        "input": Json("any value", data=True),
+        "next": Text("the name of a node"),
+        "routes": MapOf(
+            Nullable(Text("the name of a node"), "null for the end"),
+            "a mapping from actions to names of nodes, or to null for the end",
+            minimum=1,
+        ),
+        "each": Data(instead="list"),
+        "batch_size": Number(whole=True, minimum=1),
+        "concurrency": Number(whole=True, minimum=1, maximum=1000),
+        "on_item_error": Choice("fail", "skip", "collect"),
+        "policies": _POLICIES,
+        "effect": Choice("pure", "idempotent", "effect"),
+        "blocking": Choice("thread", "inline"),
+    },
+    rules=(
+        ExactlyOne("uses", "agent", "flow", "tool", "emit"),
+        AtMostOne("next", "routes"),
+        Needs("batch_size", "each", default=1),
+        Needs("concurrency", "each", default=4),
+        Needs("on_item_error", "each", default="fail"),
+    ),
+    defaults={"policies": []},
+)
+
+_SPECS: dict[str, Record] = {
+    "Agent": Record(
+        "a mapping with 'model'",
+        {
+            "model": Link("Model"),
+            "planner": Short(_plugged("planner"), "plugin"),
+            "instructions": Text(),
+            "tools": ListOf(ToolLink(whole=True), "a list of Tools and tools, such as ['files', 'web.search']"),
+            "memory": Link("Memory"),
+            "policies": _POLICIES,
+            "output_schema": _SCHEMA,
+            "description": Text(),
+        },
+        required=("model",),
+        defaults={"planner": {"plugin": DEFAULT_PLANNER, "with": {}}, "tools": [], "policies": []},
+    ),
+    "Flow": Record(
+        "a mapping with 'nodes'",
+        {
+            "start": Text("the name of a node"),
+            "nodes": MapOf(_NODE, "a mapping from names to nodes, with at least one", key=Name(*RESERVED_NODES), minimum=1),
+            "policies": _POLICIES,
+            "output": Json("any value", data=True),
+            "display": Data(),
+            "max_steps": Number(whole=True, minimum=1),
+            "description": Text(),
+            "input_schema": _SCHEMA,
+        },
+        required=("nodes",),
+        defaults={"start": FirstKey("nodes"), "policies": [], "max_steps": 10_000},
+    ),
+    "Journal": _plugged("journal"),
+    "Memory": _plugged("memory", {"ttl_s": Number(above=0)}),
+    "Model": _plugged(
+        "provider",
+        {
+            "model": Text("the vendor's name of a model", setting=True),
+            "max_tokens": Number(whole=True, minimum=1),
+            "temperature": Number(minimum=0),
+        },
+    ),
+    "Policy": _plugged("policy"),
+    "Tool": _plugged("tool"),
+    "Trigger": Record(
+        "a mapping with 'start' and one of 'plugin', 'uses' or 'on'",
+        {
+            "plugin": Plugin("source"),
+            "uses": Code(),
+            "with": _SETTINGS,
+            "on": Text("an event type, which may hold '*'"),
+            "start": PrefixedLink("Flow", "Agent"),
+            "input": Json("any value", data=True),
+            "key": Data(instead="text"),
+        },
+        required=("start",),
+        rules=(ExactlyOne("plugin", "uses", "on"), Needs("with", "plugin", "uses", default={})),
+    ),
+}
+
+KINDS: dict[str, Record] = {
+    kind: Record(
+        "a resource: a mapping with 'apiVersion', 'kind', 'metadata' and 'spec'",
+        {"apiVersion": Choice(API_VERSION), "kind": Choice(kind), "metadata": _METADATA, "spec": spec},
+        required=("apiVersion", "kind", "metadata", "spec"),
+    )
+    for kind, spec in _SPECS.items()
+}
+"""Every kind with the shape of its whole resource."""

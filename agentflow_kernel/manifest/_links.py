@@ -1,0 +1,80 @@
+"""Links: resources that name each other; every name is there, of the right kind, and no flow contains itself."""
+
+from __future__ import annotations
+
+from agentflow_kernel.manifest._wording import either, listed, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agentflow_kernel.manifest._context import Context, Mention
+    from agentflow_kernel.manifest._resource import Resource
+
+    Reading = tuple[Resource, Context]
+    Edge = tuple[str, Mention, Context]
+
+
+class Names:
+    """What a manifest defines, by kind and by name.
+
+    ``unread`` are names of documents that were rejected as a whole: mentioning them is no further finding.
+    """
+
+    __slots__ = ("_by_kind", "_by_name", "unread")
+
+    def __init__(self, resources: Iterable[Resource], unread: Iterable[str]) -> None:
+        self._by_kind: dict[str, dict[str, Resource]] = {}
+        self._by_name: dict[str, list[str]] = {}
+        self.unread = frozenset(unread)
+        for resource in resources:
+            self._by_kind.setdefault(resource.kind, {})[resource.name] = resource
+            self._by_name.setdefault(resource.name, []).append(resource.kind)
+
+    def check(self, mention: Mention, context: Context) -> None:
+        """Add a finding where nothing of the right kind has the name."""
+        name, kinds = mention.name, mention.kinds
+        known = self._by_kind.get(kinds[0], {})
+        if name in known or name in self.unread:
+            return
+        place = (mention.node.line, mention.node.column)
+        if name in self._by_name:
+            problem = f"{shown(name)} is of kind {either(self._by_name[name], 'and')}, expected {either(kinds)}."
+            context.found(problem, place, mention.path)
+            return
+        hint = context.scope.findings.suggest(name, known) or (f"Add a resource of kind {kinds[0]}." if not known else "")
+        context.found(f"Unknown {kinds[0]} {shown(name)}. Known: {listed(known)}.", place, mention.path, hint=hint)
+
+
+def check_cycles(readings: Sequence[Reading]) -> None:
+    """Add a finding at each link that closes a circle of flows; it shows the way round."""
+    edges: dict[str, list[Edge]] = {
+        resource.name: [(link.name, link, context) for link in context.links if link.kinds == ("Flow",)]
+        for resource, context in readings
+        if resource.kind == "Flow"
+    }
+    done: set[str] = set()
+    for name in edges:
+        if name not in done:
+            _walk(name, edges, done)
+
+
+def _walk(start: str, edges: dict[str, list[Edge]], done: set[str]) -> None:
+    """Depth first from ``start``, without recursion: flows may be nested as deep as there are flows."""
+    way = {start: iter(edges[start])}
+    while way:
+        name = next(reversed(way))
+        edge = next(way[name], None)
+        if edge is None:
+            del way[name]
+            done.add(name)
+            continue
+        target, mention, context = edge
+        if target in way:
+            names = list(way)
+            circle = [*names[names.index(target) :], target]
+            shown_circle = " → ".join(circle if len(circle) <= 20 else [*circle[:10], "…", *circle[-9:]])
+            place = (mention.node.line, mention.node.column)
+            context.found(f"Flows contain each other in a circle: {shown_circle}.", place, mention.path)
+        elif target in edges and target not in done:
+            way[target] = iter(edges[target])

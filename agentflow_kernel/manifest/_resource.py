@@ -1,0 +1,58 @@
+"""A resource: one named thing that a manifest defines."""
+
+from __future__ import annotations
+
+from agentflow_kernel.contracts.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agentflow_kernel.manifest._node import Node
+    from agentflow_kernel.manifest._path import Step
+
+
+class Resource(Value):
+    """Immutable by contract.
+
+    ``spec`` is plain JSON: checked, defaults filled in, environment variables put in (so it may hold secrets: show
+    :meth:`written` instead). Optional fields without a default are absent. ``file``, ``line`` and ``column`` say where
+    its name stands; ``positions`` is the document with the place of every value.
+    """
+
+    __slots__ = ("annotations", "column", "file", "kind", "labels", "line", "name", "positions", "spec", "substituted")
+
+    def __init__(self, kind: str, metadata: dict[str, Any], spec: dict[str, Any], file: str, positions: Node) -> None:
+        self.kind = kind
+        self.name: str = metadata["name"]
+        self.labels: dict[str, str] = metadata["labels"]
+        self.annotations: dict[str, str] = metadata["annotations"]
+        self.spec = spec
+        self.file = file
+        self.line, self.column = positions.locate(("metadata", "name"))
+        self.positions = positions
+        self.substituted: list[tuple[tuple[Step, ...], str]] = []
+
+    @property
+    def label(self) -> str:
+        """Kind and name as findings show them: ``Model 'claude'``."""
+        return f"{self.kind} {self.name!r}"
+
+    def written(self) -> dict[str, Any]:
+        """The spec with defaults, but with ``${NAME}`` as it stands in the manifest: fit to be shown and logged."""
+        spec: dict[str, Any] = _copied(self.spec)
+        for steps, original in self.substituted:
+            holder: Any = {"spec": spec}
+            for step in steps[:-1]:
+                holder = holder[step]
+            holder[steps[-1]] = original
+        return spec
+
+    def __repr__(self) -> str:
+        return f"Resource({self.kind!r}, {self.name!r}, file={self.file!r}, line={self.line})"
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(child) for key, child in value.items()}
+    return [_copied(child) for child in value] if isinstance(value, list) else value

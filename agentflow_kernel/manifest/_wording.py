@@ -1,0 +1,48 @@
+"""The wording of findings: how names and values are shown, always short whatever the manifest holds."""
+
+from __future__ import annotations
+
+from agentflow_kernel.manifest._node import BROKEN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LONGEST = 60
+_MOST = 20
+
+
+def shown(text: str) -> str:
+    """The text in quotes, cut after 60 characters."""
+    return repr(text) if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]!r}…"
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names in quotes, sorted, the first twenty of them; ``none`` where there are none."""
+    known = sorted(set(names))
+    text = ", ".join(map(shown, known[:_MOST]))
+    return text + (f" and {len(known) - _MOST} more" if len(known) > _MOST else "") or "none"
+
+
+def either(words: Iterable[str], joint: str = "or") -> str:
+    """``'a', 'b' or 'c'``, in the order given."""
+    quoted = [repr(word) for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {joint} {quoted[-1]}"
+
+
+def described(value: object) -> str:
+    """What a node holds, in words: ``the string 'x'``, ``a list``, ``nothing (null)``."""
+    if value is None:
+        return "nothing (null)"
+    if value is BROKEN:
+        return "something that cannot be read"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"the string {shown(value)}" if value else "an empty string"
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    text = str(value)
+    return f"the number {text if len(text) <= _LONGEST else text[: _LONGEST - 1] + '…'}"

@@ -1,0 +1,158 @@
+"""The drive: asks a planner what to do, does it, and tells the planner, until the planner ends."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_kernel.contracts.planner import Action, Decision, End, Observation
+from agentflow_kernel.errors import AgentFlowError, ControlFlow, Fenced, NonDeterminism, RunCancelled, Unavailable, Unsupported
+from agentflow_kernel.run.history import hash_text, to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from agentflow_kernel.contracts.journal import Record
+    from agentflow_kernel.contracts.planner import Planner, Task
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.run.history import Line
+    from agentflow_kernel.run.runtime import Context
+
+    Perform = Callable[[Action, str], Awaitable[JSON]]
+    """Do one action at the given path."""
+
+NEVER_OBSERVED = (Fenced, NonDeterminism, RunCancelled)
+"""Errors that end the run's executor; a planner never hears of them."""
+
+
+class Drive:
+    """One planner at work in one run. Completions and the decisions they lead to are on record in one batch."""
+
+    __slots__ = ("context", "planner", "state", "perform", "open", "lines", "end")
+
+    def __init__(self, context: Context, planner: Planner, perform: Perform) -> None:
+        self.context = context
+        self.planner = planner
+        self.perform = perform
+        self.state: object = None
+        self.open: dict[str, Action] = {}
+        self.lines: list[Line] = []
+        self.end: End | None = None
+
+    async def run(self, task: Task, value: JSON) -> tuple[End, list[Line]]:
+        """Drive to the end; returns it with the lines to be recorded together with the step it completes."""
+        decision = self._begin(task, value)
+        while self.end is None:
+            if len(self.open) == 1 and not decision.waits:
+                decision = await self._one()
+            elif self.open:
+                from agentflow_kernel.run.parallel import Parallel  # only planners that do several things pay
+
+                await Parallel(self).run(decision)
+            else:
+                return End(error="The planner waits for nothing and starts nothing.", code="AF-PLAN-STALLED"), []
+        return self.end, self.lines
+
+    def _begin(self, task: Task, value: JSON) -> Decision:
+        history = self.context.run.history
+        saved = history.decisions.get(self.context.path) if history is not None else None
+        if saved is None:
+            self.state = self.planner.begin(task)
+            return self.observe(Observation("started", value=value))
+        self.state = self.planner.load(task, saved["state"])
+        actions = [Action.from_json(item) for item in cast("list[Mapping[str, JSON]]", saved["open"])]
+        self.open = {action.id: action for action in actions}
+        if saved.get("end") is not None:
+            self.end = End(**cast("dict[str, str]", saved["end"]))
+        return Decision(actions, waits=cast("list[Mapping[str, JSON]]", saved.get("waits", [])))
+
+    def observe(self, observation: Observation) -> Decision:
+        """Give the planner one observation; returns its decision, with the open actions brought up to date."""
+        decision = self.planner.step(self.state, observation)
+        for name, fields in decision.events:
+            self.context.tell(name, fields)
+        self.open.pop(observation.action_id, None)
+        for action in decision.start if decision.end is None else ():
+            self.open[action.id] = action
+        if decision.end is not None:
+            self.end = decision.end
+        return decision
+
+    async def _one(self) -> Decision:
+        """Do the only open action and decide what comes next."""
+        (action,) = self.open.values()
+        observation, line = await self.act(action)
+        return await self.conclude(observation, line)
+
+    async def act(self, action: Action) -> tuple[Observation, Line | None]:
+        """Do one action, or recall it; errors become observations, cancellation and lost ownership do not."""
+        path = self.path_of(action)
+        history = self.context.run.history
+        input_hash = ""
+        if history is not None:
+            input_hash = hash_text(to_json(action.to_json(), path)[1])
+            record = history.recall(path, input_hash)
+            if record is not None:
+                return _observation_of(record, action), None
+        try:
+            result: JSON = await self.perform(action, path)
+        except NEVER_OBSERVED:
+            raise
+        except (AgentFlowError, ControlFlow) as error:
+            if history is not None and action.kind == "model" and isinstance(error, Unavailable):
+                raise  # the run is suspended here and asks the model again when it is resumed
+            observation = Observation("error", action.id, error_value(error))
+        else:
+            observation = Observation("result", action.id, result)
+        if history is None:
+            return observation, None
+        value, text = to_json(observation.value, path)
+        observation.value = value
+        payload = {"result": value} if observation.kind == "result" else {"error": value}
+        return observation, ("step.completed", path, payload, input_hash, len(text))
+
+    async def conclude(self, observation: Observation, line: Line | None) -> Decision:
+        """Take one observation to the planner, and put completion and decision on record together.
+
+        The batch that belongs to the planner's end is kept back: it goes with the step that the planner completes.
+        """
+        decision = self.observe(observation)
+        history = self.context.run.history
+        if history is None:
+            return decision
+        if line is not None:
+            self.lines.append(line)
+        if self.end is None:
+            state, text = to_json(self.planner.dump(self.state), self.context.path)
+            payload: dict[str, JSON] = {
+                "state": state,
+                "open": [action.to_json() for action in self.open.values()],
+                "waits": list(decision.waits),
+            }
+            lines, self.lines = self.lines, []
+            await history.commit([*lines, ("decision", self.context.path, payload, "", len(text))])
+        return decision
+
+    def path_of(self, action: Action) -> str:
+        """The identity of an action: the planner's path, then the id that the planner gave it."""
+        return f"{self.context.path}/{action.id}"
+
+
+def _observation_of(record: Record, action: Action) -> Observation:
+    payload = cast("Mapping[str, JSON]", record.payload)
+    if "error" in payload:
+        return Observation("error", action.id, payload["error"])
+    return Observation("result", action.id, payload["result"])
+
+
+def error_value(error: Exception) -> dict[str, JSON]:
+    """What a planner is told of an error."""
+    code = getattr(error, "code", None) or {"AskModelAgain": "AF-TOOL-ASK-AGAIN"}.get(
+        type(error).__name__, "AF-TOOL-FAILED"
+    )
+    return {"code": code, "message": str(error), "executed": getattr(error, "executed", "yes")}
+
+
+def refuse_action(action: Action) -> Unsupported:
+    """The error for a kind of action that this engine does not do for a planner."""
+    return Unsupported(f"Action {action.kind!r}", "an agent's planner may ask for model and tool actions.")

@@ -1,0 +1,133 @@
+"""The execution: one run from its first record to its last, whatever happens in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import anyio
+
+from agentflow_kernel.errors import (
+    AgentFlowError,
+    Fenced,
+    JournalError,
+    NonDeterminism,
+    RunCancelled,
+    RunFailed,
+    StorageUnavailable,
+    Unavailable,
+)
+from agentflow_kernel.run.history import to_json
+from agentflow_kernel.run.runtime import Frame
+from agentflow_kernel.run.settle import publish_event
+from agentflow_kernel.run.walk import run_frame
+
+if TYPE_CHECKING:
+    from agentflow_kernel.contracts.journal import RunStatus
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.run.bind import BoundNode
+    from agentflow_kernel.run.handle import RunHandle
+    from agentflow_kernel.run.runtime import Run
+
+
+class Execution:
+    """One run at work. ``work`` never raises an error of the run: it ends up in the handle."""
+
+    __slots__ = ("run", "start", "value", "handle", "frame")
+
+    def __init__(self, run: Run, start: BoundNode, value: object, handle: RunHandle) -> None:
+        self.run = run
+        self.start = start
+        self.value = value
+        self.handle = handle
+        self.frame = Frame(run, start.graph, value)
+
+    async def work(self) -> None:
+        """Run to an end, a suspension or a failure, put that on record, and settle the handle."""
+        try:
+            with self.handle.scope:
+                output = await self._walk()
+                await self._complete(output)
+                return
+            await self._stopped()
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self._stopped()
+            raise
+        except Exception as error:  # noqa: BLE001 -- every failure of a run belongs to its handle
+            with anyio.CancelScope(shield=True):
+                await self._failed(error)
+
+    async def _walk(self) -> object:
+        history = self.run.history
+        if history is not None:
+            for event_id, payload in list(history.unpublished.items()):
+                await publish_event(self.run, event_id, payload)
+        return await run_frame(self.frame, self.start, self.value)
+
+    async def _complete(self, output: object) -> None:
+        if self.run.history is not None:
+            output, text = to_json(output, "output")
+            payload: dict[str, JSON] = {"status": "completed", "output": cast("JSON", output)}
+            with anyio.CancelScope(shield=True):
+                await self.run.history.commit([("run.ended", "", payload, "", len(text))])
+        display = self.frame.graph.display
+        if display is not None:
+            self.handle.display = str(display.fill(self.frame.roots))
+        self._settle("completed", output=output)
+
+    async def _stopped(self) -> None:
+        """The run was asked to stop: for good, or to go on later."""
+        self.run.cancelled = True
+        if self.handle.wish == "cancel":
+            payload: dict[str, JSON] = {"status": "cancelled", "abandoned": list(self.run.abandoned)}
+            await self._record("run.ended", payload)
+            self._settle("cancelled", error=RunCancelled(self.run.run_id, self.run.abandoned))
+        else:
+            await self._suspend("suspended", "asked", "It was stopped on request.")
+
+    async def _failed(self, error: Exception) -> None:
+        code = getattr(error, "code", "AF-NODE-FAILED")
+        text = str(error) if isinstance(error, AgentFlowError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, Fenced | JournalError | StorageUnavailable) and self.handle.durable:
+            self._settle("suspended", error=None, reason=text)
+        elif isinstance(error, NonDeterminism):
+            await self._suspend("stuck", code, text)
+        elif isinstance(error, Unavailable) and self.handle.durable:
+            await self._suspend("suspended", code, text)
+        else:
+            await self._record("run.ended", {"status": "failed", "code": code, "error": text})
+            failure = RunFailed(self.run.run_id, code, text)
+            failure.__cause__ = error
+            self._settle("failed", error=failure)
+
+    async def _suspend(self, status: RunStatus, cause: str, reason: str) -> None:
+        await self._record("run.suspended", {"status": status, "cause": cause, "error": reason})
+        self._settle(status, reason=reason)
+
+    async def _record(self, kind: str, payload: dict[str, JSON]) -> None:
+        """Put the end on record; when the journal cannot, the run shows as suspended by a crash, which is true."""
+        if self.run.history is None:
+            return
+        try:
+            await self.run.history.commit([(kind, "", payload, "", 0)])  # type: ignore[list-item]  # a record type
+        except (JournalError, StorageUnavailable) as error:
+            from agentflow_kernel.telemetry import get_logger
+
+            get_logger("agentflow.run").warning("run.end_not_recorded", run_id=self.run.run_id, error=str(error))
+
+    def _settle(
+        self, status: RunStatus, *, output: object = None, error: Exception | None = None, reason: str = ""
+    ) -> None:
+        handle = self.handle
+        handle.status = status
+        if self.run.services.folder is not None:
+            import os
+
+            folder = os.path.join(self.run.services.folder, self.run.run_id)
+            handle.folder = folder if os.path.isdir(folder) else None
+        if error is None and status != "completed":
+            error = handle.suspended_error(reason)
+        if self.run.listener is not None:
+            fields = {} if error is None else {"code": getattr(error, "code", ""), "message": str(error)}
+            self.run.tell(f"run.{status}", "", fields)
+        handle.settle(status, output=output, error=error)

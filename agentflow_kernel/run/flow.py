@@ -1,0 +1,102 @@
+"""A flow: the graph as its user builds and runs it, alone or in a kernel."""
+
+from __future__ import annotations
+
+from agentflow_kernel.flow.graph import MAX_STEPS, Graph, Step
+from agentflow_kernel.flow.node import DEFAULT
+from agentflow_kernel.flow.reference import Template
+from agentflow_kernel.run.bind import BoundNode, bind, needs_loop
+from agentflow_kernel.run.loopless import drive_to_end
+from agentflow_kernel.run.runtime import Frame, Run, Services
+from agentflow_kernel.run.walk import run_frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+    from agentflow_kernel.contracts.policy import Policy
+    from agentflow_kernel.run.progress import Listener
+
+
+class Flow(Graph):
+    """A graph of steps, built in the order in which they run.
+
+    ``Flow("greet").step(ask).step(answer)`` runs ``ask``, then ``answer`` with its result. A step is a function of
+    no, one (value) or two (value, context) parameters, a :class:`Node`, an agent or another flow. Adding a step
+    changes the flow; a flow that has run stays usable and may grow.
+    """
+
+    def __init__(
+        self, name: str, *, start: str | None = None, max_steps: int = MAX_STEPS, policies: Sequence[Policy] = ()
+    ) -> None:
+        super().__init__(name, start=start, max_steps=max_steps)
+        self.policies = policies
+        self._last: Step | None = None
+        self._bound: dict[bool, BoundNode] = {}
+
+    def step(self, target: object, *, name: str | None = None, **options: object) -> Self:
+        """Add a step; it follows the one before it unless that one has ``routes``.
+
+        Options are those of :class:`Step`: ``input``, ``routes``, ``each``, ``batch_size``, ``concurrency``,
+        ``on_item_error``, ``policies``, ``effect``, ``blocking``, ``emits``. The name is the function's or the flow's.
+        """
+        name = name or str(getattr(target, "__name__", None) or getattr(target, "name", type(target).__name__))
+        previous = self._last
+        self._last = self.add_step(name, target, options)
+        if previous is not None and not previous.routes:
+            previous.routes[DEFAULT] = name
+        return self
+
+    def add_step(self, name: str, target: object, options: Mapping[str, object]) -> Step:
+        """Add a step that is linked by its own ``routes`` only."""
+        step = Step(name, target, **options)
+        self.add(step)
+        self._bound.clear()
+        return step
+
+    def returns(self, output: object) -> Self:
+        """Set what the flow gives back, a template such as ``{"$ref": "report.result.text"}``; else the last result."""
+        self.output = Template(output)
+        return self
+
+    def shows(self, display: object) -> Self:
+        """Set the text for people, a template; the command line prints it when the run is completed."""
+        self.display = Template(display)
+        return self
+
+    def bound(self, *, loopless: bool) -> BoundNode:
+        """The start node, bound once for runs with or without an event loop."""
+        start = self._bound.get(loopless)
+        if start is None:
+            start = self._bound[loopless] = bind(self, loopless=loopless)
+        return start
+
+    async def run(self, value: object = None, *, listener: Listener | None = None) -> object:
+        """Run on the current event loop without a kernel: nothing is journalled, events of ``emits`` go nowhere.
+
+        Raises what a node raises. Cancelling the call cancels the flow and everything in it.
+        """
+        run = Run("", self.name, services=_ALONE, listener=listener)
+        return await run_frame(Frame(run, self, value), self.bound(loopless=False), value)
+
+    def run_sync(self, value: object = None, *, listener: Listener | None = None) -> object:
+        """Run to the end and return the output, without an event loop where the flow is made of plain functions.
+
+        Plain functions run on the calling thread then. Flows with anything that may wait get an event loop of their
+        own; calling this inside a running loop raises ``RuntimeError``.
+        """
+        if needs_loop(self):
+            import anyio  # lazy: 25 ms, plain flows need no loop
+
+            async def main() -> object:
+                return await self.run(value, listener=listener)
+
+            return anyio.run(main)
+        run = Run("", self.name, services=_ALONE, listener=listener, loopless=True)
+        start = self.bound(loopless=True)
+        return drive_to_end(run_frame(Frame(run, self, value), start, value), f"Flow {self.name!r}")
+
+
+_ALONE = Services()
+"""What a flow without a kernel may use: nothing but its own code."""

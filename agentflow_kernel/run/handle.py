@@ -1,0 +1,73 @@
+"""A run handle: how the caller of a run waits for it, looks at it and ends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from agentflow_kernel.errors import RunSuspended
+
+if TYPE_CHECKING:
+    from agentflow_kernel.contracts.journal import RunStatus
+    from agentflow_kernel.run.runtime import Run
+
+
+class RunHandle:
+    """One run of this kernel. ``durable`` says whether it can be resumed after this process has ended."""
+
+    def __init__(self, run: Run, *, durable: bool) -> None:
+        self.run_id = run.run_id
+        self.name = run.name
+        self.durable = durable
+        self.status: RunStatus = "running"
+        self.display: str | None = None
+        """The text that the flow means for people, once it is completed."""
+        self.folder: str | None = None
+        """Where the run has written files, if it has."""
+        self._run = run
+        self._output: object = None
+        self._error: Exception | None = None
+        self._ended = anyio.Event()
+        self.scope = anyio.CancelScope()
+        self.wish = ""
+
+    async def result(self) -> object:
+        """The run's output. Cancelling this wait leaves the run alone.
+
+        Raises :class:`RunFailed`, :class:`RunCancelled` or :class:`RunSuspended`.
+        """
+        await self._ended.wait()
+        if self._error is not None:
+            raise self._error
+        return self._output
+
+    async def cancel(self) -> None:
+        """End the run for good; returns when nothing of it is left. A run that has ended stays as it is."""
+        await self._stop("cancel")
+
+    async def suspend(self) -> None:
+        """Stop the run so that it can be resumed; returns when nothing of it is left."""
+        await self._stop("suspend")
+
+    @property
+    def steps(self) -> int:
+        """Steps completed by this owner; recalled ones do not count."""
+        return self._run.history.steps if self._run.history is not None else 0
+
+    async def _stop(self, wish: str) -> None:
+        if not self._ended.is_set():
+            self.wish = self.wish or wish
+            self.scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._ended.wait()
+
+    def settle(self, status: RunStatus, *, output: object = None, error: Exception | None = None) -> None:
+        """Called by the engine, once, when the run has stopped."""
+        self.status, self._output, self._error = status, output, error
+        self._ended.set()
+
+    def suspended_error(self, reason: str) -> RunSuspended:
+        """The error for those who wait for a run that has stopped without an end."""
+        tail = f"`agentflow resume {self.run_id}` goes on." if self.durable else "It is lost: it was not durable."
+        return RunSuspended(self.run_id, self.status, f"{reason} {tail}")

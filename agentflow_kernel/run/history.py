@@ -1,0 +1,189 @@
+"""A run's history: what it has appended to the journal, and what a resumed run finds there."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_kernel.contracts.journal import INLINE_LIMIT_BYTES, Record, chain_hash, encode_record
+from agentflow_kernel.errors import CorruptRecord, NonDeterminism, NotSerialisable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentflow_kernel.contracts.clock import Clock
+    from agentflow_kernel.contracts.journal import Journal, RecordType
+    from agentflow_kernel.contracts.values import JSON
+
+    Line = tuple[RecordType, str, JSON, str, int]
+    """A record to be: type, path, payload, input hash, and about how many characters the payload has as text."""
+
+
+def to_json(value: object, node: str) -> tuple[JSON, str]:
+    """The value as JSON gives it back, and its compact text.
+
+    Raises :class:`NotSerialisable` naming the first place that is not JSON, also for what JSON would change silently
+    (tuples, keys that are no strings).
+    """
+    import json  # lazy: 10 ms, only runs with a journal pay
+
+    try:
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        back: JSON = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        text, back = "", None
+    if not text or back != value:
+        path, found = _first_fault(value, "", 0) or ("", f"a {type(value).__name__}")
+        raise NotSerialisable(node, path, found)
+    return back, text
+
+
+def _first_fault(value: object, path: str, depth: int) -> tuple[str, str] | None:
+    """Where the first value stands that is not JSON, and what it is."""
+    if depth > 200:
+        return path, "nested more than 200 deep"
+    if value is None or isinstance(value, bool | int | str):
+        return None
+    if isinstance(value, float):
+        return None if value - value == 0 else (path, f"the number {value}")
+    if isinstance(value, list):
+        children = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
+    elif isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                return path, f"an object with the key {key!r}"
+        children = [(f"{path}.{key}", child) for key, child in value.items()]
+    else:
+        return path, f"a {type(value).__name__}"
+    for place, child in children:
+        fault = _first_fault(child, place, depth + 1)
+        if fault:
+            return fault
+    return None
+
+
+def hash_text(text: str) -> str:
+    """SHA-256 of a text, 16 hex digits: enough to notice that an input has changed."""
+    from hashlib import sha256  # lazy: 3 ms, only runs with a journal pay
+
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+class History:
+    """The writer of one run's records, and the memory of those that an earlier owner wrote."""
+
+    __slots__ = (
+        "journal", "run_id", "epoch", "clock", "inline", "next_seq", "prev_hash", "done", "decisions", "intents",
+        "unpublished", "marks", "steps",
+    )  # fmt: skip
+
+    def __init__(self, journal: Journal, run_id: str, *, clock: Clock, epoch: int = 1, inline: bool = False) -> None:
+        self.journal = journal
+        self.run_id = run_id
+        self.epoch = epoch
+        self.clock = clock
+        self.inline = inline
+        self.next_seq = 0
+        self.prev_hash = ""
+        self.done: dict[str, Record] = {}
+        """Completed steps by path."""
+        self.decisions: dict[str, Mapping[str, JSON]] = {}
+        """The last decision of each planner by the path of its action."""
+        self.intents: set[str] = set()
+        """Effects that were begun; those not in ``done`` may or may not have happened."""
+        self.unpublished: dict[str, Mapping[str, JSON]] = {}
+        """Emitted events, by id, whose publication is not on record."""
+        self.marks: list[str] = []
+        """Ids of published events that the next commit puts on record."""
+        self.steps = 0
+        """Steps this owner has completed."""
+
+    async def load(self, records: Sequence[Record]) -> None:
+        """Take up the records of earlier owners; large payloads are fetched. Raises :class:`CorruptRecord`."""
+        import json  # lazy: 10 ms, only runs with a journal pay
+
+        for record in records:
+            if record.seq != self.next_seq or record.prev_hash != self.prev_hash:
+                raise CorruptRecord(self.run_id, record.seq, "the chain of records is broken")
+            self.next_seq += 1
+            self.prev_hash = chain_hash(encode_record(record))
+            if record.ref:
+                record.payload = json.loads(await self.journal.get_blob(record.ref))
+            self._take(record)
+
+    def _take(self, record: Record) -> None:
+        payload = cast("Mapping[str, JSON]", record.payload)
+        if record.type == "step.completed":
+            self.done[record.path] = record
+        elif record.type == "decision":
+            self.decisions[record.path] = payload
+        elif record.type == "step.intent":
+            self.intents.add(record.path)
+        elif record.type == "event.emitted":
+            self.unpublished[f"{self.run_id}/{record.seq}"] = payload
+        elif record.type == "event.published":
+            for event_id in cast("list[str]", payload["ids"]):
+                self.unpublished.pop(event_id, None)
+
+    def recall(self, path: str, input_hash: str) -> Record | None:
+        """The completed step at ``path``, if there is one.
+
+        Raises :class:`NonDeterminism` when it was done for another input than the code now gives it.
+        """
+        record = self.done.get(path)
+        if record is None:
+            return None
+        if record.input_hash != input_hash:
+            raise NonDeterminism(
+                self.run_id, path, "this step is on record with another input. Put the code back, or start a new run."
+            )
+        return record
+
+    async def commit(self, lines: Sequence[Line]) -> int:
+        """Append one batch and return the sequence number of its first record; durable when this returns.
+
+        Batches of one run are numbered in the order of the calls. Cancellation waits until the batch is decided.
+        """
+        prepared = [(line, await self._store_large(line)) for line in lines]
+        if self.marks:
+            prepared.append((("event.published", "", {"ids": self.marks}, "", 0), ""))
+            self.marks = []
+        first = self.next_seq
+        records = [self._record(line, ref) for line, ref in prepared]
+        if self.inline:
+            self.journal.append_inline(self.run_id, first, self.epoch, records)  # type: ignore[attr-defined]
+            return first
+        import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
+
+        with anyio.CancelScope(shield=True):
+            await self.journal.append(self.run_id, first, self.epoch, records)
+        return first
+
+    async def _store_large(self, line: Line) -> str:
+        """The reference of a payload that is too large for a record, ``""`` for any other."""
+        if line[4] <= INLINE_LIMIT_BYTES // 4 or self.inline:
+            return ""
+        import json  # lazy: 10 ms, only runs with a journal pay
+
+        data = json.dumps(line[2], separators=(",", ":"), ensure_ascii=False).encode()
+        return await self.journal.put_blob(data) if len(data) > INLINE_LIMIT_BYTES else ""
+
+    def _record(self, line: Line, ref: str) -> Record:
+        """Number and chain one record."""
+        kind, path, payload, input_hash, _ = line
+        record = Record(
+            self.run_id,
+            self.next_seq,
+            kind,
+            path,
+            None if ref else payload,
+            self.epoch,
+            ts=self.clock.now(),
+            ref=ref,
+            input_hash=input_hash,
+            prev_hash=self.prev_hash,
+        )
+        self.next_seq += 1
+        self.prev_hash = chain_hash(encode_record(record))
+        self.steps += kind == "step.completed"
+        return record

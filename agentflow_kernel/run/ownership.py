@@ -1,0 +1,77 @@
+"""Ownership: which process works on which runs, told by a lock that the operating system frees when the process ends."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import FileIO
+
+_OURS: set[str] = set()
+"""Lock files of this process: asking for our own lock would free it."""
+
+
+class Owner:
+    """This process as an owner of runs in one state folder, from :meth:`acquire` to :meth:`release`.
+
+    The lock is ``lockf`` on a file of its own: it ends with the process however that ends, and a child left behind
+    does not keep it.
+    """
+
+    def __init__(self, state_folder: str) -> None:
+        self._folder = os.path.join(state_folder, "owners")
+        self._file: FileIO | None = None
+        self.name = ""
+
+    def acquire(self) -> str:
+        """Take a lock under a new name and return the name, which runs carry as their owner."""
+        import fcntl  # lazy: not on every platform
+        import secrets
+
+        os.makedirs(self._folder, exist_ok=True)
+        self._remove_leftovers()
+        self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
+        path = os.path.join(self._folder, self.name)
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 -- held until release
+        fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _OURS.add(path)
+        return self.name
+
+    def release(self) -> None:
+        """Give the lock back and remove the file; may be called twice."""
+        if self._file is None:
+            return
+        path = os.path.join(self._folder, self.name)
+        _OURS.discard(path)
+        os.unlink(path)
+        self._file.close()
+        self._file = None
+
+    def _remove_leftovers(self) -> None:
+        """Remove the files of processes that are gone."""
+        for name in os.listdir(self._folder):
+            if not is_alive(os.path.dirname(self._folder), name):
+                try:
+                    os.unlink(os.path.join(self._folder, name))
+                except FileNotFoundError:
+                    continue  # another process was quicker
+
+
+def is_alive(state_folder: str, owner: str) -> bool:
+    """Whether the process that runs under this name still works; an unknown name does not."""
+    if not owner or os.sep in owner:
+        return False
+    path = os.path.join(state_folder, "owners", owner)
+    if path in _OURS:
+        return True
+    import fcntl  # lazy: not on every platform
+
+    try:
+        with open(path, "r+b", buffering=0) as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

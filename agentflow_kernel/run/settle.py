@@ -1,0 +1,91 @@
+"""The settlement of a step: its completion on record in one batch with its events, which go out after that."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_kernel.event import Event
+from agentflow_kernel.flow.node import DEFAULT, Route
+from agentflow_kernel.run.history import to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.run.bind import BoundNode
+    from agentflow_kernel.run.history import Line
+    from agentflow_kernel.run.runtime import Frame, Run
+
+SKIPPED = object()
+"""The result of a batch item that was left out."""
+
+
+class Settled:
+    """A result together with the lines that must be recorded in the same batch as its step."""
+
+    __slots__ = ("value", "lines")
+
+    def __init__(self, value: object, lines: list[Line]) -> None:
+        self.value = value
+        self.lines = lines
+
+
+def emit_line(event_type: str, value: object, path: str) -> Line:
+    """The line that records an event to be published; ``value`` is its data."""
+    return ("event.emitted", path, {"type": event_type, "data": cast("JSON", value)}, "", 0)
+
+
+async def settle(
+    frame: Frame, node: BoundNode, identity: tuple[str, str], result: object, lines: Sequence[Line]
+) -> object:
+    """Make a completion durable, then let its events out; returns the result as the journal will give it back.
+
+    ``identity`` is the step's path and the hash of its input. The result of a batch as a whole is not recorded:
+    each of its items has a record of its own.
+    """
+    run = frame.run
+    if run.history is None:
+        await _publish(run, -1, lines)
+        return result
+    path, input_hash = identity
+    action, size = DEFAULT, 0
+    if result.__class__ is Route:
+        action, result = cast("Route", result).action, cast("Route", result).value
+    payload: dict[str, JSON] = {}
+    if result is SKIPPED:
+        payload["skipped"] = True
+    elif node.step.each is None or path.endswith("]"):
+        result, text = to_json(result, node.name)
+        payload["result"], size = result, len(text)  # type: ignore[assignment]  # JSON, as just made
+    if action != DEFAULT:
+        payload["action"] = action
+    others = []
+    for line in lines:
+        if line[0] == "snapshot":
+            payload["state"] = line[2]
+        else:
+            others.append(line)
+    all_lines: list[Line] = [*others, ("step.completed", path, payload, input_hash, size)]
+    first = await run.history.commit(all_lines)
+    await _publish(run, first, all_lines)
+    return result if action == DEFAULT else Route(action, result)
+
+
+async def _publish(run: Run, first: int, lines: Sequence[Line]) -> None:
+    """Publish the events among ``lines``, whose records begin at ``first`` (-1: there is no record)."""
+    for offset, line in enumerate(lines):
+        if line[0] == "event.emitted":
+            event_id = f"{run.run_id}/{first + offset}" if first >= 0 else run.unrecorded_event_id()
+            await publish_event(run, event_id, cast("Mapping[str, JSON]", line[2]))
+
+
+async def publish_event(run: Run, event_id: str, payload: Mapping[str, JSON]) -> None:
+    """Publish one event; a crash before its mark is on record publishes it again under the same id."""
+    if run.services.publish is not None:
+        event = Event(str(payload["type"]), payload["data"], source=f"agentflow/{run.name}", id=event_id)
+        await run.services.publish(event)
+    if run.history is not None:
+        run.history.marks.append(event_id)
+    if run.listener is not None:
+        run.tell("event.emitted", "", {"type": payload["type"], "id": event_id})

@@ -1,0 +1,81 @@
+"""What every test of the repository gets: no blocked event loop, no connection that leaves the machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from blockbuster import BlockBuster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+pytest_plugins = ["pytester"]
+
+OURS = [
+    "agentflow_cli",
+    "agentflow_kernel",
+    "agentflow_planner_llm",
+    "agentflow_resilience",
+    "agentflow_sources",
+    "agentflow_sqlite",
+    "agentflow_tools",
+]
+
+
+@pytest.fixture(autouse=True)
+def event_loop_stays_free(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Turn a blocking call made by our packages inside an event loop into a failure of the test."""
+    if request.node.get_closest_marker("blocking"):
+        yield
+        return
+    guard = BlockBuster(scanned_modules=_installed(OURS))
+    guard.activate()
+    try:
+        yield
+    finally:
+        guard.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def network_is_off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections beyond this machine, so that no test passes by luck of being online."""
+    if request.node.get_closest_marker("network"):
+        return
+
+    def guarded(connect: Any) -> Any:
+        def connect_locally(self: socket.socket, address: Any) -> Any:
+            if self.family in {socket.AF_INET, socket.AF_INET6} and not _is_local(address[0]):
+                pytest.fail(f"This test connects to {address!r}. Mark it `network`, with the reason, or use a fake.")
+            return connect(self, address)
+
+        return connect_locally
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Both event loops; a module that knows only asyncio overrides this fixture."""
+    backend: str = request.param
+    return backend
+
+
+def _installed(names: list[str]) -> list[ModuleType]:
+    """Empty modules that know where the installed packages lie: the guard needs the paths, nothing is imported."""
+    specs = (importlib.util.find_spec(name) for name in names)
+    return [importlib.util.module_from_spec(spec) for spec in specs if spec is not None]
+
+
+def _is_local(host: str) -> bool:
+    if host in {"localhost", ""}:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,64 @@
+"""The application: the table of commands, and the one way in which every one of them starts and ends."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from agentflow_cli import __version__, failure, terminal
+from agentflow_cli.lazy import LazyGroup
+from agentflow_cli.shared import Shared, common_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: Final = {
+    "run": ("run", "Run a trigger, a flow or an agent of a manifest."),
+    "resume": ("resume", "Go on with a run that was suspended or whose process is gone."),
+    "validate": ("validate", "Check a manifest without running anything."),
+    "get": ("get", "List what the state folder holds (runs)."),
+    "describe": ("describe", "Show one thing in full (a run)."),
+    "plugins": ("plugins", "List the installed plugins, from metadata alone."),
+    "tools": ("tools", "List the toolsets, or the tools of one."),
+    "doctor": ("doctor", "Examine this installation and its state folder."),
+    "version": ("version", "Show the versions of everything that takes part."),
+}
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
+    if wanted:
+        terminal.write(f"agentflow {__version__}\n")
+        context.exit()
+
+
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False
+)
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version.",
+)
+@common_options
+def agentflow() -> None:
+    """Event-driven agents made of plugins: run them, resume them, look at them."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong usage or manifest, 130 interrupted."""
+    terminal.prepare()
+    shared = Shared()
+    try:
+        result = agentflow.main(list(arguments), prog_name="agentflow", standalone_mode=False, obj=shared)
+    except (KeyboardInterrupt, click.Abort):
+        terminal.say("Interrupted.")
+        return failure.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the border of the program: every error becomes a line and a code
+        return failure.report(error, debug=shared.debug or "--debug" in sys.argv)
+    return result if isinstance(result, int) else 0

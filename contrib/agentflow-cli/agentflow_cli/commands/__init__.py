@@ -1,0 +1,1 @@
+"""The commands, one a file; a file is imported when its command is used."""

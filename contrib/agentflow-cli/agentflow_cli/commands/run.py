@@ -1,0 +1,72 @@
+"""`agentflow run`: work through what a trigger's source holds, or run a flow or an agent once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agentflow_cli.inputs import read_input
+from agentflow_cli.session import Session
+from agentflow_cli.shared import common_options, progress_option
+from agentflow_cli.targets import choose, path_of
+from agentflow_kernel import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentflow_cli.session import Begin
+    from agentflow_cli.shared import Shared
+    from agentflow_kernel import RunHandle
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.manifest import Resource
+
+
+@click.command("run")
+@click.argument("path")
+@click.argument("name", required=False)
+@click.option(
+    "-i",
+    "--input",
+    "inputs",
+    multiple=True,
+    help="A JSON object, @file.json, - for standard input, or key=value; may be repeated. "
+    "For a trigger these are settings of its source.",
+)
+@click.option("--model", help="A model in the place of all agents' models: <provider>/<model>.")
+@click.option("--trust-code", is_flag=True, help="Let the manifest's own code run, now and when the run is resumed.")
+@progress_option
+@common_options
+@click.pass_obj
+def command(
+    shared: Shared,
+    path: str,
+    name: str | None,
+    inputs: Sequence[str],
+    model: str | None,
+    trust_code: bool,  # noqa: FBT001 - passed by name
+) -> int:
+    """Run NAME of the manifest at PATH, a file or a folder.
+
+    NAME is `trigger/x`, `flow/x` or `agent/x`, or only `x` where nothing else is called that. Without it, the only
+    trigger is run; where there is none, the only flow; where there is none, the only agent.
+    """
+    values = read_input(inputs)
+    settings = shared.settings()
+    state = shared.state_folder(settings)
+    kernel = Kernel.from_manifest(
+        path, settings=settings, state=state, journal="sqlite", trust_code=trust_code, model=model
+    )
+    assert kernel.manifest is not None  # made from one
+    return Session(shared).carry_out([(kernel, _begin(choose(kernel.manifest, name), values))])
+
+
+def _begin(target: Resource, values: Mapping[str, JSON]) -> Begin:
+    """What to do in the open kernel."""
+
+    async def begin(kernel: Kernel) -> Sequence[RunHandle]:
+        if target.kind == "Trigger":
+            return await kernel.fire(path_of(target), overrides=values)
+        return [await kernel.start(path_of(target), values)]
+
+    return begin

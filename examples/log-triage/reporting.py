@@ -1,0 +1,179 @@
+"""A report: what a triage found, as a JSON document, a Markdown file and a table for the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+FORMAT: Final = "log-triage/1"
+SHOWN_USERS: Final = 5
+NAMES_WIDTH: Final = 40
+HEADINGS: Final = ("severity", "address", "failed", "users", "got in", "seen", "first", "last", "names tried")
+NUMERIC: Final = frozenset({"failed", "users", "got in", "seen"})
+
+
+class Report(TypedDict):
+    """``report`` is the JSON document, ``text`` the terminal's table, ``files`` the names of the files written."""
+
+    report: dict[str, Any]
+    text: str
+    files: list[str]
+
+
+class Context(Protocol):
+    """The part of a node's context that is used here."""
+
+    @property
+    def folder(self) -> str:
+        """The folder for files of this run."""
+        ...
+
+
+def report(judgement: Mapping[str, Any], ctx: Context) -> Report:
+    """The report, with its files in the run's folder.
+
+    It holds no time of the run, no id and no path of a machine: the same log and memory give the same bytes.
+    """
+    document = {
+        "format": FORMAT,
+        "log": judgement["log"],
+        "totals": judgement["totals"],
+        "notes": notes(judgement["totals"]),
+        "attackers": judgement["attackers"],
+    }
+    files = {
+        "report.json": json.dumps(document, ensure_ascii=False, indent=2) + "\n",
+        "report.md": markdown(document),
+    }
+    for name, content in files.items():
+        write(Path(ctx.folder) / name, content)
+    return {"report": document, "text": terminal(document), "files": list(files)}
+
+
+def write(path: Path, content: str) -> None:
+    """The file, whole or not at all: written beside its place, made durable, then renamed."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def notes(totals: Mapping[str, int]) -> list[str]:
+    """What a reader has to know to read the numbers right."""
+    found = []
+    if not totals["lines"]:
+        found.append("The log is empty.")
+    elif not totals["sshd_lines"]:
+        found.append("No line of this log was written by sshd. Is it the right file?")
+    elif not totals["addresses"]:
+        found.append("No address failed to log in with a password.")
+    if totals["long_lines"]:
+        found.append(f"{totals['long_lines']:,} lines were too long to be lines of sshd and were not read.")
+    if totals["unassessed"]:
+        found.append(f"{totals['unassessed']:,} addresses were not assessed; each says why.")
+    return found
+
+
+def headline(document: Mapping[str, Any]) -> str:
+    """The numbers in one line."""
+    totals = document["totals"]
+    return (
+        f"{totals['lines']:,} lines, {totals['addresses']:,} attacking addresses, "
+        f"{totals['failed_passwords']:,} failed passwords, {totals['incidents']:,} incidents"
+    )
+
+
+def terminal(document: Mapping[str, Any]) -> str:
+    """The report as a table of plain text."""
+    lines = [f"Log triage of {visible(document['log']['name'])}", headline(document), *document["notes"]]
+    if document["attackers"]:
+        lines += ["", *table([HEADINGS, *map(row, document["attackers"])])]
+    return "\n".join(lines)
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Rows with their columns in line, numbers to the right, the first row in capitals."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for index, cells in enumerate(rows):
+        shown = [
+            cell.rjust(width) if heading in NUMERIC else cell.ljust(width)
+            for cell, width, heading in zip(cells, widths, HEADINGS, strict=True)
+        ]
+        line = "  ".join(shown).rstrip()
+        yield line if index else line.upper()
+
+
+def row(attacker: Mapping[str, Any]) -> Sequence[str]:
+    """One attacker as cells."""
+    seen = attacker["seen_before"]
+    return (
+        attacker["severity"],
+        visible(attacker["address"]),
+        f"{attacker['failed_passwords']:,}",
+        f"{len(attacker['users']):,}",
+        f"{attacker['logins']['count']:,}" if attacker["logins"]["count"] else "-",
+        f"{seen['runs']:,}" if seen else "-",
+        visible(attacker["first"]),
+        visible(attacker["last"]),
+        shortened(", ".join(map(quoted, attacker["users"][: SHOWN_USERS + 1])), NAMES_WIDTH),
+    )
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The report as Markdown: the table, then a section for each attacker."""
+    log = document["log"]
+    lines = [f"# Log triage of {escaped(log['name'])}", "", f"{headline(document)}.", ""]
+    lines += [f"- {note}" for note in document["notes"]] + [""] * bool(document["notes"])
+    lines += [f"Log: {log['size_bytes']:,} bytes, SHA-256 `{log['sha256']}`.", ""]
+    if document["attackers"]:
+        marks = ["---:" if heading in NUMERIC else "---" for heading in HEADINGS]
+        cells = [HEADINGS, marks, *([escaped(cell) for cell in row(each)] for each in document["attackers"])]
+        lines += [f"| {' | '.join(line)} |" for line in cells]
+    for attacker in document["attackers"]:
+        lines += ["", *section(attacker)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def section(attacker: Mapping[str, Any]) -> Iterable[str]:
+    """One attacker at length."""
+    yield f"## {escaped(attacker['address'])}: {attacker['severity']}"
+    yield ""
+    yield escaped(" ".join(attacker["summary"].split()))
+    yield ""
+    yield f"- What to do: {escaped(' '.join(attacker['advice'].split()))}"
+    yield f"- Names tried: {', '.join(escaped(quoted(user)) for user in attacker['users'])}"
+    if attacker["logins"]["count"]:
+        yield f"- Logged in as: {', '.join(escaped(quoted(user)) for user in attacker['logins']['users'])}"
+    if attacker["seen_before"]:
+        seen = attacker["seen_before"]
+        yield f"- Earlier runs that met it: {seen['runs']:,}; the last one saw it until {escaped(seen['last'])}"
+    if attacker["evidence"]:
+        yield f"- Lines to look at: {', '.join(map(str, attacker['evidence']))}"
+
+
+def visible(text: str) -> str:
+    """The text with everything escaped that could steer a terminal: it comes from the log, so from the attacker."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def quoted(user: str) -> str:
+    """A user name, in quotes where blanks or nothing would be overlooked."""
+    user = visible(user)
+    return user if user and user == user.strip() and "," not in user else f"'{user}'"
+
+
+def escaped(text: str) -> str:
+    """The text as Markdown that shows it as it is."""
+    return "".join(f"\\{char}" if char in "\\`*_{}[]<>#|!" else char for char in visible(text))
+
+
+def shortened(text: str, width: int) -> str:
+    """The text, or its beginning with an ellipsis."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"

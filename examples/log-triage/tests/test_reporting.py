@@ -1,0 +1,105 @@
+"""The report is whole, the same for the same input, and harmless to whoever reads it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def judgement(*users: str, **facts):
+    attacker = {
+        "address": "203.0.113.7",
+        "failed_passwords": 1_234,
+        "users": list(users),
+        "first": "Mar  3 06:00:15",
+        "last": "Mar  3 06:10:15",
+        "lines": [1],
+        "logins": {"count": 1, "users": ["a"], "lines": [2]},
+        "seen_before": {"runs": 2, "failed_passwords": 1, "last": "Mar  2"},
+        "severity": "high",
+        "summary": "One.\nTwo.",
+        "advice": "Block it.",
+        "evidence": [1, 2],
+    }
+    counts = {"lines": 9, "sshd_lines": 9, "long_lines": 0, "addresses": 1, "failed_passwords": 1_234}
+    totals = {**counts, "incidents": 1, "unassessed": 0, **facts}
+    log = {"name": "auth.log", "size_bytes": 5_000, "lines": 9, "sha256": "abc"}
+    return {"log": log, "totals": totals, "attackers": [attacker] if users else [], "incidents": []}
+
+
+@pytest.fixture
+def report(module, walk, tmp_path):
+    context = type("Context", (), {"folder": str(tmp_path)})()
+    return lambda given: module("reporting").report(given, context)
+
+
+def test_the_files_hold_what_the_result_says(report, tmp_path) -> None:
+    found = report(judgement("root"))
+    assert found["files"] == ["report.json", "report.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == found["files"]
+    assert json.loads((tmp_path / "report.json").read_text("utf-8")) == found["report"]
+    (attacker,) = found["report"]["attackers"]
+    assert (attacker["address"], attacker["failed_passwords"], attacker["users"]) == ("203.0.113.7", 1_234, ["root"])
+
+
+def test_a_report_written_again_is_the_same(report, tmp_path) -> None:
+    first = report(judgement("root"))
+    content = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / ".report.json.draft").write_text("half a dra")
+    assert report(judgement("root")) == first
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == content
+
+
+def test_the_table_has_its_columns_in_line(report) -> None:
+    text = report(judgement("root", " 0101", ""))["text"]
+    heading, line = text.splitlines()[-2:]
+    assert heading.split() == "SEVERITY ADDRESS FAILED USERS GOT IN SEEN FIRST LAST NAMES TRIED".split()
+    assert line.index("203.0.113.7") == heading.index("ADDRESS")
+    assert line.endswith("root, ' 0101', ''")
+    assert text.splitlines()[1] == "9 lines, 1 attacking addresses, 1,234 failed passwords, 1 incidents"
+
+
+def test_the_markdown_has_a_section_for_each_attacker(report, tmp_path) -> None:
+    report(judgement("root"))
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert (
+        "## 203.0.113.7: high\n\nOne. Two.\n\n- What to do: Block it.\n- Names tried: root\n- Logged in as: a\n" in text
+    )
+    assert text.endswith("- Lines to look at: 1, 2\n")
+
+
+@pytest.mark.parametrize(
+    ("facts", "note"),
+    [
+        ({"lines": 0, "sshd_lines": 0, "addresses": 0}, "The log is empty."),
+        ({"sshd_lines": 0, "addresses": 0}, "No line of this log was written by sshd. Is it the right file?"),
+        ({"addresses": 0}, "No address failed to log in with a password."),
+        ({"addresses": 0, "long_lines": 1_000}, "1,000 lines were too long to be lines of sshd and were not read."),
+    ],
+)
+def test_a_report_without_attacks_is_sound_and_says_why(report, facts, note: str, tmp_path) -> None:
+    found = report(judgement(**{"failed_passwords": 0, "incidents": 0, **facts}))
+    assert found["report"]["attackers"] == []
+    assert note in found["report"]["notes"]
+    assert note in found["text"]
+    assert f"- {note}" in (tmp_path / "report.md").read_text("utf-8")
+    assert "SEVERITY" not in found["text"]
+
+
+@given(st.text())
+def test_nothing_from_the_log_can_steer_a_terminal_or_break_a_table(module, text: str) -> None:
+    reporting = module("reporting")
+    assert reporting.visible(text).isprintable()
+    cells = reporting.escaped(text).replace("\\\\", "").replace("\\|", "")
+    assert "|" not in cells
+    assert "\n" not in cells
+
+
+def test_escapes_of_a_terminal_are_shown_and_not_sent(report, tmp_path) -> None:
+    found = report(judgement("\x1b[2Jroot\u202e", "<b>|`x`"))
+    assert "\\x1b[2Jroot\\u202e" in found["text"]
+    assert "\x1b" not in found["text"]
+    assert r"\<b\>\|\`x\`" in (tmp_path / "report.md").read_text("utf-8")

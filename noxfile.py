@@ -1,0 +1,298 @@
+"""Every automation of the project; `nox` alone runs what the continuous integration runs.
+
+The sessions are generated from the tree: a distribution or a test folder that appears is tested without a line here.
+Tests run against built wheels, never against the source tree. The last line is the sum of all sessions.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import re
+import shutil
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+import nox
+
+nox.needs_version = ">=2025.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_external_run = True
+nox.options.error_on_missing_interpreters = True
+
+ROOT: Final = Path(__file__).parent
+BUILD: Final = ROOT / "build"
+WHEELS: Final = BUILD / "wheels"
+REPORTS: Final = BUILD / "reports"
+CONSTRAINTS: Final = BUILD / "constraints.txt"
+STARTED: Final = time.time()
+PYTHONS: Final = [entry for entry in re.split(r"[,\s]+", os.environ.get("NOX_PYTHONS", "")) if entry]
+"""Interpreters asked for; empty means the one that runs nox."""
+
+# the shims of pyenv answer only for the version it has selected; its others are found here, after everything else
+PYENV: Final = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+os.environ["PATH"] = os.pathsep.join(
+    [os.environ["PATH"], *(str(path) for wanted in PYTHONS for path in sorted(PYENV.glob(f"{wanted}.*/bin")))]
+)
+
+TEST_ENV: Final = {
+    "PYTHONSAFEPATH": "1",
+    # bytecode is part of every start-up figure
+    "PYTHONDONTWRITEBYTECODE": None,
+    "PYTHONPATH": None,
+}
+REPORTS.mkdir(parents=True, exist_ok=True)
+nox.options.report = str(REPORTS / "nox.json")
+
+
+class Distribution:
+    """One distribution of the workspace: where it lies and what it says of itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.table: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        self.name: str = self.table["project"]["name"]
+        self.package = self.name.replace("-", "_")
+
+    @property
+    def source(self) -> str:
+        """The package's folder, relative to the root."""
+        return str((self.folder / self.package).relative_to(ROOT))
+
+    @property
+    def tests(self) -> Path:
+        """Where its own tests lie."""
+        return self.folder / "tests" / "kernel" if self.folder == ROOT else self.folder / "tests"
+
+    @property
+    def needs(self) -> list[str]:
+        """Names of the distributions it depends on, the workspace's and others."""
+        return [re.split(r"[^A-Za-z0-9_-]", line, maxsplit=1)[0] for line in self.table["project"]["dependencies"]]
+
+
+def workspace() -> dict[str, Distribution]:
+    """The distributions of the workspace by name, the kernel first."""
+    kernel = Distribution(ROOT)
+    patterns = kernel.table["tool"]["uv"]["workspace"]["members"]
+    folders = sorted(path.parent for pattern in patterns for path in ROOT.glob(f"{pattern}/pyproject.toml"))
+    return {dist.name: dist for dist in (kernel, *map(Distribution, folders))}
+
+
+DISTS: Final = workspace()
+
+
+def has_tests(folder: Path) -> bool:
+    """Whether a folder holds at least one test module."""
+    return any(folder.rglob("test_*.py"))
+
+
+def closure(dist: Distribution) -> list[str]:
+    """Names of the workspace's distributions that `dist` needs, itself included."""
+    found = [dist.name]
+    for name in found:
+        found += [need for need in DISTS[name].needs if need in DISTS and need not in found]
+    return found
+
+
+@functools.cache
+def built_wheels() -> dict[str, Path]:
+    """The wheel of each distribution, built once per run of nox from the tree as it is."""
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    run = functools.partial(nox.command.run, external=True, log=True)
+    run(["uv", "build", "--quiet", "--all-packages", "--wheel", "--out-dir", str(WHEELS)])
+    everything = ["--all-packages", "--all-groups", "--no-emit-workspace", "--no-hashes", "--no-header"]
+    run(["uv", "export", "--quiet", *everything, "--output-file", str(CONSTRAINTS)], silent=True)
+    wheels = {path.name.split("-")[0].replace("_", "-"): path for path in WHEELS.glob("*.whl")}
+    missing = DISTS.keys() - wheels.keys()
+    if missing:
+        msg = f"No wheel was built for {sorted(missing)}."
+        raise RuntimeError(msg)
+    return wheels
+
+
+def install(session: nox.Session, names: list[str], *groups: str) -> None:
+    """Install built wheels by name and the root's dependency groups, at the versions of the lock file."""
+    wheels = [str(built_wheels()[name]) for name in names]
+    tools = nox.project.dependency_groups(DISTS["agentflow-kernel"].table, *groups)
+    session.install(*wheels, *tools, "--constraint", str(CONSTRAINTS))
+
+
+def pytest(session: nox.Session, folder: Path | str) -> None:
+    """Run the tests of a folder in the session's environment and leave their result in `build/reports`."""
+    report = REPORTS / f"{slug(session.name)}.xml"
+    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report))
+    chosen = any(Path(arg.partition("::")[0]).exists() for arg in session.posargs)
+    session.run("python", "-m", "pytest", *config, *session.posargs, *([] if chosen else [str(folder)]), env=TEST_ENV)
+
+
+def slug(name: str) -> str:
+    """A session's name as a file name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
+
+
+# ---------------------------------------------------------------- sessions without tests
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel of every distribution into build/wheels."""
+    session.log(f"{len(built_wheels())} wheels in {WHEELS.relative_to(ROOT)}")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and form of every Python file."""
+    session.install(*requirements("ruff"))
+    session.run("ruff", "check", "--output-format", "concise", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Check that imports point one way."""
+    install(session, list(DISTS), "lint")
+    session.run("lint-imports", "--cache-dir", str(BUILD / "import-linter"), env=TEST_ENV)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of every package and of this file, strictly."""
+    install(session, list(DISTS), "lint", "test")
+    session.install(*requirements("nox"))
+    sources = [dist.source for dist in DISTS.values()]
+    typed_tests = [str(path.relative_to(ROOT)) for path in [ROOT / "tests" / "typing"] if path.is_dir()]
+    session.run("mypy", "--cache-dir", str(BUILD / "mypy"), *sources, *typed_tests, "noxfile.py", "conftest.py")
+
+
+@nox.session
+def changes(session: nox.Session) -> None:
+    """See that the change log of every distribution can be written from its fragments."""
+    session.install(*requirements("towncrier"))
+    for dist in DISTS.values():
+        of = ("--config", "pyproject.toml", "--dir", str(dist.folder), "--name", dist.name)
+        session.run("towncrier", "build", "--draft", "--version", dist.table["project"]["version"], *of, silent=True)
+
+
+def requirements(*names: str) -> list[str]:
+    """The requirements on some tools as the root's dependency groups state them."""
+    table = DISTS["agentflow-kernel"].table
+    lines = nox.project.dependency_groups(table, *table["dependency-groups"])
+    return [line for line in lines if re.split(r"[^A-Za-z0-9_-]", line, maxsplit=1)[0] in names]
+
+
+# ---------------------------------------------------------------- tests
+
+
+@nox.session(python=PYTHONS or None)
+@nox.parametrize("dist", [nox.param(name, id=name) for name, dist in DISTS.items() if has_tests(dist.tests)])
+def tests(session: nox.Session, dist: str) -> None:
+    """Run a distribution's own tests with its wheel, what it declares to need, and the test tools."""
+    install(session, closure(DISTS[dist]), "test")
+    pytest(session, DISTS[dist].tests)
+
+
+def generate(name: str, folder: str, doc: str, *, options: dict[str, Any], env: dict[str, str] | None = None) -> None:
+    """Make a session that runs the tests of one folder with all wheels installed, if the folder has tests."""
+    if not any(has_tests(path) for path in ROOT.glob(folder)):
+        return
+
+    def run(session: nox.Session) -> None:
+        install(session, list(DISTS), "test")
+        session.env.update(env or {})
+        pytest(session, folder_of(folder))
+
+    run.__doc__ = doc
+    nox.session(name=name, **options)(run)
+
+
+def folder_of(pattern: str) -> str:
+    """The folder to hand to pytest: a pattern's fixed part."""
+    return pattern.split("/*", maxsplit=1)[0]
+
+
+SINGLE: Final[dict[str, Any]] = {}
+EACH: Final[dict[str, Any]] = {"python": PYTHONS or None}
+generate("house", "tests/house", "Check the rules of the house.", options=SINGLE)
+generate("integration", "tests/integration", "Test the whole line with real components.", options=EACH)
+generate("chaos", "tests/chaos", "Kill real processes, in short.", options=SINGLE, env={"AGENTFLOW_CHAOS": "short"})
+generate(
+    "chaos_long",
+    "tests/chaos",
+    "Kill real processes, at length.",
+    options={"default": False},
+    env={"AGENTFLOW_CHAOS": "long"},
+)
+generate("examples", "examples/*/tests", "Run every example as its reader would.", options=EACH)
+generate("docs", "tests/docs", "Run every code block of the documentation.", options=SINGLE)
+
+
+def bench_session(name: str, doc: str, *, default: bool, args: tuple[str, ...] = ()) -> None:
+    """Make a session that measures the figures of the architecture, if the runner exists."""
+    if not (ROOT / "tests" / "bench" / "run.py").exists():
+        return
+
+    def run(session: nox.Session) -> None:
+        install(session, list(DISTS), "test")
+        session.run("python", "tests/bench/run.py", *args, *session.posargs, env=TEST_ENV)
+
+    run.__doc__ = doc
+    nox.session(name=name, default=default)(run)
+
+
+bench_session("bench", "Measure every figure beside its floor.", default=False)
+bench_session("bench_short", "See that every figure can be measured.", default=True, args=("--short",))
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Measure which lines the tests of kernel and members reach."""
+    install(session, list(DISTS), "test")
+    folders = [str(dist.tests.relative_to(ROOT)) for dist in DISTS.values() if has_tests(dist.tests)]
+    shutil.rmtree(BUILD / "coverage", ignore_errors=True)
+    (BUILD / "coverage").mkdir()
+    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT))
+    session.run("coverage", "run", "-m", "pytest", *config, *folders, *session.posargs, env=TEST_ENV)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+# ---------------------------------------------------------------- the last line
+
+
+def count(entry: dict[str, Any]) -> tuple[int, int, int]:
+    """Passed, failed and skipped of one session: its tests where it left a report, else the session as one check."""
+    good = entry["result"] in {"success", "skipped"}
+    report = REPORTS / f"{slug(entry['signatures'][0] if entry['signatures'] else entry['name'])}.xml"
+    if not report.exists() or report.stat().st_mtime < STARTED:
+        return int(good), int(not good), 0
+    passed = failed = skipped = 0
+    for suite in ET.parse(report).getroot().iter("testsuite"):  # noqa: S314 - pytest wrote it just now
+        broken = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        left_out = int(suite.get("skipped", 0))
+        passed += int(suite.get("tests", 0)) - broken - left_out
+        failed += broken
+        skipped += left_out
+    if not good and not failed:
+        failed = 1
+    return passed, failed, skipped
+
+
+def print_totals() -> None:
+    """Print one line of totals over all sessions of this run."""
+    report = REPORTS / "nox.json"
+    if not report.exists() or report.stat().st_mtime < STARTED:
+        return
+    sessions = json.loads(report.read_text(encoding="utf-8"))["sessions"]
+    passed, failed, skipped = (sum(column) for column in zip((0, 0, 0), *map(count, sessions), strict=True))
+    sys.stderr.flush()
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
+
+
+atexit.register(print_totals)

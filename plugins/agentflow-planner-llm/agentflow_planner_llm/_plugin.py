@@ -1,0 +1,24 @@
+"""The hooks of this distribution: which planners it offers."""
+
+from __future__ import annotations
+
+from agentflow_kernel.contracts.plugin import PlannerSpec
+from agentflow_kernel.hookspecs import hookimpl
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@hookimpl
+def agentflow_planners() -> Sequence[PlannerSpec]:
+    """The tool loop."""
+    return [
+        PlannerSpec(
+            "tools",
+            "agentflow_planner_llm.tool_loop:create_planner",
+            "agentflow_planner_llm.settings:ToolLoopSettings",
+            capabilities=("budgets", "output_schema", "parallel_tools", "resume"),
+            summary="Ask the model, run the tools it calls, and again, until it answers",
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Policies for AgentFlow calls: layers that retry a call or end it in time."""

@@ -1,0 +1,280 @@
+"""A log: the records of all runs in one table in the order of their appends, and a head for each run.
+
+A record is found by a small index on (number of its run, seq). The row of a run holds its head as of the last record
+that changed its status; what later records change is folded in from the last one. So an ordinary append touches only
+the end of the log and of its index, however many runs there are.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from typing import cast
+
+from agentflow_kernel.contracts.journal import TERMINAL, RunInfo, chain_hash, decode_record, fold
+from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, ProtocolViolation
+
+from agentflow_sqlite._faults import is_damage
+from agentflow_sqlite._schema import Schema
+from agentflow_sqlite._transactions import Mirror
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentflow_kernel.contracts.journal import Record
+
+    Row = tuple[object, ...]
+
+JOURNAL = Schema(
+    "journal",
+    0x4146_6A6E,  # "AFjn"
+    [
+        [
+            "CREATE TABLE log (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, seq INTEGER NOT NULL, data BLOB NOT NULL)",
+            "CREATE UNIQUE INDEX log_place ON log (run, seq)",
+            "CREATE TABLE runs (id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, name TEXT, status TEXT,"
+            " epoch INTEGER, next_seq INTEGER, owner TEXT, started_at REAL, updated_at REAL, code TEXT, cause TEXT,"
+            " crc INTEGER)",
+            "CREATE INDEX runs_started ON runs (started_at)",
+            "CREATE INDEX runs_open ON runs (status, started_at)"
+            " WHERE status NOT IN ('completed', 'failed', 'cancelled')",
+            "CREATE TABLE blobs (id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, data BLOB NOT NULL)",
+        ],
+    ],
+)
+HEAD_COLUMNS = "name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, crc"
+LAST = "(SELECT data FROM log WHERE run = runs.id ORDER BY seq DESC LIMIT 1)"
+FIND_RUN = f"SELECT id, {LAST}, {HEAD_COLUMNS} FROM runs WHERE run_id = ?"
+REMEMBERED = 10_000
+"""Heads kept in mind; the oldest makes room."""
+
+
+class Batch:
+    """Records to append at one place, with their bytes."""
+
+    __slots__ = ("run_id", "expected_seq", "epoch", "records", "lines")
+
+    def __init__(
+        self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record], lines: Sequence[bytes]
+    ) -> None:
+        self.run_id = run_id
+        self.expected_seq = expected_seq
+        self.epoch = epoch
+        self.records = records
+        self.lines = lines
+
+
+class Head:
+    """Where a run stands: its number in the file, what a list shows, the hash of its last record.
+
+    ``ahead``: the row of the run does not say so yet.
+    """
+
+    __slots__ = ("number", "info", "tail", "ahead")
+
+    def __init__(self, number: int, info: RunInfo, tail: str, *, ahead: bool = False) -> None:
+        self.number = number
+        self.info = info
+        self.tail = tail
+        self.ahead = ahead
+
+
+class Heads(Mirror):
+    """The heads of the runs to which this process appends."""
+
+    def __init__(self) -> None:
+        self._heads: dict[str, Head] = {}
+        self._last_id = 0
+        self._durable_id = 0
+
+    def forget(self) -> None:
+        self._heads.clear()
+        self._last_id = self._durable_id
+
+    def confirm(self) -> None:
+        self._durable_id = self._last_id
+
+    def verify(self, connection: sqlite3.Connection) -> str:
+        (found,) = connection.execute("SELECT max(id) FROM log").fetchone()
+        missing = self._durable_id - (found or 0)
+        return f"{missing} records that were acknowledged are missing" if missing > 0 else ""
+
+    def is_ahead(self) -> bool:
+        return any(head.ahead for head in self._heads.values())
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        for run_id, head in self._heads.items():
+            if head.ahead:
+                _write_head(connection, run_id, head)
+
+    def append(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """Append one batch; raises before the first change when its place is not the end of the run."""
+        run_id = batch.run_id
+        head = self._heads.get(run_id) or self._find(connection, run_id)
+        if batch.epoch < head.info.epoch:
+            raise Fenced(run_id, batch.epoch, head.info.epoch)
+        if batch.expected_seq != head.info.next_seq:
+            raise AppendConflict(run_id, batch.expected_seq, head.info.next_seq)
+        if not batch.records:
+            return
+        info, tail = _copy(head.info), head.tail
+        changes_status = False
+        for record, line in zip(batch.records, batch.lines, strict=True):
+            if record.prev_hash and tail and record.prev_hash != tail:
+                raise ProtocolViolation(
+                    f"Run {run_id}: record {record.seq} names {record.prev_hash!r} as the hash of the one before it, "
+                    f"which is {tail!r}. Nothing was appended.",
+                    executed="no",
+                )
+            tail = chain_hash(line)
+            fold(info, record)
+            changes_status = changes_status or record.type.startswith(("run.", "lease"))
+        after = Head(head.number, info, tail, ahead=True)
+        if changes_status or not after.number:
+            _write_head(connection, run_id, after)
+        rows = [(after.number, seq, line) for seq, line in enumerate(batch.lines, batch.expected_seq)]
+        connection.executemany("INSERT INTO log (run, seq, data) VALUES (?, ?, ?)", rows)
+        self._last_id = max(self._last_id, _last_id(connection))
+        self._remember(run_id, after)
+
+    def _find(self, connection: sqlite3.Connection, run_id: str) -> Head:
+        """The head in the file, or that of a run which is about to begin."""
+        return find_head(connection, run_id) or Head(0, RunInfo(run_id), "")
+
+    def _remember(self, run_id: str, head: Head) -> None:
+        if head.info.status in TERMINAL:
+            self._heads.pop(run_id, None)
+            return
+        if run_id not in self._heads and len(self._heads) >= REMEMBERED:
+            del self._heads[next(iter(self._heads))]
+        self._heads[run_id] = head
+
+
+def find_head(connection: sqlite3.Connection, run_id: str) -> Head | None:
+    """The head of a run, or ``None``; raises :class:`CorruptRecord`."""
+    try:
+        row = connection.execute(FIND_RUN, (run_id,)).fetchone()
+        if row is None:
+            return None
+        return _to_head(run_id, row)
+    except sqlite3.Error as error:
+        if is_damage(error):
+            raise CorruptRecord(run_id, -1, f"the file is damaged: {error}") from error
+        raise
+
+
+def read_records(connection: sqlite3.Connection, run_id: str, from_seq: int) -> list[Record]:
+    """The records of a run from ``from_seq`` on, each checked; raises :class:`CorruptRecord`."""
+    head = find_head(connection, run_id)
+    if head is None:
+        return []
+    # one earlier, so that the chain of the first one is checked too
+    expected = first = max(from_seq - 1, 0)
+    records: list[Record] = []
+    tail = ""
+    try:
+        rows = connection.execute(
+            "SELECT seq, data FROM log WHERE run = ? AND seq >= ? ORDER BY seq", (head.number, first)
+        )
+        for seq, line in rows:
+            if seq != expected:
+                raise CorruptRecord(run_id, expected, f"it is missing, the next one is {seq}")
+            record = _decode(line, run_id, expected)
+            if tail and record.prev_hash and record.prev_hash != tail:
+                raise CorruptRecord(run_id, expected, "it does not follow the record before it")
+            tail = chain_hash(line)
+            records.append(record)
+            expected += 1
+    except sqlite3.Error as error:
+        if is_damage(error):
+            raise CorruptRecord(run_id, expected, f"the file is damaged: {error}") from error
+        raise
+    if expected < head.info.next_seq:
+        raise CorruptRecord(run_id, expected, "it is missing")
+    return records[max(from_seq, 0) - first :]
+
+
+def list_heads(connection: sqlite3.Connection, status: str | None, limit: int) -> list[RunInfo]:
+    """Heads, newest start first. A run whose last record is damaged shows as ``quarantined``."""
+    where, arguments = "", []
+    if status is not None:
+        where, arguments = "WHERE status = ?", [status]
+        if status not in TERMINAL:  # said as in the index of open runs, so that it is used
+            where += " AND status NOT IN ('completed', 'failed', 'cancelled')"
+    rows = connection.execute(
+        f"SELECT run_id, id, {LAST}, {HEAD_COLUMNS} FROM runs {where} ORDER BY started_at DESC, id DESC", arguments
+    )
+    found: list[RunInfo] = []
+    while len(found) < limit:
+        row = rows.fetchone()
+        if row is None:
+            break
+        run_id = cast("str", row[0])
+        try:
+            found.append(_to_head(run_id, row[1:]).info)
+        except CorruptRecord as error:
+            if status is None or status == "quarantined":
+                found.append(RunInfo(run_id, status="quarantined", code=error.code, cause=error.problem))
+    return found
+
+
+def _to_head(run_id: str, row: Row) -> Head:
+    """The head from a row of ``runs`` with the last record of the run."""
+    number, line, *columns, crc = row
+    if crc != _check_sum(run_id, columns):
+        raise CorruptRecord(run_id, -1, "the check sum of its head does not match")
+    name, status, epoch, next_seq, owner, started_at, updated_at, code, cause = columns
+    info = RunInfo(run_id, name, status, epoch, next_seq, owner, started_at, updated_at, code, cause)  # type: ignore[arg-type]  # the check sum says that they are what was written
+    last = _decode(line, run_id, -1)
+    if last.seq + 1 < info.next_seq:
+        raise CorruptRecord(run_id, last.seq + 1, "it is missing")
+    fold(info, last)
+    return Head(cast("int", number), info, chain_hash(cast("bytes", line)))
+
+
+def _decode(line: object, run_id: str, seq: int) -> Record:
+    if not isinstance(line, bytes):
+        raise CorruptRecord(run_id, seq, "it is missing" if line is None else "it holds no bytes")
+    return decode_record(line, run_id=run_id, seq=seq)
+
+
+def _write_head(connection: sqlite3.Connection, run_id: str, head: Head) -> None:
+    """Bring the row of a run up to date; a run without a number gets its row and number."""
+    columns = _columns(head.info)
+    values = (*columns, _check_sum(run_id, columns))
+    if head.number:
+        connection.execute(
+            f"UPDATE runs SET ({HEAD_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?", (*values, head.number)
+        )
+    else:
+        cursor = connection.execute(
+            f"INSERT INTO runs (run_id, {HEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (run_id, *values)
+        )
+        head.number = cast("int", cursor.lastrowid)
+    head.ahead = False
+
+
+def _columns(info: RunInfo) -> list[object]:
+    """The head as SQLite gives it back: payloads are free to hold a number where a text belongs."""
+    texts = {name: "" if (value := getattr(info, name)) is None else str(value) for name in TEXTS}
+    return [
+        texts["name"], texts["status"], info.epoch, info.next_seq, texts["owner"], float(info.started_at),
+        float(info.updated_at), texts["code"], texts["cause"],
+    ]  # fmt: skip
+
+
+TEXTS = ("name", "status", "owner", "code", "cause")
+
+
+def _check_sum(run_id: str, columns: Sequence[object]) -> int:
+    return zlib.crc32(repr([run_id, *columns]).encode())
+
+
+def _copy(info: RunInfo) -> RunInfo:
+    return RunInfo(*(getattr(info, name) for name in RunInfo.__slots__))
+
+
+def _last_id(connection: sqlite3.Connection) -> int:
+    (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+    return int(last)

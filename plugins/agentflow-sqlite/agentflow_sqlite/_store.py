@@ -1,0 +1,168 @@
+"""A store: one SQLite file, and how it is opened for writing and for reading."""
+
+# ruff: noqa: PTH -- pathlib costs as much to load as the rest of this module
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+
+from agentflow_kernel.errors import StorageUnavailable, Unsupported, UsageError
+
+from agentflow_sqlite._faults import LOCKED, primary_code, to_fault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentflow_kernel.contracts.plugin import PluginContext
+
+    from agentflow_sqlite._schema import Schema
+
+RETRY_S = 0.01
+PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = ON",  # without it a Mac leaves the last word to the cache of the disk
+    "PRAGMA checkpoint_fullfsync = ON",
+)
+
+
+def place_file(path: str | None, context: PluginContext, default: str) -> str:
+    """Where the file of a resource lies: ``path`` below the manifest's folder, else ``default`` in the state folder.
+
+    Raises :class:`UsageError` when neither is given.
+    """
+    if path is not None:
+        return os.path.join(context.folder, path)
+    if context.state_folder is None:
+        raise UsageError(
+            f"Resource {context.name!r} has no place for its file {default!r}: there is no state folder. "
+            "Give one (--state, or AGENTFLOW_STATE), or give the resource the setting 'path'."
+        )
+    return os.path.join(context.state_folder, default)
+
+
+class Store:
+    """The file at ``path`` with its schema. Nothing is opened or created before one of its methods is called."""
+
+    __slots__ = ("path", "schema", "busy_timeout_s")
+
+    def __init__(self, path: str, schema: Schema, busy_timeout_s: float) -> None:
+        self.path = path
+        self.schema = schema
+        self.busy_timeout_s = busy_timeout_s
+
+    def open_writer(self) -> sqlite3.Connection:
+        """A connection that may write; file, folder and tables are there when it returns, older tables migrated.
+
+        Raises:
+            StorageUnavailable: it cannot be opened now.
+            NewerSchema: a newer version wrote it.
+            UsageError: it is the file of something else.
+        """
+        deadline = time.monotonic() + self.busy_timeout_s
+        self._make_folder()
+        while True:
+            connection: sqlite3.Connection | None = None
+            try:
+                connection = self._connect(self.path, uri=False)
+                self._prepare(connection)
+            except BaseException as error:
+                if connection is not None:
+                    connection.close()
+                if not isinstance(error, sqlite3.Error):
+                    raise
+                # switching a new file to WAL does not wait for the others who do so at the same time
+                if primary_code(error) not in LOCKED or time.monotonic() >= deadline:
+                    raise to_fault(error, self.path) from error
+                time.sleep(RETRY_S)
+            else:
+                return connection
+
+    def open_reader(self) -> sqlite3.Connection | None:
+        """A connection that only reads, or ``None`` where there is nothing to read yet; creates nothing.
+
+        Tables of an older version are migrated first. Raises as :meth:`open_writer`.
+        """
+        if not os.path.exists(self.path):
+            return None
+        connection, version = self._connect_to_read()
+        if 0 < version < self.schema.version:
+            connection.close()
+            self.open_writer().close()
+            connection, version = self._connect_to_read()
+        if version == 0:
+            connection.close()
+            return None
+        return connection
+
+    def _connect_to_read(self) -> tuple[sqlite3.Connection, int]:
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = self._connect(_uri(self.path), uri=True)
+            connection.execute("BEGIN")
+            version = self.schema.find_version(connection, self.path)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise to_fault(error, self.path) from error
+            raise
+        return connection, version
+
+    def _connect(self, database: str, *, uri: bool) -> sqlite3.Connection:
+        return sqlite3.connect(
+            database, timeout=self.busy_timeout_s, isolation_level=None, check_same_thread=False, uri=uri
+        )
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Refuse a foreign or newer file before anything is changed in it; then set the modes and migrate."""
+        connection.execute("BEGIN")
+        version = self.schema.find_version(connection, self.path)
+        connection.execute("COMMIT")
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise Unsupported(
+                f"The {self.schema.noun} file {self.path!r}",
+                "its file system offers no shared memory, which readers beside a writer need. Use a local disk.",
+            )
+        if version < self.schema.version:
+            self.schema.migrate(connection, self.path)
+
+    def _make_folder(self) -> None:
+        """Create the folder with its parents, and make their names durable."""
+        missing = []
+        folder = os.path.dirname(os.path.abspath(self.path))
+        while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        try:
+            for path in reversed(missing):
+                with suppress(FileExistsError):
+                    os.mkdir(path)
+                _sync_folder(os.path.dirname(path))
+        except OSError as error:
+            raise StorageUnavailable(
+                f"Storage {self.path!r} is not available. Its folder cannot be created: {error.strerror}.",
+                executed="no",
+            ) from error
+
+
+def _sync_folder(path: str) -> None:
+    if os.name == "nt":  # there a folder cannot be opened, and its entries are durable with the file
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _uri(path: str) -> str:
+    """The file as a URI for reading only. Source: https://sqlite.org/uri.html, section 3.1 (November 2026)."""
+    path = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    if os.name == "nt":
+        path = "/" + path.replace("\\", "/")
+    return f"file:{path}?mode=ro"

@@ -1,0 +1,233 @@
+"""A transaction: the jobs of several callers, made durable together on the one writing connection."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import suppress
+from typing import Generic, TypeVar, cast
+
+from agentflow_kernel.errors import AgentFlowError, StorageUnavailable
+
+from agentflow_sqlite._faults import ENVIRONMENT, primary_code, to_fault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from anyio import Event
+
+    from agentflow_kernel.errors import Executed
+
+    from agentflow_sqlite._store import Store
+
+T = TypeVar("T")
+
+UNTRUSTED = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+"""After these the connection is closed; the next one looks first whether all is there."""
+
+
+class Ticket(Generic[T]):
+    """One caller's job and what became of it: ``value`` or ``error`` once it is ``settled``.
+
+    ``job`` runs inside the transaction; a refusal must be raised before its first change. ``woken`` is set for a caller
+    that waits in an event loop.
+    """
+
+    __slots__ = ("job", "value", "error", "settled", "woken")
+
+    def __init__(self, job: Callable[[sqlite3.Connection], T]) -> None:
+        self.job = job
+        self.value: T | None = None
+        self.error: BaseException | None = None
+        self.settled = False
+        self.woken: Event | None = None
+
+    def settle(self, error: BaseException | None = None) -> None:
+        """Fix the outcome."""
+        self.error = error
+        self.settled = True
+
+    def result(self) -> T:
+        """What the job returned, or raise what it raised."""
+        if self.error is not None:
+            raise self.error
+        return cast("T", self.value)
+
+
+class Mirror:
+    """What a process remembers of its file, kept in step with the transactions; this one remembers nothing."""
+
+    def forget(self) -> None:
+        """Another connection has written, or a transaction was undone: nothing remembered holds any more."""
+
+    def confirm(self) -> None:
+        """The last transaction is durable."""
+
+    def verify(self, connection: sqlite3.Connection) -> str:
+        """What is missing in a file that is opened again after a fault, or ``""``."""
+        del connection
+        return ""
+
+    def is_ahead(self) -> bool:
+        """Whether something is remembered that ought to be written down before the file is closed."""
+        return False
+
+    def flush(self, connection: sqlite3.Connection) -> None:
+        """Write that down; inside a transaction."""
+
+
+class Transactions:
+    """The writer of one store: opened by the first job, closed and verified anew after a fault of the disk.
+
+    Thread-safe; every method blocks. ``commits`` counts the transactions that have become durable.
+    """
+
+    __slots__ = ("store", "mirror", "commits", "_lock", "_connection", "_data_version", "_suspect", "_closed")
+
+    def __init__(self, store: Store, mirror: Mirror) -> None:
+        self.store = store
+        self.mirror = mirror
+        self.commits = 0
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._data_version = -1
+        self._suspect = False
+        self._closed = False
+
+    def run(self, tickets: Sequence[Ticket[Any]]) -> None:
+        """Settle all tickets in order, in one transaction; a job that refuses does not harm the others."""
+        with self._lock:
+            try:
+                connection = self._open()
+                self._together(connection, tickets)
+            except BaseException as error:  # noqa: BLE001 -- each caller gets it from its own ticket
+                for ticket in tickets:
+                    ticket.settle(self._typed(error))
+        for ticket in tickets:
+            ticket.settled = True
+
+    def close(self) -> None:
+        """Write down what was only remembered, and close; later jobs are refused. May be called twice."""
+        with self._lock:
+            self._closed = True
+            connection = self._connection
+            if connection is None:
+                return
+            if self.mirror.is_ahead():
+                with suppress(sqlite3.Error, AgentFlowError):
+                    self._perform(connection, [Ticket(self.mirror.flush)])
+            self._discard()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise closed(self.store.path)
+        if self._connection is None:
+            self.mirror.forget()
+            connection = self.store.open_writer()
+            try:
+                if self._suspect:
+                    self._verify(connection)
+                self._data_version = _data_version(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection, self._suspect = connection, False
+        return self._connection
+
+    def _verify(self, connection: sqlite3.Connection) -> None:
+        """Look after a fault whether all that was acknowledged is still there."""
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        problem = "" if found == "ok" else str(found)
+        problem = problem or self.mirror.verify(connection)
+        if problem:
+            raise StorageUnavailable(
+                f"Storage {self.store.path!r} did not survive a fault of its disk: {problem}. "
+                "Keep a copy, and put back a backup.",
+                executed="no",
+            )
+
+    def _together(self, connection: sqlite3.Connection, tickets: Sequence[Ticket[Any]]) -> None:
+        try:
+            self._perform(connection, tickets)
+        except Exception as error:
+            alone = len(tickets) == 1
+            if alone or self._connection is None or primary_code(error) in ENVIRONMENT:
+                raise
+            for ticket in tickets:  # one of them cannot be written: find out which, and let the others through
+                try:
+                    self._perform(self._open(), [ticket])
+                except Exception as fault:  # noqa: BLE001 -- the caller gets it from the ticket
+                    ticket.settle(self._typed(fault))
+
+    def _perform(self, connection: sqlite3.Connection, tickets: Sequence[Ticket[Any]]) -> None:
+        """One transaction; on any error nothing of it is kept and all tickets are open again."""
+        committing = False
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            version = _data_version(connection)
+            if version != self._data_version:
+                self._data_version = version
+                self.mirror.forget()
+            for ticket in tickets:
+                _do(connection, ticket)
+            committing = True
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._undo(connection)
+            if primary_code(error) in UNTRUSTED:
+                self._suspect = True
+                self._discard()
+            if committing and isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_IOERR:
+                raise to_fault(error, self.store.path, "maybe") from error
+            raise
+        self.commits += 1
+        self.mirror.confirm()
+
+    def _undo(self, connection: sqlite3.Connection) -> None:
+        self.mirror.forget()
+        with suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def _discard(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _typed(self, error: BaseException) -> BaseException:
+        """The error as one caller gets it: of its own, since several callers raise it at once."""
+        executed: Executed = "no"
+        if isinstance(error, StorageUnavailable):
+            fresh: BaseException = StorageUnavailable(str(error), executed=error.executed)
+        elif isinstance(error, sqlite3.Error):
+            fresh = to_fault(error, self.store.path, executed)
+        else:
+            return error
+        fresh.__cause__ = error
+        return fresh
+
+
+def closed(path: str) -> StorageUnavailable:
+    """The error of every call after the end."""
+    return StorageUnavailable(f"Storage {path!r} is closed. Open another one.", executed="no")
+
+
+def _do(connection: sqlite3.Connection, ticket: Ticket[Any]) -> None:
+    """Run one job; a refusal is its own outcome, anything else ends the transaction."""
+    changes = connection.total_changes
+    ticket.error = None
+    try:
+        ticket.value = ticket.job(connection)
+    except Exception as error:
+        if isinstance(error, sqlite3.Error) or connection.total_changes != changes:
+            raise
+        ticket.error = error
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """A number that changes when another connection has written to the file."""
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)

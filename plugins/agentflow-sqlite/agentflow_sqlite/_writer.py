@@ -1,0 +1,205 @@
+"""A writer: lets the tasks of an event loop share transactions, so that many appends cost one wait for the disk.
+
+The first task to come leads: a worker thread takes all tickets there are by then and commits them together. Those that
+come meanwhile wait, and the first of them leads next. No task serves others for longer than its own transaction.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+from agentflow_kernel.errors import AgentFlowError
+from anyio.lowlevel import RunVar, checkpoint_if_cancelled
+from anyio.to_thread import run_sync
+
+from agentflow_sqlite._transactions import Ticket, closed
+
+if TYPE_CHECKING:
+    import sqlite3
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+    from typing import Any, TypeVarTuple, Unpack
+
+    from agentflow_sqlite._transactions import Transactions
+
+    Args = TypeVarTuple("Args")
+
+T = TypeVar("T")
+
+READERS = 4
+"""Snapshots that the tasks of one event loop read at the same time."""
+
+
+class Lane:
+    """The tickets of one event loop that wait for a transaction; ``led`` while one of their tasks leads.
+
+    Its threads are its own: user code that fills the threads of the event loop must not hold up a journal.
+    """
+
+    __slots__ = ("pending", "led", "committing", "reading")
+
+    def __init__(self) -> None:
+        self.pending: deque[Ticket[Any]] = deque()
+        self.led = False
+        self.committing = anyio.CapacityLimiter(1)
+        self.reading = anyio.CapacityLimiter(READERS)
+
+    def leave(self, ticket: Ticket[Any]) -> None:
+        """A waiting task was cancelled: its job is not done, unless a transaction has it already."""
+        try:
+            self.pending.remove(ticket)
+        except ValueError:
+            return
+        if ticket.woken is not None and ticket.woken.is_set():
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        """Let the first that waits lead."""
+        if self.pending and self.pending[0].woken is not None:
+            self.pending[0].woken.set()
+        else:
+            self.led = False
+
+
+class Group:
+    """The tickets of one transaction, from the thread that commits them back to the tasks that wait."""
+
+    __slots__ = ("lane", "transactions", "tickets", "unclaimed", "committed", "finished", "loop")
+
+    def __init__(self, lane: Lane, transactions: Transactions) -> None:
+        self.lane = lane
+        self.transactions = transactions
+        self.tickets: list[Ticket[Any]] = []
+        self.unclaimed = [True]
+        self.committed = False
+        self.finished = False
+        self.loop: AbstractEventLoop | None = None
+
+    def claim(self) -> bool:
+        """``True`` for the first that asks: either the thread commits, or the task calls it off."""
+        try:
+            return self.unclaimed.pop()
+        except IndexError:
+            return False
+
+    def commit(self) -> None:
+        """Commit what waits; runs in a worker thread."""
+        if not self.claim():
+            return
+        try:
+            while True:
+                self.tickets.append(self.lane.pending.popleft())
+        except IndexError:
+            self.transactions.run(self.tickets)
+        self.committed = True
+        if self.loop is not None:
+            self._tell(self.loop)
+
+    def _tell(self, loop: AbstractEventLoop) -> None:
+        try:
+            loop.call_soon_threadsafe(self.finish)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+    def finish(self) -> None:
+        """Wake those whose tickets are settled and pass the lead on; only the first call counts."""
+        if self.finished:
+            return
+        self.finished = True
+        for ticket in self.tickets:
+            if ticket.woken is not None:
+                ticket.woken.set()
+        self.lane.pass_on()
+
+    def abandon(self, ticket: Ticket[Any]) -> None:
+        """The leading task is torn out of its wait, which only ``Task.cancel`` of asyncio does.
+
+        What the thread has begun it finishes, and wakes the others itself.
+        """
+        if self.claim():
+            self.lane.pending.remove(ticket)
+            self.lane.pass_on()
+            return
+        import asyncio  # lazy: it is loaded where it is the one that cancels
+
+        self.loop = asyncio.get_running_loop()
+        if self.committed:
+            self.finish()
+
+
+class Writer:
+    """The asynchronous side of :class:`Transactions`; for the tasks of any number of event loops."""
+
+    __slots__ = ("transactions", "_lanes", "_closed")
+
+    def __init__(self, transactions: Transactions) -> None:
+        self.transactions = transactions
+        self._lanes: RunVar[Lane] = RunVar("agentflow_sqlite.lane")
+        self._closed = False
+
+    async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``job`` returns, once its transaction is durable.
+
+        Jobs of one event loop run in the order of the calls. A cancelled call whose transaction has begun is carried
+        out all the same; one that still waits is not.
+        """
+        await checkpoint_if_cancelled()
+        if self._closed:
+            raise closed(self.transactions.store.path)
+        return await self._enter(Ticket(job))
+
+    async def read(self, query: Callable[[Unpack[Args]], T], *args: Unpack[Args]) -> T:
+        """What ``query`` returns, called in a thread beside the transactions."""
+        if self._closed:
+            raise closed(self.transactions.store.path)
+        return await run_sync(query, *args, limiter=self._lane().reading)
+
+    async def aclose(self, close: Callable[[], None]) -> None:
+        """Refuse further jobs, finish those accepted in this event loop, then call ``close`` in a thread."""
+        with anyio.CancelScope(shield=True):
+            self._closed = True
+            lane = self._lane()
+            if lane.led:
+                with suppress(AgentFlowError):
+                    await self._enter(Ticket(_nothing))
+            await run_sync(close, limiter=lane.committing)
+
+    async def _enter(self, ticket: Ticket[T]) -> T:
+        lane = self._lane()
+        lane.pending.append(ticket)
+        if lane.led:
+            ticket.woken = anyio.Event()
+            try:
+                await ticket.woken.wait()
+            except BaseException:
+                lane.leave(ticket)
+                raise
+        if not ticket.settled:
+            lane.led = True
+            await self._lead(lane, ticket)
+        return ticket.result()
+
+    async def _lead(self, lane: Lane, ticket: Ticket[Any]) -> None:
+        group = Group(lane, self.transactions)
+        try:
+            with anyio.CancelScope(shield=True):
+                await run_sync(group.commit, limiter=lane.committing)
+        except BaseException:
+            group.abandon(ticket)
+            raise
+        group.finish()
+
+    def _lane(self) -> Lane:
+        try:
+            return self._lanes.get()
+        except LookupError:
+            lane = Lane()
+            self._lanes.set(lane)
+            return lane
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """The job of a ticket that only waits for those before it."""

@@ -1,0 +1,70 @@
+"""`--harness` finds the plugin under test or says what is wrong with the name."""
+
+from __future__ import annotations
+
+import pytest
+
+GOOD = """
+class Good:
+    kind = "memory"
+    declared = {}
+    known_deviations = {}
+
+    def open(self):
+        raise NotImplementedError("this test opens nothing")
+
+
+class Bare:
+    kind = "memory"
+
+
+class Broken:
+    def __init__(self):
+        raise RuntimeError("no subject today")
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A folder with one harness module and one test that asks for the harness."""
+    pytester.makeini("[pytest]\n")
+    pytester.makepyfile(some_harness=GOOD)
+    pytester.makepyfile(test_it="def test_kind(harness):\n    assert harness.kind == 'memory'\n")
+    pytester.syspathinsert()
+    return pytester
+
+
+def run(project: pytest.Pytester, *args: str) -> pytest.RunResult:
+    return project.runpytest_subprocess("-p", "no:randomly", "-p", "no:cacheprovider", *args)
+
+
+def test_a_harness_class_is_found_made_and_handed_to_the_suite(project: pytest.Pytester) -> None:
+    result = run(project, "--harness", "some_harness:Good")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["agentflow harness: some_harness:Good (memory)"])
+
+
+def test_a_suite_without_the_option_says_how_to_name_a_harness(project: pytest.Pytester) -> None:
+    result = run(project)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*Name it: --harness package.testing:Name*"])
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("some_harness", "'some_harness' is not of the form module:Name*"),
+        ("some_harness:", "*is not of the form module:Name*"),
+        ("some harness:Good", "*is not of the form module:Name*"),
+        ("nowhere.testing:Good", "*there is no module 'nowhere' in this environment. Is the plugin installed?"),
+        ("some_harness:Goof", "*module some_harness has no 'Goof'. Did you mean 'Good'?"),
+        ("some_harness:Bare", "*Bare is no harness, it lacks declared, known_deviations, open."),
+        ("some_harness:Broken", "*making Broken without arguments failed: RuntimeError: no subject today"),
+    ],
+)
+def test_a_wrong_name_is_a_usage_error_that_says_what_is_wrong(
+    project: pytest.Pytester, target: str, message: str
+) -> None:
+    result = run(project, "--harness", target)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --harness {message}"])
