@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
-
-from agentflow_kernel.contracts.values import Value
+from agentflow_kernel.contracts.values import Protocol, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import Literal
 
-ActionKind = Literal["call", "tool", "model", "agent", "flow", "plan", "emit", "wait", "ask"]
+    ActionKind = Literal["call", "tool", "model", "agent", "flow", "plan", "emit", "wait", "ask"]
 
 
 class Request(Value):

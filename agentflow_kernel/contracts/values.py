@@ -6,7 +6,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from typing import Protocol as Protocol
+
     JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
+
+else:
+    Protocol = object  # ``typing`` costs as much as a bare interpreter's start; nothing asks at run time
 
 
 class Value:

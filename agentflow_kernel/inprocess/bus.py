@@ -64,7 +64,13 @@ class InProcessBus:
     async def subscribe(
         self, pattern: str, handler: Handler, *, group: str = "", max_in_flight: int = 16
     ) -> InProcessSubscription:
-        """Start calling ``handler``; one worker per slot in flight, each key always on the same worker."""
+        """Start calling ``handler``."""
+        return self.add(pattern, handler, group=group, max_in_flight=max_in_flight)
+
+    def add(
+        self, pattern: str, handler: Handler, *, group: str = "", max_in_flight: int = 16
+    ) -> InProcessSubscription:
+        """As :meth:`subscribe`, at once."""
         if max_in_flight < 1:
             raise UsageError(f"max_in_flight must be at least 1, not {max_in_flight}.")
         subscription = InProcessSubscription(self, pattern, handler, group, max_in_flight)

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from agentflow_kernel.settings import Settings
 
 
-class NotDurableWarning(UserWarning):
-    """Runs of this kernel are kept in memory only: they are lost when the process ends."""
-
-
 class Kernel:
     """Runs flows and agents, alone or from a manifest: ``async with Kernel() as kernel: await kernel.run(flow, x)``.
 
@@ -198,10 +194,13 @@ class Kernel:
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     def on(self, pattern: str) -> Callable[[Handler], Handler]:
-        """Handle events of the bus: ``@kernel.on("order.created")``; used before the kernel is opened."""
+        """Handle events of the bus: ``@kernel.on("order.created")``, before the kernel is opened or while it is."""
 
         def register(handler: Handler) -> Handler:
-            self._subscribers.append((pattern, handler))
+            if self.bus is not None:
+                self.bus.add(pattern, handler)
+            else:
+                self._subscribers.append((pattern, handler))
             return handler
 
         return register

@@ -12,9 +12,11 @@ from agentflow_kernel.errors import UnknownRun, UsageError
 from agentflow_kernel.event import uuid7
 from agentflow_kernel.inprocess.bus import InProcessBus
 from agentflow_kernel.inprocess.journal import InProcessJournal
+from agentflow_kernel.kernel.durability import NotDurableWarning
+from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.execute import Execution
 from agentflow_kernel.run.handle import RunHandle
-from agentflow_kernel.run.history import History, to_json
+from agentflow_kernel.run.history import History
 from agentflow_kernel.run.ownership import Owner, is_alive
 from agentflow_kernel.run.runtime import Run
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.kernel.core import Kernel
     from agentflow_kernel.run.flow import Flow
 
+_NOT_DURABLE = "This kernel has no journal: its runs are lost when the process ends. Name a Journal to keep them."
 OPEN_STATUSES = ("queued", "running", "waiting")
 
 
@@ -42,6 +45,8 @@ class Runs:
         self._handles: dict[str, RunHandle] = {}
         self._journal: Journal
         self._durable = False
+        self._unasked = False
+        """Whether nobody named a journal and nobody was told yet what that means."""
         self._owner: Owner | None = None
 
     async def open(self, journal: Journal | str | None, subscribers: Sequence[tuple[str, Handler]]) -> None:
@@ -63,6 +68,7 @@ class Runs:
             return cast("Journal", kernel.plugins.make("journal", journal, {}, context)), True
         if journal is not None:
             return journal, not isinstance(journal, InProcessJournal)
+        self._unasked = True
         return InProcessJournal(), False
 
     async def close(self) -> None:
@@ -73,8 +79,9 @@ class Runs:
             if self._kernel.bus is not None:
                 await self._kernel.bus.aclose()
                 self._kernel.bus = None
-            self._group.cancel_scope.cancel()
-            await self._group.__aexit__(None, None, None)
+        self._group.cancel_scope.cancel()
+        await self._group.__aexit__(None, None, None)
+        with anyio.CancelScope(shield=True):
             await self._close_objects()
             if self._owner is not None:
                 self._owner.release()
@@ -118,8 +125,9 @@ class Runs:
             "fingerprint": self._kernel.manifest.fingerprint if self._kernel.manifest is not None else "",
         }
         await history.commit([("run.started", "", payload, "", len(text))])
-        if not self._durable:
-            self._warn_once()
+        if self._unasked:
+            self._unasked = False
+            warnings.warn(_NOT_DURABLE, NotDurableWarning, stacklevel=4)
         return self._begin(history, name, flow, value)
 
     async def resume(self, run_id: str) -> RunHandle:
@@ -206,15 +214,6 @@ class Runs:
 
     def _is_alive(self, owner: str) -> bool:
         return self._kernel.state is not None and is_alive(self._kernel.state, owner)
-
-    def _warn_once(self) -> None:
-        from agentflow_kernel.kernel.core import NotDurableWarning
-
-        warnings.warn(
-            "This kernel has no journal: its runs are lost when the process ends. Name a Journal to keep them.",
-            NotDurableWarning,
-            stacklevel=4,
-        )
 
     async def infos(self, *, status: str | None, limit: int) -> Sequence[RunInfo]:
         """Heads with the status that is true now: nobody works on a run whose owner is gone."""

@@ -28,7 +28,7 @@ class Catalogue(Protocol):
 
         ``kind`` is ``provider``, ``tool``, ``memory``, ``planner``, ``policy``, ``journal`` or ``source``.
         """
-        ...
+        raise NotImplementedError
 
 
 class Shelf:
@@ -45,7 +45,7 @@ class Shelf:
         for mention in context.plugins:
             place = (mention.node.line, mention.node.column)
             self._look(mention.kinds[0], mention.name, context, place, mention.path)
-        if resource.kind == "Agent" and "planner" not in resource.positions.value["spec"].value:
+        if resource.kind == "Agent" and "planner" not in resource.given():
             place = resource.positions.locate(("spec",))
             self._look("planner", DEFAULT_PLANNER, context, place, ((None, "spec"), "planner"))
 

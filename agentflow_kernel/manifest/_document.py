@@ -34,8 +34,8 @@ _DROPPED = "a key about which a finding exists"
 """Stands for such a key, compared by identity: the value is read and forgotten."""
 
 
-class _GiveUp(Exception):  # noqa: N818 -- not an error: the finding exists, the rest of the file is not read
-    """A limit was passed."""
+class _GiveUp(Exception):
+    """A limit was passed: the finding exists, the rest of the file is not read."""
 
 
 class _Frame:
@@ -261,8 +261,8 @@ class Reader:
 
     def _refused_tag(self, tag: str, line: int, column: int) -> Any:
         short = tag.replace("tag:yaml.org,2002:", "!!", 1)
-        hint = "Remove it; quote the value if it is text."
-        self._found(f"The YAML tag {shown(short)} is refused: a manifest holds plain values only.", (line, column), hint=hint)
+        hint = "A manifest holds plain values only. Remove the tag; quote the value if it is text."
+        self._found(f"The YAML tag {shown(short)} is refused.", (line, column), hint=hint)
         return BROKEN
 
     def _too_deep(self, place: tuple[int, int]) -> None:

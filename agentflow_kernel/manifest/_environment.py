@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.manifest._path import Path
 
 _REFERENCE = re.compile(r"(\$\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}|\$\{")
+_LITERAL = "Write '$${' for the characters."
 
 
 def expand(node: Node, path: Path, context: Context, *, setting: bool) -> Any:
@@ -32,11 +33,11 @@ def expand(node: Node, path: Path, context: Context, *, setting: bool) -> Any:
             return "${"
         if name is None:
             if setting:
-                problems.append(("'${' begins no '${NAME}' or '${NAME:-default}' here.", "Write '$${' for the characters."))
+                problems.append(("'${' begins no '${NAME}' or '${NAME:-default}' here.", _LITERAL))
             return match[0]
         if not setting:
-            allowed = "Only 'with' and the model name of a Model take variables; write '$${' for the characters."
-            problems.append((f"The environment variable '${{{name}}}' is not allowed here.", allowed))
+            hint = f"Only 'with' and the model name of a Model take variables. {_LITERAL}"
+            problems.append((f"The environment variable '${{{name}}}' is not allowed here.", hint))
             return match[0]
         return _look_up(name, default, context, problems)
 

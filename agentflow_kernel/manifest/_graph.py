@@ -1,9 +1,9 @@
-"""A graph: the nodes of one flow; every route leads to a node, every node can be reached, every ``$ref`` has a value."""
+"""A graph: the nodes of one flow. Every route leads to a node, every node is reached, every ``$ref`` has a value."""
 
 from __future__ import annotations
 
 from agentflow_kernel.manifest._kinds import RESERVED_NODES
-from agentflow_kernel.manifest._path import steps, unrolled
+from agentflow_kernel.manifest._path import linked, steps, unrolled
 from agentflow_kernel.manifest._wording import either, listed, shown
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ def check_flow(flow: Resource, context: Context, *, sound: bool) -> None:
 
     ``sound`` is false where its shape has findings already: then only what cannot follow from those is looked for.
     """
-    nodes = _entries(flow, "spec", "nodes")
+    nodes = flow.given("nodes")
     if not nodes:
         return
     routes: dict[str, list[str]] = {}
@@ -37,7 +37,7 @@ def check_flow(flow: Resource, context: Context, *, sound: bool) -> None:
     if isinstance(start, str) and _is_node(start, nodes, ("spec", "start"), flow, context) and sound:
         _check_reachable(flow, context, routes, start)
     for mention in context.data:
-        _check_data(mention, nodes, context)
+        _check_data(mention, nodes, flow, context)
 
 
 def check_trigger_data(context: Context) -> None:
@@ -46,17 +46,6 @@ def check_trigger_data(context: Context) -> None:
         if steps(mention.name)[0] != "event":
             problem = f"Unknown value {shown(mention.name)}. Known here: 'event', such as 'event.data'."
             context.found(problem, (mention.node.line, mention.node.column), mention.path)
-
-
-def _entries(flow: Resource, *path: str) -> Collection[str]:
-    """The keys of a mapping as the manifest has it, also of entries that were rejected."""
-    node = flow.positions
-    for step in path:
-        if node.value.__class__ is not dict or step not in node.value:
-            return ()
-        node = node.value[step]
-    keys: Collection[str] = node.value if node.value.__class__ is dict else ()
-    return keys
 
 
 def _targets(flow: Resource, name: str) -> Iterator[tuple[tuple[Step, ...], str]]:
@@ -69,16 +58,12 @@ def _targets(flow: Resource, name: str) -> Iterator[tuple[tuple[Step, ...], str]
             yield ("spec", "nodes", name, "routes", action), target
 
 
-def _is_node(
-    name: str, nodes: Collection[str], path: tuple[Step, ...], flow: Resource, context: Context
-) -> bool:
+def _is_node(name: str, nodes: Collection[str], path: tuple[Step, ...], flow: Resource, context: Context) -> bool:
     if name in nodes:
         return True
+    problem = f"Unknown node {shown(name)}. Nodes: {listed(nodes)}."
     hint = context.scope.findings.suggest(name, nodes)
-    linked: Any = None
-    for step in path:
-        linked = (linked, step)
-    context.found(f"Unknown node {shown(name)}. Nodes: {listed(nodes)}.", flow.positions.locate(path), linked, hint=hint)
+    context.found(problem, flow.positions.locate(path), linked(path), hint=hint)
     return False
 
 
@@ -98,7 +83,7 @@ def _check_reachable(flow: Resource, context: Context, routes: dict[str, list[st
             context.found(problem, place(name), (((None, "spec"), "nodes"), name), hint=hint)
 
 
-def _check_data(mention: Mention, nodes: Collection[str], context: Context) -> None:
+def _check_data(mention: Mention, nodes: Collection[str], flow: Resource, context: Context) -> None:
     place = (mention.node.line, mention.node.column)
     root, *rest = steps(mention.name)
     if root in nodes:
@@ -107,7 +92,7 @@ def _check_data(mention: Mention, nodes: Collection[str], context: Context) -> N
             problem = f"A node has {either(_OF_A_NODE)}, found {shown(mention.name)}."
             context.found(problem, place, mention.path, hint=f"Did you mean {shown(meant)}?")
         return
-    if root == "item" and not _has_item(unrolled(mention.path), context):
+    if root == "item" and not _has_item(unrolled(mention.path), flow):
         problem = "'item' is known only in the 'input' of a node that has 'each'."
         context.found(problem, place, mention.path)
     elif root not in RESERVED_NODES:
@@ -116,6 +101,6 @@ def _check_data(mention: Mention, nodes: Collection[str], context: Context) -> N
         context.found(f"Unknown value {shown(str(root))}. Known: {listed(known)}.", place, mention.path, hint=hint)
 
 
-def _has_item(path: tuple[Step, ...], context: Context) -> bool:
+def _has_item(path: tuple[Step, ...], flow: Resource) -> bool:
     """Whether the path lies in the input of a node that has ``each``."""
-    return len(path) > 3 and path[3] == "input" and path[:3] in context.each_nodes
+    return len(path) > 3 and path[3] == "input" and "each" in flow.given("nodes", str(path[2]))

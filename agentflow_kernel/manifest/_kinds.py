@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.manifest._json import Data, Json
 from agentflow_kernel.manifest._mention import Code, Link, Plugin, PrefixedLink, ToolLink
 from agentflow_kernel.manifest._record import AtMostOne, ExactlyOne, FirstKey, Needs, Record, Short
-from agentflow_kernel.manifest._shape import Choice, Data, Json, ListOf, MapOf, Name, Nullable, Number, Text
+from agentflow_kernel.manifest._shape import Choice, ListOf, MapOf, Name, Nullable, Number, Text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ _NODE = Record(
     defaults={"policies": []},
 )
 
+_NODES = MapOf(_NODE, "a mapping from names to nodes, with at least one", key=Name(*RESERVED_NODES), minimum=1)
+
 _SPECS: dict[str, Record] = {
     "Agent": Record(
         "a mapping with 'model'",
@@ -96,7 +99,7 @@ _SPECS: dict[str, Record] = {
         "a mapping with 'nodes'",
         {
             "start": Text("the name of a node"),
-            "nodes": MapOf(_NODE, "a mapping from names to nodes, with at least one", key=Name(*RESERVED_NODES), minimum=1),
+            "nodes": _NODES,
             "policies": _POLICIES,
             "output": Json("any value", data=True),
             "display": Data(),
@@ -135,7 +138,10 @@ _SPECS: dict[str, Record] = {
     ),
 }
 
-KINDS: dict[str, Record] = {
+KINDS = tuple(_SPECS)
+"""Every kind of resource."""
+
+RESOURCES: dict[str, Record] = {
     kind: Record(
         "a resource: a mapping with 'apiVersion', 'kind', 'metadata' and 'spec'",
         {"apiVersion": Choice(API_VERSION), "kind": Choice(kind), "metadata": _METADATA, "spec": spec},
@@ -143,4 +149,4 @@ KINDS: dict[str, Record] = {
     )
     for kind, spec in _SPECS.items()
 }
-"""Every kind with the shape of its whole resource."""
+"""The shape of a whole resource of each kind."""

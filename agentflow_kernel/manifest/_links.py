@@ -6,12 +6,11 @@ from agentflow_kernel.manifest._wording import either, listed, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from agentflow_kernel.manifest._context import Context, Mention
     from agentflow_kernel.manifest._resource import Resource
 
-    Reading = tuple[Resource, Context]
     Edge = tuple[str, Mention, Context]
 
 
@@ -42,11 +41,11 @@ class Names:
             problem = f"{shown(name)} is of kind {either(self._by_name[name], 'and')}, expected {either(kinds)}."
             context.found(problem, place, mention.path)
             return
-        hint = context.scope.findings.suggest(name, known) or (f"Add a resource of kind {kinds[0]}." if not known else "")
+        hint = context.scope.findings.suggest(name, known) if known else f"Add a resource of kind {kinds[0]}."
         context.found(f"Unknown {kinds[0]} {shown(name)}. Known: {listed(known)}.", place, mention.path, hint=hint)
 
 
-def check_cycles(readings: Sequence[Reading]) -> None:
+def check_cycles(readings: Iterable[tuple[Resource, Context]]) -> None:
     """Add a finding at each link that closes a circle of flows; it shows the way round."""
     edges: dict[str, list[Edge]] = {
         resource.name: [(link.name, link, context) for link in context.links if link.kinds == ("Flow",)]

@@ -48,12 +48,12 @@ class Node:
         node = self
         for step in steps:
             inner = node.value
-            if inner.__class__ is dict and step in inner:
-                node = inner[step]
-            elif inner.__class__ is list and isinstance(step, int) and 0 <= step < len(inner):
-                node = inner[step]
-            else:
+            if inner.__class__ is list:
+                if not isinstance(step, int) or not 0 <= step < len(inner):
+                    break
+            elif inner.__class__ is not dict or step not in inner:
                 break
+            node = inner[step]
         return node.line, node.column
 
     def plain(self) -> Any:

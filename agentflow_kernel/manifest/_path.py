@@ -66,6 +66,14 @@ def _is_plain(step: str) -> bool:
     return len(step) <= 80 and step.replace("_", "a").replace("-", "a").replace("$", "a").isalnum()
 
 
+def linked(steps: Iterable[Step]) -> Path | None:
+    """The linked form of a path, see :func:`unrolled`."""
+    path: Path | None = None
+    for step in steps:
+        path = (path, step)
+    return path
+
+
 def unrolled(path: Path | None) -> tuple[Step, ...]:
     """The steps of a linked path: the readers build ``((None, "spec"), "model")``, which costs nothing to extend."""
     found: list[Step] = []

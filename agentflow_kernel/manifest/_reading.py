@@ -6,21 +6,22 @@ import os
 
 from agentflow_kernel.manifest._catalogue import Shelf
 from agentflow_kernel.manifest._code import CodeFolder
-from agentflow_kernel.manifest._context import REJECTED, Context, Scope
+from agentflow_kernel.manifest._context import Context, Scope
 from agentflow_kernel.manifest._file import MAX_BYTES_IN_ALL, files_of, text_of
 from agentflow_kernel.manifest._findings import Findings
 from agentflow_kernel.manifest._graph import check_flow, check_trigger_data
-from agentflow_kernel.manifest._kinds import API_VERSION, KINDS
+from agentflow_kernel.manifest._kinds import API_VERSION, KINDS, RESOURCES
 from agentflow_kernel.manifest._links import Names, check_cycles
 from agentflow_kernel.manifest._manifest import Manifest
 from agentflow_kernel.manifest._resource import Resource
-from agentflow_kernel.manifest._wording import described, listed, shown
+from agentflow_kernel.manifest._wording import either, listed, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentflow_kernel.manifest._catalogue import Catalogue
+    from agentflow_kernel.manifest._document import Reader
     from agentflow_kernel.manifest._node import Node
 
 
@@ -48,4 +49,124 @@ def read(
         reading.read_file(file)
     reading.check(catalogue)
     findings.raise_if_any()
-    return Manifest(folder, files, [resource for resource, _ in reading.resources])
+    return Manifest(folder, files, [result.resource for result in reading.results])
+
+
+class _Result:
+    """A resource that was read, with what is still to be checked. ``sound``: there is no finding about it so far."""
+
+    __slots__ = ("context", "resource", "sound")
+
+    def __init__(self, resource: Resource, context: Context, *, sound: bool) -> None:
+        self.resource = resource
+        self.context = context
+        self.sound = sound
+
+
+class _Reading:
+    """Gathers the resources of all files; those that are wrong too, so that everything wrong is found at once."""
+
+    __slots__ = ("_bytes_left", "_first", "_reader", "_scope", "_unread", "_whole", "results")
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._reader: Reader | None = None
+        self._bytes_left = MAX_BYTES_IN_ALL
+        self._first: dict[tuple[str, str], Resource] = {}
+        self._unread: list[str] = []
+        self._whole = True
+        self.results: list[_Result] = []
+
+    def read_file(self, file: str) -> None:
+        """Read all documents of a file."""
+        findings = self._scope.findings
+        findings.open_file(file)
+        text, size = text_of(file, self._bytes_left, findings)
+        self._bytes_left -= size
+        if text is None:
+            self._whole = False
+            return
+        if self._reader is None:
+            from agentflow_kernel.manifest._document import Reader  # lazy: 15 ms, imports yaml
+
+            self._reader = Reader(findings)
+        documents, complete = self._reader.documents(file, text)
+        self._whole = self._whole and complete
+        if complete and not documents:
+            problem = "The file holds no resource." if text else "The file is empty."
+            hint = "Expected a mapping with 'apiVersion', 'kind', 'metadata' and 'spec'."
+            findings.add(problem, file, (1, 1), hint=hint)
+        for document in documents:
+            self._read_document(file, document)
+
+    def check(self, catalogue: Catalogue | None) -> None:
+        """Check what needs all resources. Links are left out where a part could not be read: it may define them."""
+        names = Names([result.resource for result in self.results], self._unread)
+        shelf = None if catalogue is None else Shelf(catalogue)
+        for result in self.results:
+            resource, context = result.resource, result.context
+            for link in context.links if self._whole else ():
+                names.check(link, context)
+            if shelf is not None:
+                shelf.check(resource, context)
+            if resource.kind == "Flow":
+                check_flow(resource, context, sound=result.sound)
+            elif resource.kind == "Trigger":
+                check_trigger_data(context)
+        check_cycles([(result.resource, result.context) for result in self.results])
+
+    def _read_document(self, file: str, document: Node) -> None:
+        findings = self._scope.findings
+        before = len(findings)
+        name = _name_of(document)
+        kind = self._kind_of(file, document)
+        if not kind:
+            self._unread.append(name)
+            self._whole = self._whole and bool(name)
+            return
+        context = Context(self._scope, file, f"{kind} {shown(name)}" if name else f"the {kind} at line {document.line}")
+        content = RESOURCES[kind].read(document, None, context)
+        metadata = {"name": "", "labels": {}, "annotations": {}, **content.get("metadata", {})}
+        resource = Resource(kind, metadata, content.get("spec", {}), file, document)
+        resource.substituted = context.substituted
+        self._whole = self._whole and bool(resource.name)
+        first = self._first.setdefault((kind, resource.name), resource)
+        if first is not resource and resource.name:
+            place = f"{first.file}:{first.line}:{first.column}"
+            problem = f"{kind} {shown(resource.name)} is defined twice, first at {place}."
+            context.found(problem, (resource.line, resource.column), ((None, "metadata"), "name"))
+        self.results.append(_Result(resource, context, sound=len(findings) == before))
+
+    def _kind_of(self, file: str, document: Node) -> str:
+        """The kind of a document that can be read, or nothing after adding a finding."""
+        findings = self._scope.findings
+        context = Context(self._scope, file, "")
+        if document.value.__class__ is not dict:
+            context.wrong(document, None, "a mapping with 'apiVersion', 'kind', 'metadata' and 'spec'")
+            return ""
+        for field, known in (("apiVersion", (API_VERSION,)), ("kind", KINDS)):
+            path = (None, field)
+            node = document.value.get(field)
+            if node is None:
+                problem = f"Required field {field!r} is missing: expected {either(known)}."
+                context.found(problem, (document.line, document.column), path)
+            elif node.value.__class__ is not str:
+                context.wrong(node, path, either(known))
+            elif node.value not in known:
+                hint = findings.suggest(node.value, known)
+                problem = f"Unknown {field} {shown(node.value)}. Known: {listed(known)}."
+                context.found(problem, (node.line, node.column), path, hint=hint)
+            else:
+                continue
+            return ""
+        return str(document.value["kind"].value)
+
+
+def _name_of(document: Node) -> str:
+    """The name that a document gives itself, or nothing where there is no such text."""
+    node = document
+    for field in ("metadata", "name"):
+        if node.value.__class__ is not dict or field not in node.value:
+            return ""
+        node = node.value[field]
+    return node.value if node.value.__class__ is str else ""

@@ -136,9 +136,10 @@ class Record(Shape):
                 else:
                     result[name] = _fresh(default)
         for rule in self.rules:
-            if isinstance(rule, Needs) and rule.default is not None and rule.fields[0] not in entries:
-                if any(other in entries for other in rule.fields[1:]):
-                    result[rule.fields[0]] = _fresh(rule.default)
+            if isinstance(rule, Needs) and rule.default is not None:
+                field, *others = rule.fields
+                if field not in entries and any(other in entries for other in others):
+                    result[field] = _fresh(rule.default)
 
 
 def _fresh(value: Any) -> Any:

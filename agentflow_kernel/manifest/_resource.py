@@ -6,6 +6,7 @@ from agentflow_kernel.contracts.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Any
 
     from agentflow_kernel.manifest._node import Node
@@ -37,6 +38,16 @@ class Resource(Value):
     def label(self) -> str:
         """Kind and name as findings show them: ``Model 'claude'``."""
         return f"{self.kind} {self.name!r}"
+
+    def given(self, *path: str) -> Collection[str]:
+        """The keys of the mapping at ``path`` within the spec as the manifest has them, without defaults."""
+        node = self.positions
+        for step in ("spec", *path):
+            if node.value.__class__ is not dict or step not in node.value:
+                return ()
+            node = node.value[step]
+        keys: Collection[str] = node.value if node.value.__class__ is dict else ()
+        return keys
 
     def written(self) -> dict[str, Any]:
         """The spec with defaults, but with ``${NAME}`` as it stands in the manifest: fit to be shown and logged."""

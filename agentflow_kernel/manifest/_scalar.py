@@ -16,7 +16,8 @@ _WORDS: dict[str, JSON] = {"": None, "~": None}
 for _word, _meaning in (("null", None), ("true", True), ("false", False)):
     _WORDS.update({_word: _meaning, _word.title(): _meaning, _word.upper(): _meaning})
 
-_NO_NUMBER = frozenset(sign + word for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN"))
+_ODD = (".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN")
+_NO_NUMBER = frozenset(sign + word for sign in ("", "+", "-") for word in _ODD)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _LONGEST_NUMBER = 400
 

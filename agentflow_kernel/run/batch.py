@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.errors import AgentFlowError, InputInvalid, UsageError
 from agentflow_kernel.flow.node import Route
-from agentflow_kernel.run.history import hash_text, to_json
+from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.settle import SKIPPED, settle
 
 TYPE_CHECKING = False

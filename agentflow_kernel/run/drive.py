@@ -6,7 +6,7 @@ from typing import cast
 
 from agentflow_kernel.contracts.planner import Action, Decision, End, Observation
 from agentflow_kernel.errors import AgentFlowError, ControlFlow, Fenced, NonDeterminism, RunCancelled, Unavailable, Unsupported
-from agentflow_kernel.run.history import hash_text, to_json
+from agentflow_kernel.run.canonical import hash_text, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

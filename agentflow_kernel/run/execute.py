@@ -16,7 +16,7 @@ from agentflow_kernel.errors import (
     StorageUnavailable,
     Unavailable,
 )
-from agentflow_kernel.run.history import to_json
+from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.runtime import Frame
 from agentflow_kernel.run.settle import publish_event
 from agentflow_kernel.run.walk import run_frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_kernel.contracts.journal import INLINE_LIMIT_BYTES, Record, chain_hash, encode_record
-from agentflow_kernel.errors import CorruptRecord, NonDeterminism, NotSerialisable
+from agentflow_kernel.errors import CorruptRecord, NonDeterminism
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,70 +19,19 @@ if TYPE_CHECKING:
     """A record to be: type, path, payload, input hash, and about how many characters the payload has as text."""
 
 
-def to_json(value: object, node: str) -> tuple[JSON, str]:
-    """The value as JSON gives it back, and its compact text.
-
-    Raises :class:`NotSerialisable` naming the first place that is not JSON, also for what JSON would change silently
-    (tuples, keys that are no strings).
-    """
-    import json  # lazy: 10 ms, only runs with a journal pay
-
-    try:
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        back: JSON = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        text, back = "", None
-    if not text or back != value:
-        path, found = _first_fault(value, "", 0) or ("", f"a {type(value).__name__}")
-        raise NotSerialisable(node, path, found)
-    return back, text
-
-
-def _first_fault(value: object, path: str, depth: int) -> tuple[str, str] | None:
-    """Where the first value stands that is not JSON, and what it is."""
-    if depth > 200:
-        return path, "nested more than 200 deep"
-    if value is None or isinstance(value, bool | int | str):
-        return None
-    if isinstance(value, float):
-        return None if value - value == 0 else (path, f"the number {value}")
-    if isinstance(value, list):
-        children = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
-    elif isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                return path, f"an object with the key {key!r}"
-        children = [(f"{path}.{key}", child) for key, child in value.items()]
-    else:
-        return path, f"a {type(value).__name__}"
-    for place, child in children:
-        fault = _first_fault(child, place, depth + 1)
-        if fault:
-            return fault
-    return None
-
-
-def hash_text(text: str) -> str:
-    """SHA-256 of a text, 16 hex digits: enough to notice that an input has changed."""
-    from hashlib import sha256  # lazy: 3 ms, only runs with a journal pay
-
-    return sha256(text.encode()).hexdigest()[:16]
-
-
 class History:
     """The writer of one run's records, and the memory of those that an earlier owner wrote."""
 
     __slots__ = (
-        "journal", "run_id", "epoch", "clock", "inline", "next_seq", "prev_hash", "done", "decisions", "intents",
+        "journal", "run_id", "epoch", "clock", "next_seq", "prev_hash", "done", "decisions", "intents",
         "unpublished", "marks", "steps",
     )  # fmt: skip
 
-    def __init__(self, journal: Journal, run_id: str, *, clock: Clock, epoch: int = 1, inline: bool = False) -> None:
+    def __init__(self, journal: Journal, run_id: str, *, clock: Clock, epoch: int = 1) -> None:
         self.journal = journal
         self.run_id = run_id
         self.epoch = epoch
         self.clock = clock
-        self.inline = inline
         self.next_seq = 0
         self.prev_hash = ""
         self.done: dict[str, Record] = {}
@@ -140,28 +89,27 @@ class History:
         return record
 
     async def commit(self, lines: Sequence[Line]) -> int:
-        """Append one batch and return the sequence number of its first record; durable when this returns.
+        """Append one batch and return the sequence number of the first of ``lines``; durable when this returns.
 
         Batches of one run are numbered in the order of the calls. Cancellation waits until the batch is decided.
         """
         prepared = [(line, await self._store_large(line)) for line in lines]
+        start = self.next_seq
+        records = []
         if self.marks:
-            prepared.append((("event.published", "", {"ids": self.marks}, "", 0), ""))
+            records.append(self._record(("event.published", "", {"ids": self.marks}, "", 0), ""))
             self.marks = []
         first = self.next_seq
-        records = [self._record(line, ref) for line, ref in prepared]
-        if self.inline:
-            self.journal.append_inline(self.run_id, first, self.epoch, records)  # type: ignore[attr-defined]
-            return first
+        records.extend(self._record(line, ref) for line, ref in prepared)
         import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
 
         with anyio.CancelScope(shield=True):
-            await self.journal.append(self.run_id, first, self.epoch, records)
+            await self.journal.append(self.run_id, start, self.epoch, records)
         return first
 
     async def _store_large(self, line: Line) -> str:
         """The reference of a payload that is too large for a record, ``""`` for any other."""
-        if line[4] <= INLINE_LIMIT_BYTES // 4 or self.inline:
+        if line[4] <= INLINE_LIMIT_BYTES // 4:
             return ""
         import json  # lazy: 10 ms, only runs with a journal pay
 

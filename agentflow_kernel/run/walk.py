@@ -7,7 +7,7 @@ from agentflow_kernel.errors import BudgetExceeded, StopFlow
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.batch import run_batch
 from agentflow_kernel.run.bind import AWAIT, VISIT
-from agentflow_kernel.run.history import hash_text, to_json
+from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.runtime import Context, Frame
 from agentflow_kernel.run.settle import Settled, emit_line, settle
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from agentflow_cli.node_state import NodeState
+if TYPE_CHECKING:
+    from agentflow_cli.node_state import NodeState
 
 
 class Bars:
@@ -29,13 +31,13 @@ class Bars:
 
     def started(self, node: NodeState) -> None:
         """Add a bar; it only moves to and fro while the total is not known."""
-        texts = {"amount": node.amount(), "speed": ""}
-        self._tasks[node] = self._progress.add_task(node.label, total=node.total, **texts)
+        self._tasks[node] = self._progress.add_task(node.label, total=node.total, amount=node.amount(), speed="")
 
     def advanced(self, node: NodeState, now: float) -> None:
         """Move the bar."""
-        texts = {"amount": node.amount(), "speed": node.speed(now)}
-        self._progress.update(self._tasks[node], completed=node.done, total=node.total, **texts)
+        self._progress.update(
+            self._tasks[node], completed=node.done, total=node.total, amount=node.amount(), speed=node.speed(now)
+        )
 
     def ended(self, node: NodeState, line: str) -> None:
         """Put a line in the bar's place."""

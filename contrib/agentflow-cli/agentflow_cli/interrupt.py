@@ -27,10 +27,10 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.asked = False
-        self._stop: Callable[[], None] | None = None
+        self._stop: Callable[[], object] | None = None
         self._before: dict[signal.Signals, Any] = {}
 
-    def on_ask(self, stop: Callable[[], None]) -> None:
+    def on_ask(self, stop: Callable[[], object]) -> None:
         """Have ``stop`` called at the first signal, on the main thread; at once if it has come already."""
         self._stop = stop
         if self.asked:

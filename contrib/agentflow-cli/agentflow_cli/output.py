@@ -95,8 +95,8 @@ def as_yaml(document: Any) -> str:
         def ignore_aliases(self, data: object) -> bool:
             return True
 
-        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT - theirs
-            super().increase_indent(flow, False)
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - theirs
+            super().increase_indent(flow, indentless=False)
 
     def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
         style = '"' if unsafe(text) else "|" if "\n" in text else None

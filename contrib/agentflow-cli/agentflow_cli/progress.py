@@ -122,7 +122,8 @@ class Watch:
     def _run_started(self, progress: Progress, fields: Mapping[str, object]) -> None:
         name = one_line(str(fields.get("name") or ""))
         self.runs[progress.run_id] = (name, "suspended")
-        self.view.note(f"run {progress.run_id} started{': ' + name if name else ''}")
+        verb = "resumed" if fields.get("resumed") else "started"
+        self.view.note(f"run {progress.run_id} {verb}{': ' + name if name else ''}")
 
     def _run_ended(self, progress: Progress, _: Mapping[str, object]) -> None:
         self.runs[progress.run_id] = (self.runs[progress.run_id][0], progress.name.removeprefix("run."))

@@ -65,7 +65,7 @@ class RunReport:
             f"{self.steps:,} step{'' if self.steps == 1 else 's'}",
         ]
         if self.events:
-            counted = ", ".join(f"{one_line(kind)} × {count:,}" for kind, count in self.events.items())
+            counted = ", ".join(f"{count:,} {one_line(kind)}" for kind, count in self.events.items())
             parts.append(f"events: {counted}")
         if self.folder is not None:
             parts.append(f"files: {one_line(nearby(self.folder))}")

@@ -14,10 +14,12 @@ from agentflow_cli.output import show
 from agentflow_cli.progress import Lines, Silence, Watch
 from agentflow_cli.run_report import RunReport, resume_line
 from agentflow_cli.terminal import answer_only, say, write
+from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
     from agentflow_cli.progress import View
     from agentflow_cli.shared import Shared
     from agentflow_kernel import Kernel, RunHandle
@@ -54,7 +56,7 @@ class Session:
             self._watch.view.close()
         self._report_runs_without_handle()
         self._show_answer()
-        unfinished = [report.run_id for report in self._reports if report.status not in {"completed", "failed", "cancelled"}]
+        unfinished = [report.run_id for report in self._reports if report.status not in TERMINAL]
         code = self._show_errors(broken)
         if unfinished:
             say(f"Go on with: {resume_line(unfinished, self._shared.state)}")

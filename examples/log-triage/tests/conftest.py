@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
+
 from agentflow_kernel.contracts.memory import Entry
 from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
 from agentflow_kernel.flow import Template
@@ -122,8 +123,8 @@ class Walk:
             messages.append(reply.message)
             if not reply.message.calls:
                 return {"text": reply.message.text, "output": json.loads(reply.message.text), "stop_reason": "end"}
-            for call in reply.message.calls:
-                messages.append(Message("tool", json.dumps(self._search(call.arguments)), call_id=call.id))
+            found = [(call.id, json.dumps(self._search(call.arguments))) for call in reply.message.calls]
+            messages += [Message("tool", text, call_id=call_id) for call_id, text in found]
 
     def _search(self, arguments: Any) -> dict[str, Any]:
         path = self.root / arguments["path"]

@@ -8,9 +8,10 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-from agentflow_kernel.errors import InputInvalid
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from agentflow_kernel.errors import InputInvalid
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,10 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from agentflow_kernel.errors import InputInvalid
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from agentflow_kernel.errors import InputInvalid
 
 if TYPE_CHECKING:
     from pathlib import Path

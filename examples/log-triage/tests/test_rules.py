@@ -7,6 +7,7 @@ import json
 import re
 
 import pytest
+
 from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
 from agentflow_kernel.errors import PeerUnavailable, ProtocolViolation
 

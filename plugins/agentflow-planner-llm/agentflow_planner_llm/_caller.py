@@ -74,7 +74,7 @@ class Caller:
         elif observation.kind == "error":
             message, code, executed = read_error(observation.value)
             tool = run.task.tools.get(str(turn.calls[index]["name"]))
-            in_doubt = executed != "no" and tool is not None and tool.effect == "effect"
+            in_doubt = executed == "maybe" and tool is not None and tool.effect == "effect"
             turn.settle(index, _sentences.report_error(message, code, in_doubt=in_doubt), "failed")
         else:
             turn.settle(index, _sentences.CANCELLED, "void")

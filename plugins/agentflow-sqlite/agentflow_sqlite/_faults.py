@@ -31,9 +31,8 @@ def primary_code(error: BaseException) -> int:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is damaged, as far as SQLite can tell; text that is no text counts too."""
-    code = primary_code(error)
-    return code in DAMAGED or (code == 0 and "Could not decode" in str(error))
+    """Whether the file itself is damaged, as far as SQLite can tell."""
+    return primary_code(error) in DAMAGED
 
 
 def to_fault(error: sqlite3.Error, path: str, executed: Executed = "no") -> AgentFlowError:

@@ -45,7 +45,9 @@ JOURNAL = Schema(
 )
 HEAD_COLUMNS = "name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, crc"
 LAST = "(SELECT data FROM log WHERE run = runs.id ORDER BY seq DESC LIMIT 1)"
+INSERT_RECORD = "INSERT INTO log (run, seq, data) VALUES (?, ?, ?)"
 FIND_RUN = f"SELECT id, {LAST}, {HEAD_COLUMNS} FROM runs WHERE run_id = ?"
+HIDDEN_RUN = "SELECT 1 FROM runs NOT INDEXED WHERE run_id = ?"
 REMEMBERED = 10_000
 """Heads kept in mind; the oldest makes room."""
 
@@ -133,9 +135,9 @@ class Heads(Mirror):
         after = Head(head.number, info, tail, ahead=True)
         if changes_status or not after.number:
             _write_head(connection, run_id, after)
-        rows = [(after.number, seq, line) for seq, line in enumerate(batch.lines, batch.expected_seq)]
-        connection.executemany("INSERT INTO log (run, seq, data) VALUES (?, ?, ?)", rows)
-        self._last_id = max(self._last_id, _last_id(connection))
+        for seq, line in enumerate(batch.lines, batch.expected_seq):
+            cursor = connection.execute(INSERT_RECORD, (after.number, seq, line))
+        self._last_id = cursor.lastrowid or 0
         self._remember(run_id, after)
 
     def _find(self, connection: sqlite3.Connection, run_id: str) -> Head:
@@ -164,9 +166,17 @@ def find_head(connection: sqlite3.Connection, run_id: str) -> Head | None:
         raise
 
 
+def look_up(connection: sqlite3.Connection, run_id: str) -> Head | None:
+    """As :func:`find_head`, but a run that only its index has lost is not taken for an unknown one."""
+    head = find_head(connection, run_id)
+    if head is None and connection.execute(HIDDEN_RUN, (run_id,)).fetchone():
+        raise CorruptRecord(run_id, -1, "the index of the runs has lost it")
+    return head
+
+
 def read_records(connection: sqlite3.Connection, run_id: str, from_seq: int) -> list[Record]:
     """The records of a run from ``from_seq`` on, each checked; raises :class:`CorruptRecord`."""
-    head = find_head(connection, run_id)
+    head = look_up(connection, run_id)
     if head is None:
         return []
     # one earlier, so that the chain of the first one is checked too
@@ -257,24 +267,19 @@ def _write_head(connection: sqlite3.Connection, run_id: str, head: Head) -> None
 
 def _columns(info: RunInfo) -> list[object]:
     """The head as SQLite gives it back: payloads are free to hold a number where a text belongs."""
-    texts = {name: "" if (value := getattr(info, name)) is None else str(value) for name in TEXTS}
-    return [
-        texts["name"], texts["status"], info.epoch, info.next_seq, texts["owner"], float(info.started_at),
-        float(info.updated_at), texts["code"], texts["cause"],
-    ]  # fmt: skip
+    times = float(info.started_at), float(info.updated_at)
+    name, status, owner = _text(info.name), _text(info.status), _text(info.owner)
+    return [name, status, info.epoch, info.next_seq, owner, *times, _text(info.code), _text(info.cause)]
 
 
-TEXTS = ("name", "status", "owner", "code", "cause")
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _check_sum(run_id: str, columns: Sequence[object]) -> int:
-    return zlib.crc32(repr([run_id, *columns]).encode())
+    return zlib.crc32("\x1f".join(map(str, [run_id, *columns])).encode())
 
 
 def _copy(info: RunInfo) -> RunInfo:
     return RunInfo(*(getattr(info, name) for name in RunInfo.__slots__))
 
-
-def _last_id(connection: sqlite3.Connection) -> int:
-    (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
-    return int(last)

@@ -111,9 +111,11 @@ class Store:
         return connection, version
 
     def _connect(self, database: str, *, uri: bool) -> sqlite3.Connection:
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             database, timeout=self.busy_timeout_s, isolation_level=None, check_same_thread=False, uri=uri
         )
+        connection.text_factory = _decode_text
+        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Refuse a foreign or newer file before anything is changed in it; then set the modes and migrate."""
@@ -148,6 +150,11 @@ class Store:
                 f"Storage {self.path!r} is not available. Its folder cannot be created: {error.strerror}.",
                 executed="no",
             ) from error
+
+
+def _decode_text(data: bytes) -> str:
+    """Text as it stands in the file; damaged text must not hide the rows beside it, check sums find it."""
+    return data.decode("utf-8", "replace")
 
 
 def _sync_folder(path: str) -> None:

@@ -28,21 +28,34 @@ class Shown(NamedTuple):
     """A NUL stands in it."""
 
 
-def lines_from(opened: Opened, watch: Watch, offset: int, keep: int) -> Iterator[tuple[bytes, int]]:
-    """Each line from a byte offset on: its first `keep` bytes and its length in bytes, without the line feed.
+class Line(NamedTuple):
+    """A line as it stands in the file."""
 
-    Holds one piece of the file and one line's first bytes, however long the lines are.
+    head: bytes
+    """Its first bytes, without the line feed; all of them where it is not longer."""
+    length: int
+    """All its bytes, without the line feed."""
+    end: int
+    """Byte offset of the next line."""
+
+
+def lines_from(opened: Opened, watch: Watch, offset: int, keep: int) -> Iterator[Line]:
+    """Each line from a byte offset on, of each its first `keep` bytes.
+
+    Holds one piece of the file and one line's first bytes, however long the lines are. Each line is read to its end.
     """
     head, length = b"", 0
     for piece in pieces(opened, watch, offset):
         start = 0
         while (end := piece.find(b"\n", start)) >= 0:
-            yield head + piece[start : min(end, start + keep - len(head))], length + end - start
+            head += piece[start : min(end, start + keep - len(head))]
+            yield Line(head, length + end - start, offset + end + 1)
             head, length, start = b"", 0, end + 1
         head += piece[start : start + keep - len(head)]
         length += len(piece) - start
+        offset += len(piece)
     if length:
-        yield head, length
+        yield Line(head, length, offset)
 
 
 def count_lines(opened: Opened, watch: Watch) -> int:
@@ -77,7 +90,7 @@ def find_line(opened: Opened, watch: Watch, number: int) -> tuple[int, int]:
 
 
 def show_line(head: bytes, length: int, limit: int) -> Shown:
-    """A line cut at `limit` characters, from its first bytes (over ``4 * limit``, or all) and its length."""
+    """A line of `length` bytes, cut at `limit` characters; `head` is all of it, or more than ``4 * limit`` bytes."""
     whole = len(head) == length
     if whole and head.endswith(b"\r"):
         head = head[:-1]

@@ -60,10 +60,8 @@ class _Page:
 
     def _gather(self, watch: Watch, offset: int) -> None:
         limit = self._settings.max_line_chars
-        for head, length in lines_from(self._opened, watch, offset, 4 * limit + 1):
-            if len(self._lines) == min(self._asked.max_lines, self._settings.max_lines):
-                self._stopped = "max_lines"
-                return
+        most = min(self._asked.max_lines, self._settings.max_lines)
+        for head, length, end in lines_from(self._opened, watch, offset, 4 * limit + 1):
             line = show_line(head, length, limit)
             size_bytes = len(line.text.encode()) + 1
             if self._size_bytes + size_bytes > self._settings.max_bytes:
@@ -74,6 +72,9 @@ class _Page:
             self._cut += line.was_cut
             self._invalid |= line.was_invalid
             self._binary |= line.was_binary
+            if len(self._lines) >= most and end < self._opened.status.st_size:
+                self._stopped = "max_lines"
+                return
 
     def _result(self) -> JSON:
         following = self._first + len(self._lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentflow_cli.shared import Shared
     from agentflow_kernel import RunHandle
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_kernel.manifest import Resource
+    from agentflow_kernel.manifest import Manifest, Resource
 
 
 @click.command("run")
@@ -57,8 +57,8 @@ def command(
     kernel = Kernel.from_manifest(
         path, settings=settings, state=state, journal="sqlite", trust_code=trust_code, model=model
     )
-    assert kernel.manifest is not None  # made from one
-    return Session(shared).carry_out([(kernel, _begin(choose(kernel.manifest, name), values))])
+    target = choose(cast("Manifest", kernel.manifest), name)  # the kernel was made from one
+    return Session(shared).carry_out([(kernel, _begin(target, values))])
 
 
 def _begin(target: Resource, values: Mapping[str, JSON]) -> Begin:

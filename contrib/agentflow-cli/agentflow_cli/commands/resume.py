@@ -1,0 +1,100 @@
+"""`agentflow resume`: go on with runs that were suspended or whose process is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agentflow_cli.look import ALL, look, pick
+from agentflow_cli.output import show
+from agentflow_cli.run_list import as_document, as_table
+from agentflow_cli.session import Session
+from agentflow_cli.shared import common_options, progress_option
+from agentflow_cli.terminal import say
+from agentflow_kernel import Kernel
+from agentflow_kernel.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentflow_cli.session import Begin
+    from agentflow_cli.shared import Shared
+    from agentflow_kernel import RunHandle
+    from agentflow_kernel.contracts.journal import RunInfo
+    from agentflow_kernel.contracts.values import JSON
+
+    Origins = dict[str, Mapping[str, JSON]]
+
+
+@click.command("resume")
+@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
+@click.option("--all", "everything", is_flag=True, help="All runs that can be resumed.")
+@progress_option
+@common_options
+@click.pass_obj
+def command(shared: Shared, run_ids: Sequence[str], everything: bool) -> int:  # noqa: FBT001 - passed by name
+    """Go on with runs after their last completed step.
+
+    RUN_ID is an id or its beginning. Without one, the only run that can be resumed is; several are listed.
+    """
+    if run_ids and everything:
+        raise UsageError("Give run ids or --all, not both.")
+    chosen: list[RunInfo] = []
+
+    async def ask(kernel: Kernel) -> Origins:
+        chosen.extend(_choose(await kernel.runs(limit=ALL), run_ids))
+        if len(chosen) > 1 and not run_ids and not everything:
+            return {}
+        return {info.run_id: await kernel.origin(info.run_id) for info in chosen}
+
+    origins = look(shared, ask) or {}
+    if run_ids and not chosen:
+        pick([], run_ids[0])
+    if not chosen:
+        say("No run can be resumed.")
+        if not shared.for_people:
+            show(shared.output, {"runs": []})
+        return 0
+    if not origins:
+        show(shared.output, [as_document(info) for info in chosen], as_table(chosen))
+        raise UsageError(f"{len(chosen)} runs can be resumed: name one or more, or give --all.")
+    return Session(shared).carry_out(_work(shared, origins))
+
+
+def _choose(infos: Sequence[RunInfo], run_ids: Sequence[str]) -> Sequence[RunInfo]:
+    """The runs that are named, or all that can be resumed; whether a named one can is for the kernel to say."""
+    if run_ids:
+        return list({info.run_id: info for info in (pick(infos, given) for given in run_ids)}.values())
+    return [info for info in infos if info.status == "suspended"]
+
+
+def _work(shared: Shared, origins: Origins) -> list[tuple[Kernel, Begin]]:
+    """A kernel for each manifest, as the runs were started with it, and the runs to resume in it."""
+    settings = shared.settings()
+    state = shared.state_folder(settings)
+    groups: dict[tuple[str, str | None, bool], list[str]] = {}
+    for run_id, origin in origins.items():
+        if not origin.get("manifest"):
+            raise UsageError(f"Run {run_id} was not started from a manifest; only its own program can resume it.")
+        model = origin.get("model")
+        key = (str(origin["manifest"]), None if model is None else str(model), bool(origin.get("trust_code")))
+        groups.setdefault(key, []).append(run_id)
+    return [
+        (
+            Kernel.from_manifest(
+                path, settings=settings, state=state, journal="sqlite", trust_code=trust_code, model=model
+            ),
+            _begin(run_ids),
+        )
+        for (path, model, trust_code), run_ids in groups.items()
+    ]
+
+
+def _begin(run_ids: Sequence[str]) -> Begin:
+    """What to do in the open kernel."""
+
+    async def begin(kernel: Kernel) -> Sequence[RunHandle]:
+        return [await kernel.resume(run_id) for run_id in run_ids]
+
+    return begin

@@ -1,0 +1,52 @@
+"""A look into the state folder: opens its journal without a manifest, asks, and closes it again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import anyio
+
+from agentflow_kernel import Kernel
+from agentflow_kernel.errors import UnknownRun, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from agentflow_cli.shared import Shared
+    from agentflow_kernel.contracts.journal import RunInfo
+
+T = TypeVar("T")
+
+ALL: Final = 1_000_000
+"""A limit for lists that are searched, not shown."""
+
+
+def look(shared: Shared, ask: Callable[[Kernel], Awaitable[T]]) -> T | None:
+    """The answer of `ask`, or `None` where there is no state folder yet: looking does not make one."""
+    settings = shared.settings()
+    state = shared.state_folder(settings)
+    if not os.path.isdir(state):
+        return None
+
+    async def main() -> T:
+        async with Kernel(settings=settings, state=state, journal="sqlite") as kernel:
+            return await ask(kernel)
+
+    return anyio.run(main)
+
+
+def pick(infos: Sequence[RunInfo], given: str) -> RunInfo:
+    """The run that is meant by an id or by the beginning of one.
+
+    Raises :class:`UnknownRun` where no run is, :class:`UsageError` where several are.
+    """
+    found = [info for info in infos if info.run_id.startswith(given)]
+    exact = [info for info in found if info.run_id == given]
+    if exact or len(found) == 1:
+        return (exact or found)[0]
+    if not found or not given:
+        raise UnknownRun(given)
+    some = ", ".join(info.run_id for info in found[:5])
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    raise UsageError(f"{len(found)} runs begin with {given!r}: {some}{more}. Give more of the id.")

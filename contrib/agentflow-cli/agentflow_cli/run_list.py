@@ -1,0 +1,66 @@
+"""A list of runs: their heads, as they are shown to programs and to people."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import TYPE_CHECKING, Any
+
+from agentflow_cli.node_state import span
+from agentflow_cli.output import Table
+from agentflow_kernel.contracts.journal import TERMINAL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentflow_kernel.contracts.journal import RunInfo
+
+
+def as_document(info: RunInfo, now: float | None = None) -> dict[str, Any]:
+    """The head of a run as JSON; times in UTC, `duration_s` up to the end, the last record, or now if it works."""
+    return {
+        "run_id": info.run_id,
+        "name": info.name,
+        "status": info.status,
+        "cause": info.cause,
+        "code": info.code,
+        "started": utc(info.started_at),
+        "updated": utc(info.updated_at),
+        "duration_s": round(duration_s(info, now), 3),
+        "records": info.next_seq,
+        "epoch": info.epoch,
+        "owner": info.owner,
+    }
+
+
+def as_table(infos: Sequence[RunInfo]) -> Table:
+    """Runs as a table."""
+    columns = ("RUN ID", "NAME", "STATUS", "STARTED", "DURATION", "CAUSE")
+    rows = [
+        (info.run_id, info.name, info.status, local(info.started_at), span(duration_s(info)), cause(info))
+        for info in infos
+    ]
+    return Table(columns, rows)
+
+
+def cause(info: RunInfo) -> str:
+    """Why a run stands where it does, in few words."""
+    text = f"{info.code} {info.cause}".strip() if info.code and info.cause != info.code else info.cause or info.code
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def duration_s(info: RunInfo, now: float | None = None) -> float:
+    """How long a run has been working, or worked until it ended or stopped."""
+    works = info.status not in TERMINAL and info.status not in {"suspended", "stuck", "quarantined"}
+    end = (time.time() if now is None else now) if works else info.updated_at
+    return max(end - info.started_at, 0.0)
+
+
+def utc(ts: float) -> str:
+    """A time for programs: ISO 8601 in UTC, milliseconds."""
+    return dt.datetime.fromtimestamp(ts, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local(ts: float) -> str:
+    """A time for people: local, to the second."""
+    return dt.datetime.fromtimestamp(ts).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,110 @@
+"""A journal in an SQLite file: shared by the processes of one machine, read by others while a worker writes."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from agentflow_kernel.contracts.journal import encode_record
+from agentflow_kernel.errors import CorruptRecord, UnknownRun
+
+from agentflow_sqlite._database import Database
+from agentflow_sqlite._log import JOURNAL, Batch, Heads, list_heads, look_up, read_records
+from agentflow_sqlite._store import Store, place_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from agentflow_kernel.contracts.journal import Record, RunInfo
+    from agentflow_kernel.contracts.plugin import PluginContext
+
+    from agentflow_sqlite.settings import JournalSettings
+
+PUT_BLOB = (
+    "INSERT INTO blobs (sha256, data) VALUES (?, ?)"
+    " ON CONFLICT (sha256) DO UPDATE SET data = excluded.data WHERE data IS NOT excluded.data"
+)
+
+
+def create_journal(settings: JournalSettings, context: PluginContext) -> SqliteJournal:
+    """The journal of a resource; raises :class:`UsageError` when there is no place for its file."""
+    path = place_file(settings.path, context, "journal.db")
+    return SqliteJournal(path, busy_timeout_s=settings.busy_timeout_s)
+
+
+class SqliteJournal:
+    """The journal in the file at ``path``. The file and its folder are created by the first append or blob.
+
+    Appends of one event loop that come together share one transaction. Another process that writes is waited for at
+    most ``busy_timeout_s`` seconds; then :class:`StorageUnavailable` is raised.
+    """
+
+    __slots__ = ("_heads", "_database")
+
+    def __init__(self, path: str, *, busy_timeout_s: float = 5.0) -> None:
+        self._heads = Heads()
+        self._database = Database(Store(path, JOURNAL, busy_timeout_s), self._heads)
+
+    async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        batch = _to_batch(run_id, expected_seq, epoch, records)
+        await self._database.write(lambda connection: self._heads.append(connection, batch))
+
+    def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        batch = _to_batch(run_id, expected_seq, epoch, records)
+        self._database.write_inline(lambda connection: self._heads.append(connection, batch))
+
+    async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
+        found: list[Record] = []
+        return await self._database.read(lambda connection: read_records(connection, run_id, from_seq), found)
+
+    async def head(self, run_id: str) -> RunInfo:
+        head = await self._database.read(lambda connection: look_up(connection, run_id), None)
+        if head is None:
+            raise UnknownRun(run_id)
+        return head.info
+
+    async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
+        found: list[RunInfo] = []
+        return await self._database.read(lambda connection: list_heads(connection, status, limit), found)
+
+    async def put_blob(self, data: bytes) -> str:
+        return await self._database.write(lambda connection: _put_blob(connection, data))
+
+    async def get_blob(self, ref: str) -> bytes:
+        data = await self._database.read(lambda connection: _get_blob(connection, ref), None)
+        if data is None:
+            raise CorruptRecord("?", -1, f"blob {ref} is missing")
+        return data
+
+    async def aclose(self) -> None:
+        await self._database.aclose()
+
+
+def _to_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Batch:
+    """The records as bytes, as they are now; raises ``ValueError`` when they are not one batch of this place."""
+    for seq, record in enumerate(records, expected_seq):
+        if record.seq != seq or record.epoch != epoch or record.run_id != run_id:
+            raise ValueError(
+                f"Record {record.seq} of run {record.run_id}, epoch {record.epoch}, stands where record {seq} of run "
+                f"{run_id}, epoch {epoch}, was expected: a batch is of one run and one epoch, without a gap."
+            )
+    if not 0 <= epoch < 1 << 63:
+        raise ValueError(f"Run {run_id}: an epoch lies between 0 and 2**63, found {epoch}.")
+    return Batch(run_id, expected_seq, epoch, records, [encode_record(record) for record in records])
+
+
+def _put_blob(connection: sqlite3.Connection, data: bytes) -> str:
+    ref = sha256(data).hexdigest()
+    connection.execute(PUT_BLOB, (ref, data))
+    return ref
+
+
+def _get_blob(connection: sqlite3.Connection, ref: str) -> bytes | None:
+    row = connection.execute("SELECT data FROM blobs WHERE sha256 = ?", (ref,)).fetchone()
+    if row is None:
+        return None
+    (data,) = row
+    if not isinstance(data, bytes) or sha256(data).hexdigest() != ref:
+        raise CorruptRecord("?", -1, f"blob {ref} does not match its hash")
+    return data
