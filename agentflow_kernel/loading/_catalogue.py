@@ -8,13 +8,13 @@ from agentflow_kernel.contracts.values import Value
 from agentflow_kernel.errors import UnknownName, UsageError
 from agentflow_kernel.loading._scan import KINDS, scan
 from agentflow_kernel.loading._trust import TrustRules
+from agentflow_kernel.settings import Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from agentflow_kernel.loading._scan import Broken, Offer
-    from agentflow_kernel.settings import Settings
 
 
 class Entry(Value):
@@ -51,6 +51,13 @@ class Catalogue:
         self._trust = TrustRules(settings)
         self._entries: tuple[Entry, ...] | None = None
         self._broken: tuple[Broken, ...] = ()
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry], settings: Settings | None = None) -> Catalogue:
+        """A catalogue of these entries only; nothing is read."""
+        made = cls(settings or Settings())
+        made._entries = tuple(entries)
+        return made
 
     def names(self, kind: str) -> tuple[str, ...]:
         """The names installed for a kind, sorted; also those that are not admitted.
@@ -97,7 +104,7 @@ class Catalogue:
                 f"The {kind} {name!r} is offered by {rivals}. Uninstall all but one, or admit one only "
                 "([plugins.allow] in agentflow.toml, or AGENTFLOW_PLUGINS)."
             )
-        return (admitted or found or [None])[0]
+        return next(iter(admitted or found), None)
 
     def changed(self, entry: Entry) -> str:
         """Why the files of an entry are not those that ``agentflow.toml`` pins by hash; ``""`` when they are."""

@@ -100,10 +100,8 @@ def _lines(location: str) -> Iterator[list[str]]:
         try:
             for line in csv.reader(stream):
                 path, digest, _ = line
-                if not digest or path.startswith(("../", "/")) or (
-                    path.startswith(own) and path[len(own) :] in _BY_INSTALLER
-                ):  # fmt: skip
-                    continue
-                yield line
+                of_wheel = digest and not path.startswith(("../", "/")) and "__pycache__/" not in path
+                if of_wheel and path.removeprefix(own) not in _BY_INSTALLER:
+                    yield line
         except csv.Error as exc:
             raise ValueError(str(exc)) from exc

@@ -10,6 +10,7 @@ from agentflow_kernel.settings import normalise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agentflow_kernel.loading._catalogue import Entry
     from agentflow_kernel.loading._scan import Offer
     from agentflow_kernel.loading._versions import VersionRange
     from agentflow_kernel.settings import Settings
@@ -46,7 +47,9 @@ class TrustRules:
         if offer.version not in self._ranges[name]:
             return f'version {offer.version} is not in "{rule.version}", the range of {name} {place}.'
         if not offer.location or is_editable(offer.location):
-            return 'an editable install cannot be listed: its files change. Install a wheel, or set trust = "installed".'
+            return (
+                'an editable install cannot be listed: its files change. Install a wheel, or set trust = "installed".'
+            )
         if not rule.digest:
             return ""
         try:
@@ -57,21 +60,21 @@ class TrustRules:
             return f'its hash is "{found}", which is not the one of {name} {place}.'
         return ""
 
-    def changed(self, offer: Offer) -> str:
+    def changed(self, entry: Entry) -> str:
         """Why the files behind a pinned entry are not those that were pinned; ``""`` when they are, or none is pinned.
 
         To be asked right before the import, for it reads every file of the distribution.
         """
-        rule = self.settings.plugins.get(offer.distribution)
+        rule = self.settings.plugins.get(entry.distribution)
         if self.settings.trust == "installed" or rule is None or not rule.digest:
             return ""
         try:
-            if not holds_module(offer.location, offer.value.partition(":")[0]):
-                return f"{offer.value!r} would be imported from elsewhere than the files that its hash covers."
-            differing = differing_file(offer.location)
+            if not holds_module(entry.location, entry.value.partition(":")[0]):
+                return f"{entry.value!r} would be imported from elsewhere than the files that its hash covers."
+            differing = differing_file(entry.location)
         except (OSError, ValueError) as exc:
             return f"its RECORD cannot be read: {exc}."
-        return f"{differing} is not the file that its hash covers. Reinstall {offer.distribution}." if differing else ""
+        return f"{differing} is not the file that its hash covers. Reinstall {entry.distribution}." if differing else ""
 
 
 def _ranges(settings: Settings) -> dict[str, VersionRange]:

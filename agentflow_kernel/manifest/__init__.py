@@ -19,7 +19,6 @@ keys; size, depth and the effect of aliases are limited. YAML is imported at the
 from __future__ import annotations
 
 from agentflow_kernel.manifest._catalogue import Catalogue
-from agentflow_kernel.manifest._code import split as split_code
 from agentflow_kernel.manifest._json_schema import json_schema
 from agentflow_kernel.manifest._kinds import API_VERSION, KINDS
 from agentflow_kernel.manifest._manifest import Manifest
@@ -35,6 +34,5 @@ __all__ = (
     "Resource",
     "json_schema",
     "read",
-    "split_code",
     "steps",
 )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from agentflow_kernel.manifest._wording import shown
+
 FORM = "code below the manifest's folder, written './file.py:Name'"
 
 
@@ -50,8 +52,8 @@ class CodeFolder:
     def _look(self, path: str) -> str:
         full = os.path.join(self._folder, path)
         if not os.path.isfile(full):
-            return "there is no such file below the manifest's folder"
+            return f"There is no file {shown(path)} below the manifest's folder."
         self._root = self._root or os.path.realpath(self._folder)
         if os.path.commonpath([self._root, os.path.realpath(full)]) != self._root:
-            return "a symbolic link leads out of the manifest's folder"
+            return f"File {shown(path)} leads out of the manifest's folder by a symbolic link."
         return ""

@@ -61,15 +61,20 @@ def text_of(file: str, bytes_left: int, findings: Findings) -> tuple[str | None,
 def _read(file: str, limit: int, findings: Findings) -> bytes | None:
     """At most ``limit`` bytes; a pipe or device is neither waited for nor read."""
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    with open(descriptor, "rb") as stream:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             findings.add("This is not a plain file.", file)
             return None
-        content = stream.read(limit + 1) if status.st_size <= limit else b""
+        content = b""
+        if status.st_size <= limit:
+            with open(descriptor, "rb", closefd=False) as stream:
+                content = stream.read(limit + 1)
         size = max(status.st_size, len(content))
         if size <= limit:
             return content
+    finally:
+        os.close(descriptor)
     if size > MAX_BYTES:
         findings.add(f"The file has {size:,} bytes; a manifest file may have {MAX_BYTES:,}.", file, hint="Split it.")
     else:

@@ -28,6 +28,11 @@ class Findings:
     def __len__(self) -> int:
         return len(self._found) + self._omitted
 
+    @property
+    def full(self) -> bool:
+        """Whether further findings are only counted: a reason to stop looking for some."""
+        return self._omitted > 0
+
     def add(self, problem: str, file: str, place: tuple[int, int] = (0, 0), *, path: str = "", hint: str = "") -> None:
         """Keep a finding; files are in document order as they are first mentioned by :meth:`open_file`."""
         if len(self._found) >= MOST:

@@ -96,9 +96,12 @@ def _check_data(mention: Mention, nodes: Collection[str], flow: Resource, contex
         problem = "'item' is known only in the 'input' of a node that has 'each'."
         context.found(problem, place, mention.path)
     elif root not in RESERVED_NODES:
-        known = [*nodes, *RESERVED_NODES]
-        hint = context.scope.findings.suggest(str(root), known)
-        context.found(f"Unknown value {shown(str(root))}. Known: {listed(known)}.", place, mention.path, hint=hint)
+        suggest = context.scope.findings.suggest
+        problem = (
+            f"Unknown value {shown(str(root))}. Known: {either(RESERVED_NODES, 'and')}, and the nodes {listed(nodes)}."
+        )
+        hint = suggest(str(root), RESERVED_NODES) or suggest(str(root), nodes)
+        context.found(problem, place, mention.path, hint=hint)
 
 
 def _has_item(path: tuple[Step, ...], flow: Resource) -> bool:

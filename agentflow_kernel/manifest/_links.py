@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentflow_kernel.manifest._context import Context, Mention
+    from agentflow_kernel.manifest._findings import Findings
     from agentflow_kernel.manifest._resource import Resource
 
     Edge = tuple[str, Mention, Context]
@@ -45,7 +46,7 @@ class Names:
         context.found(f"Unknown {kinds[0]} {shown(name)}. Known: {listed(known)}.", place, mention.path, hint=hint)
 
 
-def check_cycles(readings: Iterable[tuple[Resource, Context]]) -> None:
+def check_cycles(readings: Iterable[tuple[Resource, Context]], findings: Findings) -> None:
     """Add a finding at each link that closes a circle of flows; it shows the way round."""
     edges: dict[str, list[Edge]] = {
         resource.name: [(link.name, link, context) for link in context.links if link.kinds == ("Flow",)]
@@ -54,14 +55,14 @@ def check_cycles(readings: Iterable[tuple[Resource, Context]]) -> None:
     }
     done: set[str] = set()
     for name in edges:
-        if name not in done:
-            _walk(name, edges, done)
+        if name not in done and not findings.full:
+            _walk(name, edges, done, findings)
 
 
-def _walk(start: str, edges: dict[str, list[Edge]], done: set[str]) -> None:
+def _walk(start: str, edges: dict[str, list[Edge]], done: set[str], findings: Findings) -> None:
     """Depth first from ``start``, without recursion: flows may be nested as deep as there are flows."""
     way = {start: iter(edges[start])}
-    while way:
+    while way and not findings.full:
         name = next(reversed(way))
         edge = next(way[name], None)
         if edge is None:
@@ -72,8 +73,8 @@ def _walk(start: str, edges: dict[str, list[Edge]], done: set[str]) -> None:
         if target in way:
             names = list(way)
             circle = [*names[names.index(target) :], target]
-            shown_circle = " → ".join(circle if len(circle) <= 20 else [*circle[:10], "…", *circle[-9:]])
+            text = " → ".join(circle if len(circle) <= 20 else [*circle[:10], "…", *circle[-9:]])
             place = (mention.node.line, mention.node.column)
-            context.found(f"Flows contain each other in a circle: {shown_circle}.", place, mention.path)
+            context.found(f"Flows contain each other in a circle: {text}.", place, mention.path)
         elif target in edges and target not in done:
             way[target] = iter(edges[target])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentflow_kernel.manifest import _code
 from agentflow_kernel.manifest._context import REJECTED, Mention
 from agentflow_kernel.manifest._shape import Name, Text
+from agentflow_kernel.manifest._wording import described
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,9 +113,10 @@ class Code(Text):
         text = super().read(node, path, context)
         if text is REJECTED:
             return REJECTED
+        place = (node.line, node.column)
         try:
             file, _ = _code.split(text)
-            problem = context.scope.code.problem(file)
         except ValueError as exc:
-            problem = str(exc)
-        return context.wrong(node, path, self.expected, hint=f"Here {problem}.") if problem else text
+            return context.found(f"Expected {self.expected}, found {described(text)}: {exc}.", place, path)
+        problem = context.scope.code.problem(file)
+        return context.found(problem, place, path) if problem else text

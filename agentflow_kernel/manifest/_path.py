@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     Step = str | int
     Path = tuple["Path | None", Step]
@@ -47,13 +47,14 @@ def _unquoted(quoted: str, path: str) -> str:
     return key
 
 
-def written(path: Iterable[Step]) -> str:
-    """The text of a path; :func:`steps` reads it back, unless a key of more than 80 characters was cut."""
+def written(path: Sequence[Step]) -> str:
+    """The text of a path; :func:`steps` reads it back, unless it was cut: keys at 80 characters, paths at 24 steps."""
     text = ""
-    for step in path:
+    cut = len(path) > 24
+    for step in (*path[:12], "…", *path[-12:]) if cut else path:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif _is_plain(step):
+        elif _is_plain(step) or (cut and step == "…"):
             text += f".{step}" if text else step
         else:
             import json  # lazy: only for keys with unusual characters

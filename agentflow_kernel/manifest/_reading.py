@@ -113,7 +113,7 @@ class _Reading:
                 check_flow(resource, context, sound=result.sound)
             elif resource.kind == "Trigger":
                 check_trigger_data(context)
-        check_cycles([(result.resource, result.context) for result in self.results])
+        check_cycles([(result.resource, result.context) for result in self.results], self._scope.findings)
 
     def _read_document(self, file: str, document: Node) -> None:
         findings = self._scope.findings
@@ -144,22 +144,27 @@ class _Reading:
         if document.value.__class__ is not dict:
             context.wrong(document, None, "a mapping with 'apiVersion', 'kind', 'metadata' and 'spec'")
             return ""
-        for field, known in (("apiVersion", (API_VERSION,)), ("kind", KINDS)):
-            path = (None, field)
-            node = document.value.get(field)
+        version = document.value.get("apiVersion")
+        kind = document.value.get("kind")
+        if version is not None and version.value.__class__ is str and version.value != API_VERSION:
+            self._unknown(context, "apiVersion", version, (API_VERSION,))
+            return ""
+        if kind is not None and kind.value.__class__ is str and kind.value in KINDS:
+            return str(kind.value)
+        for field, node, known in (("apiVersion", version, (API_VERSION,)), ("kind", kind, KINDS)):
             if node is None:
                 problem = f"Required field {field!r} is missing: expected {either(known)}."
-                context.found(problem, (document.line, document.column), path)
+                context.found(problem, (document.line, document.column), (None, field))
             elif node.value.__class__ is not str:
-                context.wrong(node, path, either(known))
+                context.wrong(node, (None, field), either(known))
             elif node.value not in known:
-                hint = findings.suggest(node.value, known)
-                problem = f"Unknown {field} {shown(node.value)}. Known: {listed(known)}."
-                context.found(problem, (node.line, node.column), path, hint=hint)
-            else:
-                continue
-            return ""
-        return str(document.value["kind"].value)
+                self._unknown(context, field, node, known)
+        return ""
+
+    def _unknown(self, context: Context, field: str, node: Node, known: tuple[str, ...]) -> None:
+        hint = self._scope.findings.suggest(node.value, known)
+        problem = f"Unknown {field} {shown(node.value)}. Known: {listed(known)}."
+        context.found(problem, (node.line, node.column), (None, field), hint=hint)
 
 
 def _name_of(document: Node) -> str:

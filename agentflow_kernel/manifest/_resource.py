@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.contracts.values import Value
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -13,7 +11,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.manifest._path import Step
 
 
-class Resource(Value):
+class Resource:
     """Immutable by contract.
 
     ``spec`` is plain JSON: checked, defaults filled in, environment variables put in (so it may hold secrets: show
@@ -33,11 +31,6 @@ class Resource(Value):
         self.line, self.column = positions.locate(("metadata", "name"))
         self.positions = positions
         self.substituted: list[tuple[tuple[Step, ...], str]] = []
-
-    @property
-    def label(self) -> str:
-        """Kind and name as findings show them: ``Model 'claude'``."""
-        return f"{self.kind} {self.name!r}"
 
     def given(self, *path: str) -> Collection[str]:
         """The keys of the mapping at ``path`` within the spec as the manifest has them, without defaults."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from agentflow_kernel.manifest._node import BROKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _LONGEST = 60
 _MOST = 20
+_SORTED = 500
 
 
 def shown(text: str) -> str:
@@ -17,10 +20,10 @@ def shown(text: str) -> str:
     return repr(text) if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]!r}…"
 
 
-def listed(names: Iterable[str]) -> str:
-    """The names in quotes, sorted, the first twenty of them; ``none`` where there are none."""
-    known = sorted(set(names))
-    text = ", ".join(map(shown, known[:_MOST]))
+def listed(names: Collection[str]) -> str:
+    """Twenty of the names in quotes, sorted where there are few enough to sort; ``none`` where there are none."""
+    known = names if len(names) > _SORTED else sorted(names)
+    text = ", ".join(map(shown, islice(known, _MOST)))
     return text + (f" and {len(known) - _MOST} more" if len(known) > _MOST else "") or "none"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, TypedDict, cast
+from typing import TYPE_CHECKING, Final, TypedDict, cast
 
 if TYPE_CHECKING:
+    from agentflow_kernel import Context
     from agentflow_kernel.contracts.memory import Entry
     from agentflow_kernel.contracts.values import JSON
 
@@ -33,10 +34,9 @@ class Suspect(TypedDict):
 
 
 class Order(TypedDict):
-    """What ``seen`` is asked: the suspects, how long to remember them, and how many an agent may be asked about."""
+    """What ``seen`` is asked: the suspects, and how many of them an agent may be asked about."""
 
     suspects: list[Suspect]
-    remember_s: float
     assess_at_most: int
 
 
@@ -69,26 +69,6 @@ class Recollection(TypedDict):
     seen_before: list[Sighting | None]
 
 
-class BoundMemory(Protocol):
-    """The part of a memory that is used here; writes carry the key of the step."""
-
-    async def get(self, key: str) -> Entry | None:
-        """The live entry, or ``None``."""
-        ...
-
-    async def put(self, key: str, value: JSON, ttl_s: float | None = None) -> Entry | None:
-        """Write, and return the entry that was there before this step, however often the step is executed."""
-        ...
-
-
-class Context(Protocol):
-    """The part of a node's context that is used here."""
-
-    def memory(self, name: str) -> BoundMemory:
-        """The memory of this name in the manifest."""
-        ...
-
-
 async def seen(order: Order, ctx: Context) -> Recollection:
     """What earlier runs knew of each suspect; this run's findings are remembered for the next.
 
@@ -104,7 +84,7 @@ async def seen(order: Order, ctx: Context) -> Recollection:
             "failed_passwords": suspect["failed_passwords"],
             "last": suspect["last"],
         }
-        before.append(sighting(await memory.put(suspect["address"], cast("JSON", now), ttl_s=order["remember_s"])))
+        before.append(sighting(await memory.put(suspect["address"], cast("JSON", now))))
     told = list(zip(order["suspects"], before, strict=True))[: order["assess_at_most"]]
     return {"briefs": [brief(suspect, known) for suspect, known in told], "seen_before": before}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from agentflow_kernel import Context
 
 FORMAT: Final = "log-triage/1"
 SHOWN_USERS: Final = 5
@@ -23,15 +25,6 @@ class Report(TypedDict):
     report: dict[str, Any]
     text: str
     files: list[str]
-
-
-class Context(Protocol):
-    """The part of a node's context that is used here."""
-
-    @property
-    def folder(self) -> str:
-        """The folder for files of this run."""
-        ...
 
 
 def report(judgement: Mapping[str, Any], ctx: Context) -> Report:
@@ -75,19 +68,27 @@ def notes(totals: Mapping[str, int]) -> list[str]:
     elif not totals["addresses"]:
         found.append("No address failed to log in with a password.")
     if totals["long_lines"]:
-        found.append(f"{totals['long_lines']:,} lines were too long to be lines of sshd and were not read.")
+        found.append(f"Too long to be of sshd, and not read: {counted(totals['long_lines'], 'line')}.")
     if totals["unassessed"]:
-        found.append(f"{totals['unassessed']:,} addresses were not assessed; each says why.")
+        found.append(f"Not assessed, each with the reason: {counted(totals['unassessed'], 'address', 'es')}.")
     return found
 
 
 def headline(document: Mapping[str, Any]) -> str:
     """The numbers in one line."""
     totals = document["totals"]
-    return (
-        f"{totals['lines']:,} lines, {totals['addresses']:,} attacking addresses, "
-        f"{totals['failed_passwords']:,} failed passwords, {totals['incidents']:,} incidents"
-    )
+    parts = [
+        counted(totals["lines"], "line"),
+        counted(totals["addresses"], "attacking address", "es"),
+        counted(totals["failed_passwords"], "failed password"),
+        counted(totals["incidents"], "incident"),
+    ]
+    return ", ".join(parts)
+
+
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """A number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
 def terminal(document: Mapping[str, Any]) -> str:
@@ -145,9 +146,9 @@ def section(attacker: Mapping[str, Any]) -> Iterable[str]:
     """One attacker at length."""
     yield f"## {escaped(attacker['address'])}: {attacker['severity']}"
     yield ""
-    yield escaped(" ".join(attacker["summary"].split()))
+    yield escaped(" ".join(attacker["summary"].splitlines()))
     yield ""
-    yield f"- What to do: {escaped(' '.join(attacker['advice'].split()))}"
+    yield f"- What to do: {escaped(' '.join(attacker['advice'].splitlines()))}"
     yield f"- Names tried: {', '.join(escaped(quoted(user)) for user in attacker['users'])}"
     if attacker["logins"]["count"]:
         yield f"- Logged in as: {', '.join(escaped(quoted(user)) for user in attacker['logins']['users'])}"

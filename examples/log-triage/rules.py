@@ -50,17 +50,19 @@ class RulesProvider:
         found = next((message for message in reversed(request.messages) if message.role == "tool"), None)
         if found is None and search is not None:
             call = ToolCall("search-1", search.name, arguments_of(task))
-            text = f"I look for {task['suspect']['address']} in {task['log']}."
+            text = f"I look for {task['suspect']['address']} in {task['log']['path']}."
             return ModelReply(Message("assistant", text, calls=[call]), stop_reason="tool_calls", model="rules")
-        verdict = self.assess(task["suspect"], lines_of(found, task["suspect"]["address"]))
+        verdict = self.assess(task, found)
         return ModelReply(Message("assistant", json.dumps(verdict, ensure_ascii=False)), model="rules")
 
     async def aclose(self) -> None:
         """Nothing is held; later calls are refused."""
         self._closed = True
 
-    def assess(self, suspect: Mapping[str, Any], lines: Sequence[tuple[int, str]]) -> dict[str, Any]:
-        """The verdict on a suspect, given the lines of the log that mention it."""
+    def assess(self, task: Mapping[str, Any], found: Message | None) -> dict[str, Any]:
+        """The verdict on a suspect, given what the search found."""
+        suspect = task["suspect"]
+        lines, problem = lines_of(found, suspect["address"], task["log"]["lines"])
         logins = suspect["logins"]
         level = self.level(suspect)
         passwords, users = counted(suspect["failed_passwords"], "password"), counted(suspect["user_count"], "user name")
@@ -73,6 +75,8 @@ class RulesProvider:
             sentences.append(f"The log also says: {'; '.join(signs)}.")
         if suspect["seen_before"]:
             sentences.append(f"It was met in {counted(suspect['seen_before']['runs'], 'earlier run')}.")
+        if problem:
+            sentences.append(problem)
         evidence = sorted({*suspect["lines"], *logins["lines"], *(number for number, _ in lines[:3])})
         return {
             "address": suspect["address"],
@@ -108,19 +112,25 @@ def task_of(messages: Sequence[Message]) -> dict[str, Any]:
 
 def arguments_of(task: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of one search for the suspect's address."""
-    return {"path": task["log"], "pattern": re.escape(task["suspect"]["address"]), "max_matches": MATCHES}
+    return {"path": task["log"]["path"], "pattern": task["suspect"]["address"], "max_matches": MATCHES}
 
 
-def lines_of(message: Message | None, address: str) -> list[tuple[int, str]]:
-    """Number and text of the lines found that speak of this address and not of a longer one that holds it."""
-    if message is None or message.is_error:
-        return []
+def lines_of(message: Message | None, address: str, count: int) -> tuple[list[tuple[int, str]], str]:
+    """Number and text of the lines found, and what was wrong with the search.
+
+    Left out are lines that speak of a longer address which holds this one, and those beyond the ``count`` that count.
+    """
+    if message is None:
+        return [], ""
+    if message.is_error:
+        return [], f"The log could not be searched: {message.text}"
     whole = re.compile(rf"(?<![0-9A-Za-z.:-]){re.escape(address)}(?![0-9A-Za-z:-]|\.[0-9A-Za-z])")
     try:
         found = json.loads(message.text)
     except ValueError:  # a result too long for a model is cut off; what was parsed from the log has to do
-        return []
-    return [(match["line"], match["text"]) for match in found["matches"] if whole.search(match["text"])]
+        return [], "The log says more of it than the search could show."
+    matches = [(match["line"], match["text"]) for match in found["matches"]]
+    return [(line, text) for line, text in matches if line <= count and whole.search(text)], ""
 
 
 def counted(number: int, noun: str) -> str:

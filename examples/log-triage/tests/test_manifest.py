@@ -6,38 +6,38 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
+
+from agentflow_kernel.manifest import read
 
 EXAMPLE = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def documents():
-    return list(yaml.safe_load_all((EXAMPLE / "triage.yaml").read_text(encoding="utf-8")))
+def manifest():
+    return read(EXAMPLE, environ={})
 
 
-def test_everything_that_is_named_is_defined(documents) -> None:
-    names = {(each["kind"], each["metadata"]["name"]) for each in documents}
-    (flow,) = (each["spec"] for each in documents if each["kind"] == "Flow")
-    (agent,) = (each["spec"] for each in documents if each["kind"] == "Agent")
-    asked = {("Model", agent["model"]), ("Memory", agent["memory"])}
-    asked |= {("Tool", tool) for tool in agent["tools"]} | {("Policy", policy) for policy in agent["policies"]}
-    asked |= {("Agent", node["agent"]) for node in flow["nodes"].values() if "agent" in node}
-    assert asked <= names
-    assert {node["next"] for node in flow["nodes"].values() if "next" in node} | {flow["start"]} == set(flow["nodes"])
+def test_the_manifest_is_sound_and_reads_the_sample_unless_told_otherwise(manifest) -> None:
+    assert manifest.get("Trigger", "log-file").spec["with"] == {"path": "sample.log"}
+    assert manifest.get("Tool", "logs").spec["with"] == {"root": "."}
 
 
-def test_all_code_that_is_named_is_there(documents, module) -> None:
+def test_the_variables_name_another_log_and_its_folder() -> None:
+    told = read(EXAMPLE, environ={"AGENTFLOW_LOG": "/logs/auth.log", "AGENTFLOW_LOG_ROOT": "/logs"})
+    assert told.get("Trigger", "log-file").spec["with"] == {"path": "/logs/auth.log"}
+    assert told.get("Tool", "logs").spec["with"] == {"root": "/logs"}
+
+
+def test_all_code_that_is_named_is_there(module) -> None:
     used = re.findall(r'uses: "\./(\w+)\.py:(\w+)"', (EXAMPLE / "triage.yaml").read_text(encoding="utf-8"))
     assert len(used) == 7
     for file, name in used:
         assert callable(getattr(module(file), name))
 
 
-def test_the_instructions_state_the_limits_that_the_rules_use(documents) -> None:
-    (agent,) = (each["spec"] for each in documents if each["kind"] == "Agent")
-    (model,) = (each["spec"] for each in documents if each["kind"] == "Model")
-    words = " ".join(agent["instructions"].split())
-    assert f"`medium` from {model['with']['medium']} failed passwords; `high` from {model['with']['high']};" in words
-    assert f"for {model['with']['medium']} names or more" in words
-    assert f"`critical` if {model['with']['medium']} or more passwords failed" in words
+def test_the_instructions_state_the_limits_that_the_rules_use(manifest) -> None:
+    limits = manifest.get("Model", "rules").spec["with"]
+    words = " ".join(manifest.get("Agent", "assessor").spec["instructions"].split())
+    assert f"`medium` from {limits['medium']} failed passwords; `high` from {limits['high']};" in words
+    assert f"for {limits['medium']} names or more" in words
+    assert f"`critical` if {limits['medium']} or more passwords failed" in words

@@ -6,8 +6,6 @@ import asyncio
 
 import pytest
 
-MONTH_S = 2_592_000
-
 
 def suspect(address: str, failed: int = 3, users: int = 1):
     return {
@@ -28,16 +26,15 @@ def seen(module, walk, tmp_path):
 
     def run(step: str, *suspects, at_most: int = 200):
         walk.memory.step = step
-        order = {"suspects": list(suspects), "remember_s": MONTH_S, "assess_at_most": at_most}
+        order = {"suspects": list(suspects), "assess_at_most": at_most}
         return asyncio.run(module("remembering").seen(order, context))
 
     return run
 
 
-def test_an_unknown_address_is_remembered_for_the_time_given(seen, walk) -> None:
+def test_an_unknown_address_is_remembered(seen, walk) -> None:
     assert seen("run-1", suspect("a"))["seen_before"] == [None]
     assert walk.memory.entries["a"].value == {"runs": 1, "failed_passwords": 3, "last": "last of 3"}
-    assert walk.memory.ttls == {"a": MONTH_S}
 
 
 def test_a_later_run_is_told_what_the_last_one_found(seen) -> None:

@@ -59,7 +59,7 @@ def test_the_table_has_its_columns_in_line(report) -> None:
     assert " ".join(heading.split()) == "SEVERITY ADDRESS FAILED USERS GOT IN SEEN FIRST LAST NAMES TRIED"
     assert line.index("203.0.113.7") == heading.index("ADDRESS")
     assert line.endswith("root, ' 0101', ''")
-    assert text.splitlines()[1] == "9 lines, 1 attacking addresses, 1,234 failed passwords, 1 incidents"
+    assert text.splitlines()[1] == "9 lines, 1 attacking address, 1,234 failed passwords, 1 incident"
 
 
 def test_the_markdown_has_a_section_for_each_attacker(report, tmp_path) -> None:
@@ -77,7 +77,7 @@ def test_the_markdown_has_a_section_for_each_attacker(report, tmp_path) -> None:
         ({"lines": 0, "sshd_lines": 0, "addresses": 0}, "The log is empty."),
         ({"sshd_lines": 0, "addresses": 0}, "No line of this log was written by sshd. Is it the right file?"),
         ({"addresses": 0}, "No address failed to log in with a password."),
-        ({"addresses": 0, "long_lines": 1_000}, "1,000 lines were too long to be lines of sshd and were not read."),
+        ({"addresses": 0, "long_lines": 1_000}, "Too long to be of sshd, and not read: 1,000 lines."),
     ],
 )
 def test_a_report_without_attacks_is_sound_and_says_why(report, facts, note: str, tmp_path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 
 import pytest
 
@@ -26,7 +25,7 @@ def task(**facts):
         "logins": {"count": 0, "users": [], "lines": []},
         "seen_before": None,
     }
-    return {"log": "auth.log", "suspect": suspect | facts}
+    return {"log": {"path": "auth.log", "lines": 500}, "suspect": suspect | facts}
 
 
 @pytest.fixture
@@ -57,9 +56,8 @@ def test_the_first_turn_searches_the_log_for_the_address(rules) -> None:
     reply = turn(rules, Message("system", "Be {brief}."), ask())
     (call,) = reply.message.calls
     assert reply.stop_reason == "tool_calls"
-    assert (call.name, call.arguments["path"]) == ("logs.search", "auth.log")
-    assert re.fullmatch(call.arguments["pattern"], "203.0.113.7")
-    assert not re.search(call.arguments["pattern"], "203x0x113x7")
+    assert call.name == "logs.search"
+    assert call.arguments == {"path": "auth.log", "pattern": "203.0.113.7", "max_matches": 40}
 
 
 def test_the_second_turn_is_the_verdict_with_what_was_found(rules) -> None:
@@ -80,9 +78,24 @@ def test_without_a_search_the_verdict_comes_at_once(rules) -> None:
     assert verdict(rules, ask(), tools=())["evidence"] == [3]
 
 
-@pytest.mark.parametrize("found", [matches("203.0.113.7", is_error=True), Message("tool", '{"matches": [{"li[cut off')])
-def test_a_search_that_failed_leaves_what_is_known(rules, found: Message) -> None:
-    assert verdict(rules, ask(), found)["evidence"] == [3]
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        (Message("tool", "No such file.", is_error=True), "could not be searched: No such file."),
+        (Message("tool", '{"matches": [{"li[cut off'), "more of it than the search could show"),
+    ],
+)
+def test_a_search_that_failed_leaves_what_is_known_and_is_told(rules, found: Message, problem: str) -> None:
+    answer = verdict(rules, ask(), found)
+    assert answer["evidence"] == [3]
+    assert problem in answer["summary"]
+
+
+def test_lines_added_since_the_log_was_read_do_not_count(rules) -> None:
+    later = json.dumps({"matches": [{"line": 501, "text": "Invalid user x from 203.0.113.7"}]})
+    found = verdict(rules, ask(), Message("tool", later))
+    assert found["evidence"] == [3]
+    assert "The log also says" not in found["summary"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from agentflow_kernel.contracts.planner import Action, Decision, End, Observation, Task
 from agentflow_kernel.contracts.provider import Message, ModelReply, ToolCall, Usage
@@ -112,8 +112,7 @@ class Play:
     @property
     def output(self) -> dict[str, Any]:
         assert self.end is not None, "the run has not ended"
-        found: Any = self.end.output
-        return found
+        return cast("dict[str, Any]", self.end.output)
 
     @property
     def requests(self) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from typing import cast
 
 from agentflow_kernel.contracts.memory import Entry
 from agentflow_kernel.errors import MemoryConflict, NotSerialisable, ProtocolViolation
-
 from agentflow_sqlite._schema import Schema
 
 TYPE_CHECKING = False
@@ -19,45 +18,42 @@ if TYPE_CHECKING:
 
     Row = tuple[str, bytes, int, float, float | None]
 
-MEMORY = Schema(
-    "memory",
-    0x4146_6D65,  # "AFme"
-    [
-        [
-            "CREATE TABLE entries (id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, key TEXT NOT NULL,"
-            " value BLOB NOT NULL, version INTEGER NOT NULL, written_at REAL NOT NULL, expires_at REAL,"
-            " UNIQUE (namespace, key))",
-            "CREATE INDEX entries_expiring ON entries (expires_at) WHERE expires_at IS NOT NULL",
-            "CREATE TABLE writes (id INTEGER PRIMARY KEY, write_key TEXT NOT NULL, namespace TEXT NOT NULL,"
-            " key TEXT NOT NULL, previous BLOB, kept_until REAL NOT NULL, UNIQUE (write_key, namespace, key))",
-            "CREATE INDEX writes_kept ON writes (kept_until)",
-        ],
-    ],
+CREATE_ENTRIES = """
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, version INTEGER NOT NULL,
+    written_at REAL NOT NULL, expires_at REAL, UNIQUE (namespace, key))"""
+CREATE_WRITES = """
+CREATE TABLE writes (
+    id INTEGER PRIMARY KEY, write_key TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, previous BLOB,
+    kept_until REAL NOT NULL, UNIQUE (write_key, namespace, key))"""
+FIRST_STEP = (
+    CREATE_ENTRIES,
+    "CREATE INDEX entries_expiring ON entries (expires_at) WHERE expires_at IS NOT NULL",
+    CREATE_WRITES,
+    "CREATE INDEX writes_kept ON writes (kept_until)",
 )
-GET = (
-    "SELECT key, value, version, written_at, expires_at FROM entries"
-    " WHERE namespace = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)"
-)
-LIST = (
-    "SELECT key, value, version, written_at, expires_at FROM entries"
-    " WHERE namespace = ? AND key >= ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key"
-)
-PUT = (
-    "INSERT INTO entries (namespace, key, value, version, written_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, version = excluded.version,"
-    " written_at = excluded.written_at, expires_at = excluded.expires_at"
-)
+MEMORY = Schema("memory", 0x4146_6D65, (FIRST_STEP,))
+"""The tables of a memory; the mark of its files reads ``AFme``."""
+
+GET = """
+SELECT key, value, version, written_at, expires_at FROM entries
+WHERE namespace = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)"""
+LIST = """
+SELECT key, value, version, written_at, expires_at FROM entries
+WHERE namespace = ? AND key >= ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key"""
+PUT = """
+INSERT INTO entries (namespace, key, value, version, written_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, version = excluded.version,
+written_at = excluded.written_at, expires_at = excluded.expires_at"""
 FIND_WRITE = "SELECT previous FROM writes WHERE write_key = ? AND namespace = ? AND key = ? AND kept_until > ?"
-KEEP_WRITE = (
-    "INSERT INTO writes (write_key, namespace, key, previous, kept_until) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (write_key, namespace, key) DO UPDATE SET"
-    " previous = excluded.previous, kept_until = excluded.kept_until"
-)
-PRUNE = (
-    "DELETE FROM entries WHERE id IN"
-    " (SELECT id FROM entries WHERE expires_at <= ? ORDER BY expires_at LIMIT 256)",
-    "DELETE FROM writes WHERE id IN (SELECT id FROM writes WHERE kept_until <= ? ORDER BY kept_until LIMIT 256)",
-)
+KEEP_WRITE = """
+INSERT INTO writes (write_key, namespace, key, previous, kept_until) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (write_key, namespace, key) DO UPDATE SET
+previous = excluded.previous, kept_until = excluded.kept_until"""
+PRUNE_ENTRIES = """
+DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE expires_at <= ? ORDER BY expires_at LIMIT 256)"""
+PRUNE_WRITES = """
+DELETE FROM writes WHERE id IN (SELECT id FROM writes WHERE kept_until <= ? ORDER BY kept_until LIMIT 256)"""
 DEEPEST = 200
 
 
@@ -95,7 +91,7 @@ def put_entry(connection: sqlite3.Connection, write: Write, now: float, write_ke
     if write.write_key is not None:
         row = connection.execute(FIND_WRITE, (write.write_key, *place, now)).fetchone()
         if row is not None:
-            return None if row[0] is None else _to_entry(cast("Row", tuple(_from_bytes(row[0], write.key))))
+            return None if row[0] is None else _to_entry(cast("Row", _from_bytes(row[0], write.key)))
     before = connection.execute(GET, (*place, now)).fetchone()
     version = 0 if before is None else before[2]
     if write.expected_version is not None and write.expected_version != version:
@@ -131,8 +127,8 @@ def list_entries(connection: sqlite3.Connection, place: tuple[str, str], now: fl
 
 def prune(connection: sqlite3.Connection, now: float) -> None:
     """Remove some of what has expired; it is absent anyway."""
-    for statement in PRUNE:
-        connection.execute(statement, (now,))
+    connection.execute(PRUNE_ENTRIES, (now,))
+    connection.execute(PRUNE_WRITES, (now,))
 
 
 def to_bytes(value: JSON, place: str) -> bytes:

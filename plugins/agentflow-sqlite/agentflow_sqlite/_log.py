@@ -13,7 +13,6 @@ from typing import cast
 
 from agentflow_kernel.contracts.journal import TERMINAL, RunInfo, chain_hash, decode_record, fold
 from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, ProtocolViolation
-
 from agentflow_sqlite._faults import is_damage
 from agentflow_sqlite._schema import Schema
 from agentflow_sqlite._transactions import Mirror
@@ -26,27 +25,46 @@ if TYPE_CHECKING:
 
     Row = tuple[object, ...]
 
-JOURNAL = Schema(
-    "journal",
-    0x4146_6A6E,  # "AFjn"
-    [
-        [
-            "CREATE TABLE log (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, seq INTEGER NOT NULL, data BLOB NOT NULL)",
-            "CREATE UNIQUE INDEX log_place ON log (run, seq)",
-            "CREATE TABLE runs (id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, name TEXT, status TEXT,"
-            " epoch INTEGER, next_seq INTEGER, owner TEXT, started_at REAL, updated_at REAL, code TEXT, cause TEXT,"
-            " crc INTEGER)",
-            "CREATE INDEX runs_started ON runs (started_at)",
-            "CREATE INDEX runs_open ON runs (status, started_at)"
-            " WHERE status NOT IN ('completed', 'failed', 'cancelled')",
-            "CREATE TABLE blobs (id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, data BLOB NOT NULL)",
-        ],
-    ],
+CREATE_LOG = """
+CREATE TABLE log (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, seq INTEGER NOT NULL, data BLOB NOT NULL)"""
+CREATE_RUNS = """
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, name TEXT, status TEXT, epoch INTEGER, next_seq INTEGER,
+    owner TEXT, started_at REAL, updated_at REAL, code TEXT, cause TEXT, crc INTEGER)"""
+CREATE_HEADS = """
+CREATE VIEW heads AS SELECT
+    run_id, id, (SELECT data FROM log WHERE log.run = runs.id ORDER BY seq DESC LIMIT 1) AS last,
+    name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, crc FROM runs"""
+CREATE_OPEN_RUNS = """
+CREATE INDEX runs_open ON runs (status, started_at) WHERE status NOT IN ('completed', 'failed', 'cancelled')"""
+CREATE_BLOBS = """
+CREATE TABLE blobs (id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, data BLOB NOT NULL)"""
+FIRST_STEP = (
+    CREATE_LOG,
+    "CREATE UNIQUE INDEX log_place ON log (run, seq)",
+    CREATE_RUNS,
+    "CREATE INDEX runs_started ON runs (started_at)",
+    CREATE_OPEN_RUNS,
+    CREATE_HEADS,
+    CREATE_BLOBS,
 )
-HEAD_COLUMNS = "name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, crc"
-LAST = "(SELECT data FROM log WHERE run = runs.id ORDER BY seq DESC LIMIT 1)"
+JOURNAL = Schema("journal", 0x4146_6A6E, (FIRST_STEP,))
+"""The tables of a journal; the mark of its files reads ``AFjn``."""
+
 INSERT_RECORD = "INSERT INTO log (run, seq, data) VALUES (?, ?, ?)"
-FIND_RUN = f"SELECT id, {LAST}, {HEAD_COLUMNS} FROM runs WHERE run_id = ?"
+INSERT_HEAD = """
+INSERT INTO runs (run_id, name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+UPDATE_HEAD = """
+UPDATE runs SET (name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, crc) =
+(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"""
+FIND_HEAD = "SELECT * FROM heads WHERE run_id = ?"
+LIST_ALL = "SELECT * FROM heads ORDER BY started_at DESC, id DESC"
+LIST_ENDED = "SELECT * FROM heads WHERE status = ? ORDER BY started_at DESC, id DESC"
+LIST_OPEN = """
+SELECT * FROM heads WHERE status = ? AND status NOT IN ('completed', 'failed', 'cancelled')
+ORDER BY started_at DESC, id DESC"""
+"""Says it as the index of open runs does, so that SQLite uses it."""
 HIDDEN_RUN = "SELECT 1 FROM runs NOT INDEXED WHERE run_id = ?"
 REMEMBERED = 10_000
 """Heads kept in mind; the oldest makes room."""
@@ -156,10 +174,8 @@ class Heads(Mirror):
 def find_head(connection: sqlite3.Connection, run_id: str) -> Head | None:
     """The head of a run, or ``None``; raises :class:`CorruptRecord`."""
     try:
-        row = connection.execute(FIND_RUN, (run_id,)).fetchone()
-        if row is None:
-            return None
-        return _to_head(run_id, row)
+        row = connection.execute(FIND_HEAD, (run_id,)).fetchone()
+        return None if row is None else _to_head(run_id, row)
     except sqlite3.Error as error:
         if is_damage(error):
             raise CorruptRecord(run_id, -1, f"the file is damaged: {error}") from error
@@ -207,14 +223,10 @@ def read_records(connection: sqlite3.Connection, run_id: str, from_seq: int) -> 
 
 def list_heads(connection: sqlite3.Connection, status: str | None, limit: int) -> list[RunInfo]:
     """Heads, newest start first. A run whose last record is damaged shows as ``quarantined``."""
-    where, arguments = "", []
-    if status is not None:
-        where, arguments = "WHERE status = ?", [status]
-        if status not in TERMINAL:  # said as in the index of open runs, so that it is used
-            where += " AND status NOT IN ('completed', 'failed', 'cancelled')"
-    rows = connection.execute(
-        f"SELECT run_id, id, {LAST}, {HEAD_COLUMNS} FROM runs {where} ORDER BY started_at DESC, id DESC", arguments
-    )
+    if status is None:
+        rows = connection.execute(LIST_ALL)
+    else:
+        rows = connection.execute(LIST_ENDED if status in TERMINAL else LIST_OPEN, (status,))
     found: list[RunInfo] = []
     while len(found) < limit:
         row = rows.fetchone()
@@ -222,7 +234,7 @@ def list_heads(connection: sqlite3.Connection, status: str | None, limit: int) -
             break
         run_id = cast("str", row[0])
         try:
-            found.append(_to_head(run_id, row[1:]).info)
+            found.append(_to_head(run_id, row).info)
         except CorruptRecord as error:
             if status is None or status == "quarantined":
                 found.append(RunInfo(run_id, status="quarantined", code=error.code, cause=error.problem))
@@ -231,7 +243,7 @@ def list_heads(connection: sqlite3.Connection, status: str | None, limit: int) -
 
 def _to_head(run_id: str, row: Row) -> Head:
     """The head from a row of ``runs`` with the last record of the run."""
-    number, line, *columns, crc = row
+    _, number, line, *columns, crc = row
     if crc != _check_sum(run_id, columns):
         raise CorruptRecord(run_id, -1, "the check sum of its head does not match")
     name, status, epoch, next_seq, owner, started_at, updated_at, code, cause = columns
@@ -254,14 +266,9 @@ def _write_head(connection: sqlite3.Connection, run_id: str, head: Head) -> None
     columns = _columns(head.info)
     values = (*columns, _check_sum(run_id, columns))
     if head.number:
-        connection.execute(
-            f"UPDATE runs SET ({HEAD_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?", (*values, head.number)
-        )
+        connection.execute(UPDATE_HEAD, (*values, head.number))
     else:
-        cursor = connection.execute(
-            f"INSERT INTO runs (run_id, {HEAD_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (run_id, *values)
-        )
-        head.number = cast("int", cursor.lastrowid)
+        head.number = cast("int", connection.execute(INSERT_HEAD, (run_id, *values)).lastrowid)
     head.ahead = False
 
 
@@ -282,4 +289,3 @@ def _check_sum(run_id: str, columns: Sequence[object]) -> int:
 
 def _copy(info: RunInfo) -> RunInfo:
     return RunInfo(*(getattr(info, name) for name in RunInfo.__slots__))
-

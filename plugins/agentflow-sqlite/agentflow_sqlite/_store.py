@@ -1,6 +1,5 @@
 """A store: one SQLite file, and how it is opened for writing and for reading."""
 
-# ruff: noqa: PTH -- pathlib costs as much to load as the rest of this module
 from __future__ import annotations
 
 import os
@@ -9,13 +8,11 @@ import time
 from contextlib import suppress
 
 from agentflow_kernel.errors import StorageUnavailable, Unsupported, UsageError
-
 from agentflow_sqlite._faults import LOCKED, primary_code, to_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agentflow_kernel.contracts.plugin import PluginContext
-
     from agentflow_sqlite._schema import Schema
 
 RETRY_S = 0.01

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 from agentflow_kernel.errors import AgentFlowError, StorageUnavailable
-
 from agentflow_sqlite._faults import ENVIRONMENT, primary_code, to_fault
 
 TYPE_CHECKING = False
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from anyio import Event
 
     from agentflow_kernel.errors import Executed
-
     from agentflow_sqlite._store import Store
 
 T = TypeVar("T")

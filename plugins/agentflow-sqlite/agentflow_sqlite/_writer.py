@@ -11,17 +11,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-from agentflow_kernel.errors import AgentFlowError
 from anyio.lowlevel import RunVar, checkpoint_if_cancelled
 from anyio.to_thread import run_sync
 
+from agentflow_kernel.errors import AgentFlowError
 from agentflow_sqlite._transactions import Ticket, closed
 
 if TYPE_CHECKING:
     import sqlite3
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
-    from typing import Any, TypeVarTuple, Unpack
+    from typing import Any, TypeVarTuple
 
     from agentflow_sqlite._transactions import Transactions
 
@@ -151,7 +151,7 @@ class Writer:
             raise closed(self.transactions.store.path)
         return await self._enter(Ticket(job))
 
-    async def read(self, query: Callable[[Unpack[Args]], T], *args: Unpack[Args]) -> T:
+    async def read(self, query: Callable[[*Args], T], *args: *Args) -> T:
         """What ``query`` returns, called in a thread beside the transactions."""
         if self._closed:
             raise closed(self.transactions.store.path)

@@ -6,7 +6,6 @@ from hashlib import sha256
 
 from agentflow_kernel.contracts.journal import encode_record
 from agentflow_kernel.errors import CorruptRecord, UnknownRun
-
 from agentflow_sqlite._database import Database
 from agentflow_sqlite._log import JOURNAL, Batch, Heads, list_heads, look_up, read_records
 from agentflow_sqlite._store import Store, place_file
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.journal import Record, RunInfo
     from agentflow_kernel.contracts.plugin import PluginContext
-
     from agentflow_sqlite.settings import JournalSettings
 
 PUT_BLOB = (
@@ -47,37 +45,45 @@ class SqliteJournal:
         self._database = Database(Store(path, JOURNAL, busy_timeout_s), self._heads)
 
     async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        """Append one batch; one that is still waiting for its transaction when it is cancelled is not written."""
         batch = _to_batch(run_id, expected_seq, epoch, records)
         await self._database.write(lambda connection: self._heads.append(connection, batch))
 
     def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        """Append one batch on the calling thread."""
         batch = _to_batch(run_id, expected_seq, epoch, records)
         self._database.write_inline(lambda connection: self._heads.append(connection, batch))
 
     async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
+        """The checked records of a run; also their chain is checked, where they name it."""
         found: list[Record] = []
         return await self._database.read(lambda connection: read_records(connection, run_id, from_seq), found)
 
     async def head(self, run_id: str) -> RunInfo:
+        """The head, up to the last record."""
         head = await self._database.read(lambda connection: look_up(connection, run_id), None)
         if head is None:
             raise UnknownRun(run_id)
         return head.info
 
     async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
+        """The heads; a run whose last record is damaged is listed as ``quarantined``."""
         found: list[RunInfo] = []
         return await self._database.read(lambda connection: list_heads(connection, status, limit), found)
 
     async def put_blob(self, data: bytes) -> str:
+        """Store bytes; bytes that were damaged on the disk are put right."""
         return await self._database.write(lambda connection: _put_blob(connection, data))
 
     async def get_blob(self, ref: str) -> bytes:
+        """The checked bytes."""
         data = await self._database.read(lambda connection: _get_blob(connection, ref), None)
         if data is None:
             raise CorruptRecord("?", -1, f"blob {ref} is missing")
         return data
 
     async def aclose(self) -> None:
+        """Finish the appends and readings under way, then close the file."""
         await self._database.aclose()
 
 

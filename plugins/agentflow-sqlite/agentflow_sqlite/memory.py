@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.memory import Entry
     from agentflow_kernel.contracts.plugin import PluginContext
     from agentflow_kernel.contracts.values import JSON
-
     from agentflow_sqlite.settings import MemorySettings
 
 LONGEST_NAME = 512
@@ -69,6 +68,7 @@ class SqliteMemory:
         self._writes = 0
 
     async def get(self, namespace: str, key: str) -> Entry | None:
+        """The entry as it is in the file now, whichever process wrote it."""
         _check_names(namespace=namespace, key=key)
 
         def query(connection: sqlite3.Connection) -> Entry | None:
@@ -86,6 +86,7 @@ class SqliteMemory:
         write_key: str | None = None,
         expected_version: int | None = None,
     ) -> Entry | None:
+        """Write durably; ``ValueError`` for a name or a time to live that is none."""
         _check_names(namespace=namespace, key=key)
         if write_key is not None:
             _check_text("write_key", write_key)
@@ -104,12 +105,14 @@ class SqliteMemory:
         return await self._database.write(job)
 
     async def delete(self, namespace: str, key: str) -> bool:
+        """Remove durably."""
         _check_names(namespace=namespace, key=key)
         return await self._database.write(
             lambda connection: delete_entry(connection, namespace, key, self._clock.now())
         )
 
     async def list(self, namespace: str, prefix: str = "", *, limit: int = 1000) -> Sequence[Entry]:
+        """The entries of one moment."""
         _check_names(namespace=namespace)
         _check_text("prefix", prefix)
 
@@ -119,6 +122,7 @@ class SqliteMemory:
         return await self._database.read(query, [])
 
     async def aclose(self) -> None:
+        """Finish the writes and readings under way, then close the file."""
         await self._database.aclose()
 
 

@@ -1,0 +1,114 @@
+"""What the stand-in plugin offers."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from hashlib import sha256
+
+from agentflow_kernel import Event
+from agentflow_kernel.contracts.journal import Record, RunInfo, decode_record, encode_record, fold
+from agentflow_kernel.contracts.source import SourceItem
+from agentflow_kernel.contracts.tool import Tool
+from agentflow_kernel.errors import InputInvalid, UnknownRun
+
+
+class FileJournal:
+    """One file a run, one record a line, synced; any process may read."""
+
+    def __init__(self, settings, context):
+        self.folder = pathlib.Path(context.state_folder or ".", "standin-journal")
+
+    async def append(self, run_id, expected_seq, epoch, records):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / run_id).open("ab") as stream:
+            stream.write(b"".join(encode_record(record) + b"\n" for record in records))
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    async def read(self, run_id, from_seq=0):
+        return self._records(run_id)[from_seq:]
+
+    async def head(self, run_id):
+        records = self._records(run_id)
+        if not records:
+            raise UnknownRun(run_id)
+        info = RunInfo(run_id)
+        for record in records:
+            fold(info, record)
+        return info
+
+    async def runs(self, *, status=None, limit=100):
+        names = os.listdir(self.folder) if self.folder.is_dir() else []
+        infos = [await self.head(name) for name in names if "." not in name]
+        infos.sort(key=lambda info: (info.started_at, info.run_id), reverse=True)
+        return [info for info in infos if status is None or info.status == status][:limit]
+
+    async def put_blob(self, data):
+        ref = sha256(data).hexdigest()
+        (self.folder / f"{ref}.blob").write_bytes(data)
+        return ref
+
+    async def get_blob(self, ref):
+        return (self.folder / f"{ref}.blob").read_bytes()
+
+    async def aclose(self):
+        pass
+
+    def _records(self, run_id) -> list[Record]:
+        try:
+            lines = (self.folder / run_id).read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        return [decode_record(line) for line in lines]
+
+
+class Lines:
+    """One event for each line of a file."""
+
+    def __init__(self, settings, context):
+        self.path = pathlib.Path(context.folder, settings.path)
+
+    async def events(self, cursor=None):
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise InputInvalid(f"Source file {str(self.path)!r}", f"{error.strerror}. Give another path.") from error
+        for number, line in enumerate(lines, 1):
+            yield SourceItem(Event("line.read", {"line": line}, source="lines"), number)
+
+    async def aclose(self):
+        pass
+
+
+class Cabinet:
+    """A toolset that has nothing to do."""
+
+    def __init__(self, settings, context):
+        self.root = settings.root
+
+    def tools(self):
+        path = {"type": "object", "properties": {"path": {"type": "string"}, "limit": {"type": "integer"}}}
+        return [
+            Tool("open", f"Open a drawer of {self.root}.", {**path, "required": ["path"]}, effect="pure"),
+            Tool("burn", "Burn it all.\x1b[31m", {"type": "object", "properties": {}}),
+        ]
+
+    async def call(self, name, arguments, context):
+        return {"name": name}
+
+    async def aclose(self):
+        pass
+
+
+class Echo:
+    """A provider that is never asked."""
+
+    def __init__(self, settings, context):
+        pass
+
+    async def complete(self, request):
+        raise NotImplementedError
+
+    async def aclose(self):
+        pass

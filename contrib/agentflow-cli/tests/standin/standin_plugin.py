@@ -1,0 +1,27 @@
+"""A plugin for these tests: a journal in plain files (called `sqlite`, the command line's default), a source, a toolset
+and a provider, so that the command can be tested with nothing but the kernel installed."""
+
+from __future__ import annotations
+
+from agentflow_kernel.contracts.plugin import JournalSpec, ProviderSpec, SourceSpec, ToolsetSpec
+from agentflow_kernel.hookspecs import hookimpl
+
+
+@hookimpl
+def agentflow_journals():
+    return [JournalSpec("sqlite", "standin_parts:FileJournal")]
+
+
+@hookimpl
+def agentflow_sources():
+    return [SourceSpec("lines", "standin_parts:Lines", "standin_settings:LinesSettings")]
+
+
+@hookimpl
+def agentflow_tools():
+    return [ToolsetSpec("cabinet", "standin_parts:Cabinet", "standin_settings:CabinetSettings")]
+
+
+@hookimpl
+def agentflow_providers():
+    return [ProviderSpec("echo", "standin_parts:Echo")]

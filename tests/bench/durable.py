@@ -1,0 +1,51 @@
+"""Durable steps: one step of a journalled flow beside one fdatasync of the same disk."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+
+import anyio
+
+from agentflow_kernel import Flow, Kernel
+from nodes import chain
+from table import Row
+
+
+def rows(*, steps: int) -> list[Row]:
+    """The cost of a synced step in a run that is alone."""
+    with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
+        value, floor = anyio.run(_measure, folder, steps)
+    goal = floor + 0.2
+    note = f"fdatasync of 4 KiB {floor:.3f} ms"
+    return [Row("durable step, one run", value, "ms", note, None, "≤ floor + 0.2 ms", value <= goal)]
+
+
+async def _measure(folder: str, steps: int) -> tuple[float, float]:
+    """Medians of interleaved rounds, so that both see the same disk."""
+    values, floors = [], []
+    async with Kernel(state=folder, journal="sqlite") as kernel:
+        flow: Flow = chain(steps)
+        await kernel.run(flow, 1)
+        for _ in range(5):
+            floors.append(_fdatasync(folder, steps))
+            start = time.perf_counter()
+            await kernel.run(flow, 1)
+            values.append((time.perf_counter() - start) / (steps + 2) * 1e3)
+    return statistics.median(values), statistics.median(floors)
+
+
+def _fdatasync(folder: str, times: int) -> float:
+    """Milliseconds to append a page and sync it."""
+    page = b"x" * 4096
+    file = os.open(os.path.join(folder, "floor"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        start = time.perf_counter()
+        for _ in range(times):
+            os.write(file, page)
+            os.fdatasync(file)
+        return (time.perf_counter() - start) / times * 1e3
+    finally:
+        os.close(file)

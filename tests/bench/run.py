@@ -1,0 +1,39 @@
+"""The bench: measures every figure beside its floor in one run and prints the table.
+
+Usage: ``python tests/bench/run.py [--short] [NAME ...]``; the names are startup, nodes, durable and example. A figure
+over its goal is marked; the machine may be busy, so look at it again before you believe it. The exit code says only
+whether everything could be measured.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import durable  # noqa: E402 -- found through the line above
+import example  # noqa: E402 -- found through the line above
+import nodes  # noqa: E402 -- found through the line above
+import startup  # noqa: E402 -- found through the line above
+from table import show  # noqa: E402 -- found through the line above
+
+
+def main(words: list[str]) -> None:
+    """Measure what was named, or everything."""
+    short = "--short" in words
+    names = [word for word in words if not word.startswith("-")]
+    parts = {
+        "startup": lambda: startup.rows(runs=5 if short else 21),
+        "nodes": lambda: nodes.rows(visits=20_000 if short else 200_000),
+        "durable": lambda: durable.rows(steps=50 if short else 200),
+        "example": lambda: example.rows(lines=20_000 if short else 200_000),
+    }
+    rows = []
+    for name in names or parts:
+        rows.extend(parts[name]())
+    show(rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
