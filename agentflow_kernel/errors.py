@@ -109,7 +109,7 @@ class ManifestError(UsageError):
 class ManifestErrors(UsageError):
     """All findings of one reading; ``findings`` are in document order and never empty."""
 
-    code = "AF-MANIFEST"
+    code = "AF-MANIFEST-INVALID"
 
     def __init__(self, findings: Sequence[ManifestError]) -> None:
         super().__init__("\n".join(str(finding) for finding in findings))

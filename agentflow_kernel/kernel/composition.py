@@ -178,12 +178,21 @@ class Composition:
         spec = resource.spec
         provider, model = self._provider(spec)
         only = list(spec.get("tools", []))
+        tools = {name: self.toolset(name) for name in dict.fromkeys(tool.split(".")[0] for tool in only)}
+        if "memory" in spec:
+            from agentflow_kernel.agent_memory import MemoryToolset  # only agents with a memory pay
+
+            if spec["memory"] in tools:
+                problem = f"Tool {spec['memory']!r} and the memory of that name would offer tools of the same names."
+                raise ManifestErrors([self.manifest.error(resource, "spec.memory", problem)])
+            tools[spec["memory"]] = MemoryToolset(spec["memory"], *self.memory(spec["memory"]))
+            only.append(spec["memory"])
         return Agent(
             resource.name,
             provider,
             self._planner(resource, spec.get("planner", "tools")),
             instructions=spec.get("instructions", ""),
-            tools={name: self.toolset(name) for name in dict.fromkeys(tool.split(".")[0] for tool in only)},
+            tools=tools,
             only=only,
             policies=self._policies(spec.get("policies", [])),
             output_schema=spec.get("output_schema"),

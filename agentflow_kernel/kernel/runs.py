@@ -13,6 +13,7 @@ from agentflow_kernel.event import uuid7
 from agentflow_kernel.inprocess.bus import InProcessBus
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.kernel.durability import NotDurableWarning
+from agentflow_kernel.kernel.pins import check_pins
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.execute import Execution
 from agentflow_kernel.run.handle import RunHandle
@@ -21,7 +22,7 @@ from agentflow_kernel.run.ownership import Owner, is_alive
 from agentflow_kernel.run.runtime import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.bus import Handler
     from agentflow_kernel.contracts.journal import Journal, Record, RunInfo
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_kernel.kernel.core import Kernel
+    from agentflow_kernel.event import Event
+    from agentflow_kernel.kernel.wiring import Wiring
     from agentflow_kernel.run.flow import Flow
 
 _NOT_DURABLE = "This kernel has no journal: its runs are lost when the process ends. Name a Journal to keep them."
@@ -39,8 +41,8 @@ OPEN_STATUSES = ("queued", "running", "waiting")
 class Runs:
     """Everything of a kernel that lives in its event loop: task group, bus, journal, ownership and the runs."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
         self._group: TaskGroup = anyio.create_task_group()
         self._handles: dict[str, RunHandle] = {}
         self._journal: Journal
@@ -49,23 +51,23 @@ class Runs:
         """Whether nobody named a journal and nobody was told yet what that means."""
         self._owner: Owner | None = None
 
-    async def open(self, journal: Journal | str | None, subscribers: Sequence[tuple[str, Handler]]) -> None:
+    async def open(self, subscribers: Sequence[tuple[str, Handler]]) -> None:
         """Build the journal and the bus, begin the task group, subscribe the handlers."""
-        self._journal, self._durable = self._choose_journal(journal)
+        self._journal, self._durable = self._choose_journal()
         await self._group.__aenter__()
-        self._kernel.bus = InProcessBus(self._group, clock=self._kernel.clock)
+        bus = self._wiring.bus = InProcessBus(self._group, clock=self._wiring.clock)
         for pattern, handler in subscribers:
-            await self._kernel.bus.subscribe(pattern, handler)
+            bus.add(pattern, handler)
 
-    def _choose_journal(self, journal: Journal | str | None) -> tuple[Journal, bool]:
+    def _choose_journal(self) -> tuple[Journal, bool]:
         """The journal and whether it outlives the process: the manifest's, else the one asked for, else in memory."""
-        kernel = self._kernel
-        named = kernel.composition.journal() if kernel.manifest is not None else None
+        wiring, journal = self._wiring, self._wiring.journal
+        named = wiring.composition.journal() if wiring.manifest is not None else None
         if named is not None:
             return named, True
         if isinstance(journal, str):
-            context = kernel.environment.context("journal", ".")
-            return cast("Journal", kernel.plugins.make("journal", journal, {}, context)), True
+            context = wiring.environment.context("journal", ".")
+            return cast("Journal", wiring.plugins.make("journal", journal, {}, context)), True
         if journal is not None:
             return journal, not isinstance(journal, InProcessJournal)
         self._unasked = True
@@ -76,9 +78,9 @@ class Runs:
         with anyio.CancelScope(shield=True):
             for handle in list(self._handles.values()):
                 await handle.suspend()
-            if self._kernel.bus is not None:
-                await self._kernel.bus.aclose()
-                self._kernel.bus = None
+            if self._wiring.bus is not None:
+                await self._wiring.bus.aclose()
+                self._wiring.bus = None
         self._group.cancel_scope.cancel()
         await self._group.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
@@ -88,22 +90,21 @@ class Runs:
 
     async def _close_objects(self) -> None:
         objects: list[object] = [self._journal] if self._durable else []
-        if self._kernel.manifest is not None:
-            objects = [*self._kernel.composition.objects(), *objects]
+        if self._wiring.manifest is not None:
+            objects = [*self._wiring.composition.objects(), *objects]
         for thing in objects:
             close = getattr(thing, "aclose", None)
             if close is not None:
                 await close()
 
-    def spawn(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run ``work`` in the kernel's task group."""
-        self._group.start_soon(work)
+    async def publish(self, event: Event) -> None:
+        """Return when the bus has accepted the event."""
+        assert self._wiring.bus is not None
+        await self._wiring.bus.publish(event)
 
-    async def start(
-        self, target: Flow | Agent | str, value: object, *, key: str | None, origin: Mapping[str, JSON]
-    ) -> RunHandle:
+    async def start(self, target: Flow | Agent | str, value: object, *, key: str | None = None) -> RunHandle:
         """Put ``run.started`` on record and begin."""
-        name, flow = self._kernel.find(target)
+        name, flow = self._wiring.find(target)
         flow.bound(loopless=False)
         run_id = uuid7() if key is None else _keyed_id(name, key)
         if run_id in self._handles:
@@ -121,8 +122,8 @@ class Runs:
             "name": name,
             "input": value,
             "owner": self._owner_name(),
-            "origin": dict(origin),
-            "fingerprint": self._kernel.manifest.fingerprint if self._kernel.manifest is not None else "",
+            "origin": self._wiring.origin,
+            "fingerprint": self._wiring.manifest.fingerprint if self._wiring.manifest is not None else "",
         }
         await history.commit([("run.started", "", payload, "", len(text))])
         if self._unasked:
@@ -130,13 +131,17 @@ class Runs:
             warnings.warn(_NOT_DURABLE, NotDurableWarning, stacklevel=4)
         return self._begin(history, name, flow, value)
 
-    async def resume(self, run_id: str) -> RunHandle:
+    async def resume(self, run_id: str, *, accept_environment: bool = False) -> RunHandle:
         """Take over a run that has stopped without an end."""
         if run_id in self._handles and self._handles[run_id].status == "running":
             return self._handles[run_id]
         head = await self._journal.head(run_id)
         if head.status in TERMINAL:
             raise UsageError(f"Run {run_id} has ended ({head.status}); only a run that has not ended can be resumed.")
+        if not accept_environment:
+            then = (await self.origin(run_id)).get("environment") or {}
+            now = self._wiring.origin.get("environment") or {}
+            check_pins(run_id, cast("Mapping[str, str]", then), cast("Mapping[str, str]", now))
         return await self._take_up(head)
 
     async def _take_up(self, head: RunInfo) -> RunHandle:
@@ -149,7 +154,7 @@ class Runs:
         if self._is_alive(head.owner) and head.status in OPEN_STATUSES:
             raise UsageError(f"Run {run_id} is being worked on by process {head.owner.partition('-')[0]}.")
         name = str(started["name"])
-        name, flow = self._kernel.find(name)
+        name, flow = self._wiring.find(name)
         flow.bound(loopless=False)
         history = self._history(run_id, epoch=head.epoch + 1)
         await history.load(records)
@@ -159,7 +164,7 @@ class Runs:
     async def _settled(self, head: RunInfo, records: Sequence[Record]) -> RunHandle:
         from agentflow_kernel.errors import RunCancelled, RunFailed
 
-        handle = RunHandle(Run(head.run_id, head.name, services=self._kernel.services()), durable=self._durable)
+        handle = RunHandle(Run(head.run_id, head.name, services=self._wiring.services()), durable=self._durable)
         ended = await self._payload(records[-1])
         error = {
             "failed": RunFailed(head.run_id, head.code, head.cause),
@@ -176,11 +181,11 @@ class Runs:
         return cast("Mapping[str, JSON]", record.payload)
 
     def _history(self, run_id: str, *, epoch: int) -> History:
-        return History(self._journal, run_id, clock=self._kernel.clock, epoch=epoch)
+        return History(self._journal, run_id, clock=self._wiring.clock, epoch=epoch)
 
     def _begin(self, history: History, name: str, flow: Flow, value: object) -> RunHandle:
-        kernel = self._kernel
-        run = Run(history.run_id, name, services=kernel.services(), history=history, listener=kernel.listener())
+        wiring = self._wiring
+        run = Run(history.run_id, name, services=wiring.services(), history=history, listener=wiring.listener())
         handle = RunHandle(run, durable=self._durable)
         self._handles[run.run_id] = handle
         if run.listener is not None:
@@ -205,15 +210,15 @@ class Runs:
             raise
 
     def _owner_name(self) -> str:
-        if self._kernel.state is None:
+        if self._wiring.state is None:
             return ""
         if self._owner is None:
-            self._owner = Owner(self._kernel.state)
+            self._owner = Owner(self._wiring.state)
             self._owner.acquire()
         return self._owner.name
 
     def _is_alive(self, owner: str) -> bool:
-        return self._kernel.state is not None and is_alive(self._kernel.state, owner)
+        return self._wiring.state is not None and is_alive(self._wiring.state, owner)
 
     async def infos(self, *, status: str | None, limit: int) -> Sequence[RunInfo]:
         """Heads with the status that is true now: nobody works on a run whose owner is gone."""

@@ -13,29 +13,33 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.bus import Handler
     from agentflow_kernel.event import Event
-    from agentflow_kernel.kernel.core import Kernel
+    from agentflow_kernel.kernel.runs import Runs
+    from agentflow_kernel.kernel.wiring import Wiring
     from agentflow_kernel.manifest import Resource
     from agentflow_kernel.run.handle import RunHandle
 
 
-async def fire(kernel: Kernel, name: str, overrides: Mapping[str, object] | None) -> Sequence[RunHandle]:
+async def fire(
+    wiring: Wiring, runs: Runs, name: str, overrides: Mapping[str, object] | None
+) -> Sequence[RunHandle]:
     """Send a source's events over the bus, start a run for each, and return the handles when the source has ended."""
-    if kernel.manifest is None or kernel.bus is None:
-        raise UsageError("Only an open kernel with a manifest has triggers.")
-    resource = kernel.manifest.resolve(name)
+    bus, manifest = wiring.bus, wiring.composition.manifest
+    if bus is None:
+        raise UsageError("Only an open kernel can fire a trigger.")
+    resource = manifest.resolve(name)
     if resource.kind != "Trigger":
-        known = [f"trigger/{trigger.name}" for trigger in kernel.manifest.of("Trigger")]
+        known = [f"trigger/{trigger.name}" for trigger in manifest.of("Trigger")]
         raise UnknownName("trigger", name, known)
     if "on" in resource.spec:
         raise UsageError(f"Trigger {resource.name!r} waits for events on the bus; it has no source to read.")
     handles: list[RunHandle] = []
     failures: list[Exception] = []
     topic = f"dev.agentflow.trigger.{resource.name}"
-    subscription = await kernel.bus.subscribe(topic, _starter(kernel, resource, handles, failures), max_in_flight=1)
-    source = kernel.composition.source(resource.name, overrides)
+    subscription = await bus.subscribe(topic, _starter(runs, resource, handles, failures), max_in_flight=1)
+    source = wiring.composition.source(resource.name, overrides)
     try:
         async for item in source.events():
-            await kernel.bus.publish(item.event.replace(type=topic))
+            await bus.publish(item.event.replace(type=topic))
             if failures:
                 break
         await subscription.drain()
@@ -48,7 +52,7 @@ async def fire(kernel: Kernel, name: str, overrides: Mapping[str, object] | None
 
 
 def _starter(
-    kernel: Kernel, resource: Resource, handles: list[RunHandle], failures: list[Exception]
+    runs: Runs, resource: Resource, handles: list[RunHandle], failures: list[Exception]
 ) -> Handler:
     """A handler that starts the trigger's run and acknowledges once ``run.started`` is durable."""
     template = Template(resource.spec["input"]) if "input" in resource.spec else None
@@ -58,7 +62,7 @@ def _starter(
         try:
             if template is not None:
                 value = template.fill({"event": event_as_json(event)})
-            handles.append(await kernel.start(cast("str", resource.spec["start"]), value))
+            handles.append(await runs.start(cast("str", resource.spec["start"]), value))
         except Exception as error:  # noqa: BLE001 -- raised by fire(); a second try would not help a wrong manifest
             failures.append(error)
         return Ack()

@@ -88,7 +88,7 @@ def _reason(exc: Exception) -> str:
         return "There is no such file or folder."
     if isinstance(exc, OSError) and exc.strerror:
         return f"It cannot be read: {exc.strerror}."
-    return f"It cannot be read: {exc}."
+    return "This cannot be the name of a file."  # a NUL in it, or half a surrogate pair
 
 
 def _neighbour(path: str) -> str:

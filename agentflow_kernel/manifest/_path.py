@@ -6,6 +6,8 @@ is written ``["like this"]``, with the quotes and escapes of JSON.
 
 from __future__ import annotations
 
+from agentflow_kernel.manifest._wording import shown
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,20 +32,20 @@ def steps(path: str) -> tuple[Step, ...]:
     while at < len(path):
         step = match(path, at)
         if step is None:
-            raise ValueError(f"character {at + 1} of {path!r} is neither '.name', '[0]' nor '[\"key\"]'")
+            raise ValueError(f"character {at + 1} of {shown(path)} is neither '.name', '[0]' nor '[\"key\"]'")
         plain, index, quoted = step.groups()
-        found.append(int(index) if index else plain or _unquoted(quoted, path))
+        found.append(int(index) if index else plain or _unquoted(quoted))
         at = step.end()
     return tuple(found)
 
 
-def _unquoted(quoted: str, path: str) -> str:
+def _unquoted(quoted: str) -> str:
     import json  # lazy: only for keys with unusual characters
 
     try:
         key: str = json.loads(quoted)
     except ValueError as exc:
-        raise ValueError(f"{quoted} in {path!r} is no JSON string") from exc
+        raise ValueError(f"{shown(quoted)} is no JSON string") from exc
     return key
 
 

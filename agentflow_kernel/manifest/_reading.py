@@ -139,7 +139,6 @@ class _Reading:
 
     def _kind_of(self, file: str, document: Node) -> str:
         """The kind of a document that can be read, or nothing after adding a finding."""
-        findings = self._scope.findings
         context = Context(self._scope, file, "")
         if document.value.__class__ is not dict:
             context.wrong(document, None, "a mapping with 'apiVersion', 'kind', 'metadata' and 'spec'")

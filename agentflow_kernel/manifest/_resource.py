@@ -46,10 +46,11 @@ class Resource:
         """The spec with defaults, but with ``${NAME}`` as it stands in the manifest: fit to be shown and logged."""
         spec: dict[str, Any] = _copied(self.spec)
         for steps, original in self.substituted:
-            holder: Any = {"spec": spec}
-            for step in steps[:-1]:
-                holder = holder[step]
-            holder[steps[-1]] = original
+            if steps[0] == "spec":
+                holder: Any = spec
+                for step in steps[1:-1]:
+                    holder = holder[step]
+                holder[steps[-1]] = original
         return spec
 
     def __repr__(self) -> str:

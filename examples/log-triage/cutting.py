@@ -66,8 +66,9 @@ def split(order: Order) -> Cut:
     """
     source = source_of(order["log"])
     path = HERE.joinpath(source["path"]).resolve()
-    log = below(HERE.joinpath(os.environ.get("AGENTFLOW_LOG_ROOT") or ".").resolve(), path)
+    root = HERE.joinpath(os.environ.get("AGENTFLOW_LOG_ROOT") or ".").resolve()
     with opened(path) as file:
+        log = below(root, path)
         found = os.fstat(file.fileno()).st_size
         size = source.get("size_bytes", found)
         if found < size:

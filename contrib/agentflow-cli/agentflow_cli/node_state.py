@@ -57,7 +57,9 @@ class NodeState:
 
 
 def span(seconds: float) -> str:
-    """A span of time for people: ``0.42 s``, ``12 s``, ``3:05 min``, ``2:03:05 h``."""
+    """A span of time for people: ``4.2 ms``, ``0.42 s``, ``12 s``, ``3:05 min``, ``2:03:05 h``."""
+    if seconds < 0.1:
+        return f"{seconds * 1000:.1f} ms"
     if seconds < 10:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)

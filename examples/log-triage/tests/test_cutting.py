@@ -105,7 +105,8 @@ def test_split_says_what_input_it_expects(cutting, value: object) -> None:
         cutting.split({"log": value, "batch_lines": 1, "max_batches": 1})
 
 
-def test_split_names_a_log_that_cannot_be_read(cutting, log: Path) -> None:
+def test_split_names_a_log_that_cannot_be_read(cutting, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AGENTFLOW_LOG_ROOT")  # that it is not there matters more than where it is not
     with pytest.raises(InputInvalid, match=r"gone\.log.*No such file"):
         cutting.split(order(log.with_name("gone.log")))
     os.mkfifo(log.with_name("pipe"))

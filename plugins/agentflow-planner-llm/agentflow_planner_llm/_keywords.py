@@ -163,8 +163,8 @@ def _not(check: Check, value: JSON, rule: JSON, _schema: Object, path: str) -> N
 
 def _ref(check: Check, value: JSON, rule: JSON, _schema: Object, path: str) -> None:
     part = check.root
-    if not isinstance(rule, str) or not rule.startswith("#"):
-        return  # another document: not ours to load
+    if not isinstance(rule, str) or not (rule == "#" or rule.startswith("#/")):
+        return  # an anchor or another document: not ours to find
     if "%" in rule:
         from urllib.parse import unquote  # lazy: only for references with escapes
 

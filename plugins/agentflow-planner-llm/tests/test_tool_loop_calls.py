@@ -256,7 +256,7 @@ def test_a_tool_that_left_the_task_after_a_restart_is_still_answered() -> None:
 
 def test_a_wrong_schema_of_a_tool_is_told_to_the_model() -> None:
     """A tool whose schema is no schema cannot be called; the run goes on."""
-    broken = Tool("x", "", {"required": 3})  # type: ignore[dict-item]  # the point of the test
+    broken = Tool("x", "", {"required": 3})
     run = play(calls(call("c1", "x")), says("Done."), of=task(tools={"x": broken}))
     assert "the schema is wrong" in answers(run)[0][1]
     assert run.output["text"] == "Done."

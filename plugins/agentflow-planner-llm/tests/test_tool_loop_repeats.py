@@ -113,6 +113,17 @@ def test_a_row_within_a_turn_counts_though_another_call_follows() -> None:
     assert len(warnings(play(turn, says("Done.")))) == 1
 
 
+def test_arguments_too_deep_to_compare_are_taken_as_different() -> None:
+    """Arguments deeper than the interpreter can follow end no run; they only escape the comparison."""
+    deep: Any = "end"
+    for _ in range(5_000):
+        deep = [deep]
+    turns = [calls(call(f"c{index}", "shell.run", line=deep)) for index in range(4)]
+    run = play(*turns, says("Done."))
+    assert run.output["stop_reason"] == "end"
+    assert warnings(run) == []
+
+
 def test_the_limit_can_be_set() -> None:
     """`repeat_limit` says how many equal calls bring the warning."""
     run = play(calls(call("c")), repeat_limit=5, max_iterations=20)

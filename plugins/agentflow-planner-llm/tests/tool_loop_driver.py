@@ -84,6 +84,7 @@ class Play:
         self.open: list[Action] = []
         self.started: list[Action] = []
         self.decisions: list[Decision] = []
+        self.observed: list[str] = []
         self.give(Observation("started", value=value))
 
     def until_end(
@@ -143,6 +144,7 @@ class Play:
         decision = self.subject.step(self.state, observation)
         assert not (decision.end and decision.start), "a decision that ends starts nothing"
         self.decisions.append(decision)
+        self.observed.append(observation.action_id)
         self.open = [action for action in self.open if action.id != observation.action_id]
         self.open += decision.start
         self.started += decision.start

@@ -138,18 +138,12 @@ class Heads(Mirror):
             raise AppendConflict(run_id, batch.expected_seq, head.info.next_seq)
         if not batch.records:
             return
-        info, tail = _copy(head.info), head.tail
-        changes_status = False
-        for record, line in zip(batch.records, batch.lines, strict=True):
-            if record.prev_hash and tail and record.prev_hash != tail:
-                raise ProtocolViolation(
-                    f"Run {run_id}: record {record.seq} names {record.prev_hash!r} as the hash of the one before it, "
-                    f"which is {tail!r}. Nothing was appended.",
-                    executed="no",
-                )
-            tail = chain_hash(line)
+        tail = _chain(batch, head.tail)
+        changes_status = any(record.type.startswith(("run.", "lease")) for record in batch.records)
+        # a payload that does not suit a head must not leave half of it behind
+        info = _copy(head.info) if changes_status else head.info
+        for record in batch.records:
             fold(info, record)
-            changes_status = changes_status or record.type.startswith(("run.", "lease"))
         after = Head(head.number, info, tail, ahead=True)
         if changes_status or not after.number:
             _write_head(connection, run_id, after)
@@ -239,6 +233,19 @@ def list_heads(connection: sqlite3.Connection, status: str | None, limit: int) -
             if status is None or status == "quarantined":
                 found.append(RunInfo(run_id, status="quarantined", code=error.code, cause=error.problem))
     return found
+
+
+def _chain(batch: Batch, tail: str) -> str:
+    """The hash of the last record of a batch; raises :class:`ProtocolViolation` when one names another before it."""
+    for record, line in zip(batch.records, batch.lines, strict=True):
+        if record.prev_hash and tail and record.prev_hash != tail:
+            raise ProtocolViolation(
+                f"Run {batch.run_id}: record {record.seq} names {record.prev_hash!r} as the hash of the one before it, "
+                f"which is {tail!r}. Nothing was appended.",
+                executed="no",
+            )
+        tail = chain_hash(line)
+    return tail
 
 
 def _to_head(run_id: str, row: Row) -> Head:

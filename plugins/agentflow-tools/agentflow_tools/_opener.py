@@ -12,6 +12,8 @@ from agentflow_tools._openat2 import find_openat2
 
 _STEP = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 
+_CAN_OPEN_RELATIVE = os.open in os.supports_dir_fd
+
 
 class Opener(Protocol):
     """Opens paths below a folder's descriptor, and nothing outside of it."""
@@ -55,6 +57,6 @@ def choose_opener(root: int) -> Opener:
 
     Raises :class:`Unsupported` where files cannot be opened relative to a folder's descriptor.
     """
-    if os.open not in os.supports_dir_fd:
+    if not _CAN_OPEN_RELATIVE:
         raise Unsupported("The toolset 'files'", "this system cannot open files relative to an open folder.")
     return find_openat2(root) or StepOpener()

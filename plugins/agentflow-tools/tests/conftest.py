@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,23 +19,24 @@ from agentflow_tools._watch import Watch
 from agentflow_tools.settings import FilesSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
 class StillClock:
-    """A clock that moves by `step_s` seconds whenever it is read, and tells `on_read` about it."""
+    """A clock that moves by `step_s` seconds whenever it is read; a worker thread that reads it calls `on_look`."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
         self.step_s = 0.0
-        self.on_read: Callable[[], object] = lambda: None
+        self.on_look: Callable[[], object] = lambda: None
 
     def now(self) -> float:
         return self.seconds
 
     def monotonic(self) -> float:
-        self.on_read()
+        if threading.current_thread() is not threading.main_thread():
+            self.on_look()
         self.seconds += self.step_s
         return self.seconds
 
@@ -87,13 +89,13 @@ def opener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> O
 
 
 @pytest.fixture
-async def make_desk(folder: Path, clock: StillClock) -> AsyncIterator[Callable[..., Desk]]:
+def make_desk(folder: Path, clock: StillClock) -> Iterator[Callable[..., Desk]]:
     """Toolsets over the root with the given settings, closed after the test."""
-    async with contextlib.AsyncExitStack() as stack:
+    with contextlib.ExitStack() as stack:
 
         def make(**settings: Any) -> Desk:
             desk = Desk(folder, clock, **settings)
-            stack.push_async_callback(desk.files.aclose)
+            stack.callback(desk.files._root.close)
             return desk
 
         yield make

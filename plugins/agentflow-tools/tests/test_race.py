@@ -66,7 +66,7 @@ def test_no_swap_is_fast_enough_to_lead_out(folder, opener, swapped, record_prop
             try:
                 with below.open(path) as opened:
                     text = os.read(opened.fd, 100)
-            except PathRefused:
+            except (PathRefused, ToolFailed):  # a link, or what was a link a moment ago
                 refused += 1
                 continue
             inside += text == b"inside"

@@ -224,7 +224,7 @@ def test_a_failing_machine_is_no_answer_to_the_model(root, below, monkeypatch, n
 def test_a_root_that_is_no_folder_is_a_fault_of_the_settings(folder, opener, setting) -> None:
     """It names the setting and the path; a model could not help it."""
     missing = Root(str(folder), setting, opener=opener)
-    with pytest.raises(InputInvalid, match="Setting 'root'.*Create it, or change the setting"):
+    with pytest.raises(InputInvalid, match=r"Setting 'root'.*Create it, or change the setting"):
         content(missing, "x")
     missing.close()
 

@@ -15,7 +15,7 @@ UP = [
     "%e0%80%ae%e0%80%ae/", "%uff0e%uff0e/", "\uff0e\uff0e/", "\u2024\u2024/", "..\u2215", "..\u2044", "..\uff0f",
     "./../", "sub/../../", "sub/./../../", "sub//..//..//", ".//..//", "\\..\\", "..\\/", "..//", "../.", "..\n/",
 ]  # fmt: skip
-BEFORE = ["", "/", "./", "//", "sub/", "sub/deep/", "link/", "here/", "~/", "C:\\", "C:/", "file://", "file:///", "\\\\?\\"]
+BEFORE = ["", "/", "./", "//", "sub/", "sub/deep/", "link/", "here/", "~/", "C:\\", "file:///", "\\\\?\\"]
 TARGETS = ["outside.txt", "etc/passwd", "proc/self/environ", "dev/null", "root/../outside.txt", "sub/../../outside.txt"]
 
 

@@ -1,0 +1,173 @@
+"""The wiring: what the runs of a kernel are made from, may use and are told to; the kernel's own side of the room."""
+
+from __future__ import annotations
+
+import os
+
+from agentflow_kernel.errors import UnknownName, UsageError
+from agentflow_kernel.run.flow import Flow
+from agentflow_kernel.run.runtime import GRACE_S, Services
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from agentflow_kernel.agent import Agent
+    from agentflow_kernel.contracts.clock import Clock
+    from agentflow_kernel.contracts.journal import Journal
+    from agentflow_kernel.contracts.memory import Memory
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.event import Event
+    from agentflow_kernel.inprocess.bus import InProcessBus
+    from agentflow_kernel.kernel.composition import Composition, Environment
+    from agentflow_kernel.loading import Plugins
+    from agentflow_kernel.manifest import Manifest
+    from agentflow_kernel.run.progress import Listener, Progress
+    from agentflow_kernel.settings import Settings
+
+
+class Wiring:
+    """Built with the kernel, before anything is open; what it holds is made when it is first asked for."""
+
+    def __init__(
+        self, clock: Clock, *, state: str | None, settings: Settings | None, journal: Journal | str | None
+    ) -> None:
+        self.clock = clock
+        self.state = state
+        self.journal = journal
+        self.grace_s = GRACE_S
+        self.random: Random | None = None
+        self.bus: InProcessBus | None = None
+        self.manifest: Manifest | None = None
+        self.origin: dict[str, JSON] = {}
+        self.memories: Mapping[str, Memory] = {}
+        self.targets: dict[str, Flow] = {}
+        self.listeners: list[Listener] = []
+        self._settings = settings
+        self._plugins: Plugins | None = None
+        self._environment: Environment | None = None
+        self._composition: Composition | None = None
+
+    def compose(self, composition: Composition) -> None:
+        """Take the manifest's objects from here."""
+        self._composition = composition
+        self.manifest = composition.manifest
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of ``agentflow.toml``, looked for when they are first needed."""
+        if self._settings is None:
+            from agentflow_kernel.settings import Settings  # only kernels that ask pay
+
+            self._settings = Settings.find()
+        return self._settings
+
+    @property
+    def plugins(self) -> Plugins:
+        """The installed plugins; nothing is imported before it is named."""
+        if self._plugins is None:
+            from agentflow_kernel.loading import Catalogue, Plugins  # only kernels that ask pay
+
+            self._plugins = Plugins(Catalogue(self.settings))
+        return self._plugins
+
+    @property
+    def environment(self) -> Environment:
+        """What the objects of this kernel are made with."""
+        if self._environment is None:
+            from random import Random  # lazy: 8 ms, only kernels with plugins pay
+
+            from agentflow_kernel.kernel.composition import Environment
+
+            self._environment = Environment(
+                self.plugins,
+                None,
+                clock=self.clock,
+                random=self.random if self.random is not None else Random(),  # noqa: S311 -- jitter, no secret
+                state_folder=self.state,
+                emit=self._tell_all,
+            )
+        return self._environment
+
+    @property
+    def composition(self) -> Composition:
+        """The objects of the manifest; raises :class:`UsageError` for a kernel without one."""
+        if self._composition is None:
+            raise UsageError("This kernel has no manifest; make it with Kernel.from_manifest(path).")
+        return self._composition
+
+    @property
+    def keeps_runs(self) -> bool:
+        """Whether a journal was asked for, by the caller or in the manifest."""
+        return self.journal is not None or (self.manifest is not None and bool(self.manifest.of("Journal")))
+
+    def find(self, target: Flow | Agent | str) -> tuple[str, Flow]:
+        """The qualified name and the flow behind an object or a name (``flow/x``; ``x`` where it is unambiguous)."""
+        if not isinstance(target, str):
+            name = qualified_name(target)
+            if isinstance(target, Flow):
+                self.targets[name] = target
+            elif name not in self.targets:
+                self.targets[name] = as_flow(target)
+            return name, self.targets[name]
+        for name in (target, f"flow/{target}", f"agent/{target}"):
+            if name in self.targets:
+                return name, self.targets[name]
+        if self._composition is None:
+            raise UnknownName("flow or agent", target, self.targets)
+        resource = self._composition.manifest.resolve(target)
+        if resource.kind not in {"Flow", "Agent"}:
+            raise UsageError(f"{target!r} is a {resource.kind}; only a Flow or an Agent can be run.")
+        make = self._composition.flow if resource.kind == "Flow" else self._composition.agent
+        name = f"{resource.kind.lower()}/{resource.name}"
+        flow = self.targets[name] = as_flow(make(resource.name))
+        return name, flow
+
+    def memory(self, name: str) -> tuple[Memory, float | None]:
+        """The memory resource of that name and its default time to live in seconds."""
+        if name in self.memories:
+            return self.memories[name], None
+        if self._composition is None:
+            raise UnknownName("memory", name, self.memories)
+        return self._composition.memory(name)
+
+    def services(self) -> Services:
+        """What a run of this kernel may use."""
+        return Services(
+            self.clock,
+            memory=self.memory,
+            publish=self._publish,
+            folder=None if self.state is None else os.path.join(self.state, "artifacts"),
+            grace_s=self.grace_s,
+        )
+
+    async def _publish(self, event: Event) -> None:
+        if self.bus is not None:
+            await self.bus.publish(event)
+
+    def listener(self) -> Listener | None:
+        """The listener of a run: decided once, when it starts."""
+        return self._tell if self.listeners else None
+
+    def _tell(self, progress: Progress) -> None:
+        for listener in list(self.listeners):
+            listener(progress)
+
+    def _tell_all(self, name: str, fields: dict[str, object]) -> None:
+        """Progress of an object that is shared by runs, such as a policy."""
+        if self.listeners:
+            from agentflow_kernel.run.progress import Progress  # only when somebody listens
+
+            run_id, path = str(fields.get("run_id", "")), str(fields.get("path", ""))
+            self._tell(Progress(name, run_id, -1, path, self.clock.now(), fields))
+
+
+def qualified_name(target: Flow | Agent) -> str:
+    """The name by which a run finds its flow or agent again."""
+    return f"{'flow' if isinstance(target, Flow) else 'agent'}/{target.name}"
+
+
+def as_flow(target: Flow | Agent) -> Flow:
+    """The flow itself, or a flow of one step for an agent."""
+    return target if isinstance(target, Flow) else Flow(target.name).step(target, name=target.name)

@@ -1,0 +1,1 @@
+"""Timeout: ends a call that has not answered in time."""
