@@ -8,7 +8,7 @@ from agentflow_kernel.run.flow import Flow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from random import Random
     from typing import Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.provider import Provider
     from agentflow_kernel.contracts.source import Source
     from agentflow_kernel.contracts.tool import Toolset
+    from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.kernel.code import CodeLoader
     from agentflow_kernel.loading import Plugins
     from agentflow_kernel.manifest import Manifest, Resource
@@ -90,7 +91,7 @@ class Composition:
     def source(self, name: str, overrides: Mapping[str, object] | None = None) -> Source:
         """A new source for the trigger of that name, with some of its settings replaced."""
         resource = self.manifest.get("Trigger", name)
-        settings = {**resource.spec.get("with", {}), **(overrides or {})}
+        settings: dict[str, Any] = {**resource.spec.get("with", {}), **(overrides or {})}
         return self._make("source", resource, resource.spec, settings)  # type: ignore[no-any-return]  # by contract
 
     def journal(self) -> Journal | None:
@@ -115,25 +116,34 @@ class Composition:
             self._made[key] = self._make(kind, resource, resource.spec, resource.spec.get("with", {}))
         return self._made[key]
 
-    def _make(self, kind: str, resource: Resource, spec: Mapping[str, Any], settings: Mapping[str, object]) -> Any:
+    def _make(self, kind: str, resource: Resource, spec: Mapping[str, Any], settings: Mapping[str, JSON]) -> Any:
         """One object from a plugin or from the manifest's code; faults are reported at their place in the file."""
         environment = self._environment
         context = environment.context(resource.name, self.manifest.folder)
-        try:
-            if "uses" in spec:
-                factory: Any = self._load(spec["uses"])
-                return factory(dict(settings), context)
-            return environment.plugins.make(kind, spec["plugin"], settings, context)
-        except InputInvalid as error:
-            place = f"spec.with{error.path}" if error.path.startswith(("[", ".")) else f"spec.with.{error.path}"
-            raise ManifestErrors([self.manifest.error(resource, place.rstrip("."), error.problem)]) from error
-        except UnknownName as error:
-            raise ManifestErrors([self.manifest.error(resource, "spec.uses", str(error))]) from error
+        if "uses" in spec:
+            factory: Any = self._code(resource, "spec.uses", spec["uses"])
+            return factory(dict(settings), context)
+        return environment.plugins.make(
+            kind, spec["plugin"], settings, context, on_setting_error=lambda found: self._located(resource, found)
+        )
 
-    def _load(self, reference: str) -> object:
+    def _located(self, resource: Resource, found: Sequence[InputInvalid]) -> ManifestErrors:
+        """Findings about settings, each at its place in the file."""
+        errors = []
+        for finding in found:
+            parts = [part.replace("~1", "/").replace("~0", "~") for part in finding.path.split("/")[1:]]
+            place = ("spec", "with", *(int(part) if part.isdigit() else part for part in parts))
+            errors.append(self.manifest.error(resource, place, finding.problem))
+        return ManifestErrors(errors)
+
+    def _code(self, resource: Resource, place: str, reference: str) -> object:
+        """The object behind a ``uses``; a name that the file does not define is reported at its place."""
         if self._environment.code is None:
             raise UsageError(f"Code {reference!r} cannot be loaded: this kernel has no manifest folder.")
-        return self._environment.code.load(reference)
+        try:
+            return self._environment.code.load(reference)
+        except UnknownName as error:
+            raise ManifestErrors([self.manifest.error(resource, place, str(error))]) from error
 
     def _policies(self, names: list[str]) -> list[Policy]:
         return [self._plugged("policy", self.manifest.get("Policy", name)) for name in names]
@@ -156,20 +166,17 @@ class Composition:
         return flow
 
     def _target(self, resource: Resource, name: str, node: Mapping[str, Any]) -> object:
-        try:
-            if "uses" in node:
-                return self._load(node["uses"])
-            if "agent" in node:
-                return self.agent(node["agent"])
-            if "flow" in node:
-                return self.flow(node["flow"])
-            if "tool" in node:
-                from agentflow_kernel.agent import ToolStep  # only manifests with tool nodes pay
+        if "uses" in node:
+            return self._code(resource, f"spec.nodes.{name}.uses", node["uses"])
+        if "agent" in node:
+            return self.agent(node["agent"])
+        if "flow" in node:
+            return self.flow(node["flow"])
+        if "tool" in node:
+            from agentflow_kernel.agent import ToolStep  # only manifests with tool nodes pay
 
-                toolset, _, tool = node["tool"].partition(".")
-                return ToolStep(node["tool"], self.toolset(toolset), tool)
-        except UnknownName as error:
-            raise ManifestErrors([self.manifest.error(resource, f"spec.nodes.{name}.uses", str(error))]) from error
+            toolset, _, tool = node["tool"].partition(".")
+            return ToolStep(node["tool"], self.toolset(toolset), tool)
         return None
 
     def _make_agent(self, resource: Resource) -> Agent:
@@ -200,7 +207,7 @@ class Composition:
         )
 
     def _planner(self, resource: Resource, planner: str | Mapping[str, Any]) -> Planner:
-        spec = {"plugin": planner} if isinstance(planner, str) else planner
+        spec: Mapping[str, Any] = {"plugin": planner} if isinstance(planner, str) else planner
         key = ("planner", resource.name)
         if key not in self._made:
             self._made[key] = self._make("planner", resource, spec, spec.get("with", {}))

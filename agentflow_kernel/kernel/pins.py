@@ -7,35 +7,36 @@ it is a secret, since those are renewed.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from agentflow_kernel.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 
 
-class RecordedEnvironment:
+class RecordedEnvironment(Mapping[str, str]):
     """The environment of this process, which remembers what it was asked for."""
 
     def __init__(self) -> None:
         self._asked: dict[str, str] = {}
 
-    def get(self, name: str, default: str | None = None) -> str | None:
-        """The variable's value."""
-        value = os.environ.get(name, default)
-        self._asked[name] = value or ""
-        return value
+    def __getitem__(self, name: str) -> str:
+        self._asked[name] = os.environ.get(name, "")
+        return os.environ[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(os.environ)
+
+    def __len__(self) -> int:
+        return len(os.environ)
 
     def pins(self) -> dict[str, str]:
         """A hash for each variable that was asked for and is no secret by its name."""
         return {name: _hash(name, value) for name, value in sorted(self._asked.items()) if not _is_secret(name)}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._asked)
-
 
 def check_pins(run_id: str, then: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Raise :class:`UsageError` naming each variable that has another value than when the run was started."""

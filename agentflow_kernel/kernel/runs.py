@@ -14,6 +14,7 @@ from agentflow_kernel.inprocess.bus import InProcessBus
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.kernel.durability import NotDurableWarning
 from agentflow_kernel.kernel.pins import check_pins
+from agentflow_kernel.kernel.triggers import subscribe
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.execute import Execution
 from agentflow_kernel.run.handle import RunHandle
@@ -58,6 +59,7 @@ class Runs:
         bus = self._wiring.bus = InProcessBus(self._group, clock=self._wiring.clock)
         for pattern, handler in subscribers:
             bus.add(pattern, handler)
+        subscribe(self._wiring, self)
 
     def _choose_journal(self) -> tuple[Journal, bool]:
         """The journal and whether it outlives the process: the manifest's, else the one asked for, else in memory."""

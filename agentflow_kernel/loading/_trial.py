@@ -83,7 +83,7 @@ class Trial:
         self._process.wait()
 
     def answers(self) -> list[dict[str, object]]:
-        """The answers, one object each; lines that are none, such as one cut off by the end of the child, are left out."""
+        """The answers, one object each; a line cut off by the end of the child is none."""
         found = []
         for line in self.answered.splitlines():
             try:

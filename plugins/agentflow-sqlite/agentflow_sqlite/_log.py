@@ -280,14 +280,14 @@ def _write_head(connection: sqlite3.Connection, run_id: str, head: Head) -> None
 
 
 def _columns(info: RunInfo) -> list[object]:
-    """The head as SQLite gives it back: payloads are free to hold a number where a text belongs."""
+    """The head as SQLite gives it back, also where a payload holds something else than a text."""
     times = float(info.started_at), float(info.updated_at)
     name, status, owner = _text(info.name), _text(info.status), _text(info.owner)
     return [name, status, info.epoch, info.next_seq, owner, *times, _text(info.code), _text(info.cause)]
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _check_sum(run_id: str, columns: Sequence[object]) -> int:

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
+import anyio.lowlevel
 import pytest
 from agentflow_kernel.contracts.journal import Record, chain_hash, encode_record
 from agentflow_sqlite.journal import SqliteJournal
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_sqlite._database import Database
+    from anyio import CancelScope
+    from anyio.abc import TaskGroup
 
 CHILDREN = Path(__file__).parent / "children"
 
@@ -65,13 +70,33 @@ class Author:
 
 
 class Gate:
-    """A job that holds the writer of a store until it is opened: what comes meanwhile has to wait."""
+    """Holds the writer of a store in a transaction until it is opened: what comes meanwhile has to wait."""
 
     def __init__(self) -> None:
         self.entered = threading.Event()
         self.opened = threading.Event()
+        self.database: Database | None = None
 
-    def __call__(self, connection: object) -> None:
+    async def hold(self, store: SqliteJournal | SqliteMemory, group: TaskGroup) -> CancelScope:
+        """Return when the transaction has begun; the scope is that of the task which leads it."""
+        self.database = store._database
+        scope = anyio.CancelScope()
+        group.start_soon(self._lead, scope)
+        while not self.entered.is_set():
+            await anyio.lowlevel.checkpoint()
+        return scope
+
+    async def until_waiting(self, count: int) -> None:
+        """Return when so many tickets wait for the next transaction."""
+        assert self.database is not None
+        while len(self.database._writer._lane().pending) != count:
+            await anyio.lowlevel.checkpoint()
+
+    async def _lead(self, scope: CancelScope) -> None:
+        with scope:
+            await self.database.write(self._wait)
+
+    def _wait(self, connection: object) -> None:
         self.entered.set()
         assert self.opened.wait(10)
 

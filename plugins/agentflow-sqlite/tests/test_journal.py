@@ -28,14 +28,16 @@ async def test_append_is_read_back_as_it_was(journal: SqliteJournal) -> None:
     assert await journal.read("r") == [record]
 
 
-async def test_append_takes_the_records_as_they_are_at_the_call(journal: SqliteJournal, author) -> None:
+async def test_append_takes_the_records_as_they_are_at_the_call(journal: SqliteJournal, gate, author) -> None:
     """A payload that its owner changes while the append waits is stored unchanged."""
     value = {"n": 1}
     (record,) = author("r").write("step.completed", value)
     async with anyio.create_task_group() as group:
+        await gate.hold(journal, group)
         group.start_soon(journal.append, "r", 0, 1, [record])
-        await anyio.lowlevel.checkpoint()
+        await gate.until_waiting(1)
         value["n"] = 2
+        gate.opened.set()
     (found,) = await journal.read("r")
     assert found.payload == {"n": 1}
 
@@ -160,7 +162,6 @@ async def test_head_follows_every_record(journal: SqliteJournal) -> None:
         await journal.append("r", record.seq, record.epoch, [record])
         fold(info, record)
         expected = RunInfo(*(getattr(info, name) for name in RunInfo.__slots__))
-        expected.cause = expected.cause or ""
         assert await journal.head("r") == expected
         assert await journal.runs() == [expected]
 
@@ -246,14 +247,17 @@ async def test_aclose_without_any_use_opens_nothing(path: str) -> None:
     assert not os.path.exists(path)
 
 
-async def test_aclose_finishes_what_was_accepted(path: str, author) -> None:
+async def test_aclose_finishes_what_was_accepted(path: str, gate, author) -> None:
     """Appends that wait when the end is called for are carried out."""
     journal = SqliteJournal(path)
     async with anyio.create_task_group() as group:
+        await gate.hold(journal, group)
         for number in range(20):
             group.start_soon(journal.append, f"r{number}", 0, 1, author(f"r{number}").write())
-        await anyio.lowlevel.checkpoint()
-        await journal.aclose()
+        await gate.until_waiting(20)
+        group.start_soon(journal.aclose)
+        await gate.until_waiting(21)
+        gate.opened.set()
     again = SqliteJournal(path)
     assert len(await again.runs()) == 20
     await again.aclose()

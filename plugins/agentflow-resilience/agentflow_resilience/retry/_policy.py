@@ -39,7 +39,10 @@ class Retry:
                 return await call(request)
             except Exception as error:  # noqa: BLE001 - the verdict on it follows, outside of this block
                 failure = error
-            return await retry(call, request, failure, None)
+            try:
+                return await retry(call, request, failure, None)
+            finally:
+                del failure  # its traceback holds this frame
 
         if self._settings.deadline_s is None:
             return retried
@@ -52,32 +55,19 @@ class Retry:
                 return await call(request)
             except Exception as error:  # noqa: BLE001 - the verdict on it follows, outside of this block
                 failure = error
-            return await retry(call, request, failure, end)
+            try:
+                return await retry(call, request, failure, end)
+            finally:
+                del failure  # its traceback holds this frame
 
         return retried_in_time
 
     async def _retry(self, call: Call, request: Request, failure: Exception, end: float | None) -> object:
         """All attempts after the first, which ended with `failure`; none begins after `end` of the monotonic clock."""
-        attempt, waited_s = 1, 0.0
+        attempt = 1
         try:
             while True:
-                reason = why_final(failure, request)
-                if reason is not None:
-                    if attempt > 1:
-                        failure.add_note(f"retry: attempt {attempt} was the last: {reason}.")
-                    raise failure
-                wait_s = self._backoff.wait_s(attempt, asked_wait_s(failure))
-                reason = self._why_exhausted(attempt, wait_s, end)
-                if reason is None:
-                    self._emit("retry.scheduled", {**_describe(request, failure), "wait_s": wait_s})
-                    if wait_s > 0:
-                        await self._clock.sleep(wait_s)
-                        waited_s += wait_s
-                    reason = self._why_exhausted(attempt, 0.0, end)
-                if reason is not None:
-                    self._emit("retry.exhausted", {**_describe(request, failure), "attempts": attempt})
-                    failure.add_note(f"retry: gave up after {attempt} attempts and {waited_s:.3g} s of waiting: {reason}.")
-                    raise failure
+                await self._pause(request, failure, attempt, end)
                 attempt += 1
                 request.attempt += 1
                 try:
@@ -87,13 +77,33 @@ class Retry:
         finally:
             del failure  # its traceback holds this frame
 
+    async def _pause(self, request: Request, failure: Exception, attempt: int, end: float | None) -> None:
+        """Wait for the time of the next attempt; raise `failure` if there is none."""
+        reason = why_final(failure, request)
+        if reason is not None:
+            if attempt > 1:
+                failure.add_note(f"retry: gave up after attempt {attempt}: {reason}.")
+            raise failure
+        wait_s = self._backoff.wait_s(attempt, asked_wait_s(failure))
+        self._raise_if_exhausted(request, failure, attempt, self._why_exhausted(attempt, wait_s, end))
+        self._emit("retry.scheduled", {**_describe(request, failure), "wait_s": wait_s})
+        if wait_s > 0:
+            await self._clock.sleep(wait_s)
+            self._raise_if_exhausted(request, failure, attempt, self._why_exhausted(attempt, 0.0, end))
+
+    def _raise_if_exhausted(self, request: Request, failure: Exception, attempt: int, reason: str | None) -> None:
+        if reason is not None:
+            self._emit("retry.exhausted", {**_describe(request, failure), "attempts": attempt})
+            failure.add_note(f"retry: gave up after attempt {attempt}: {reason}.")
+            raise failure
+
     def _why_exhausted(self, attempt: int, wait_s: float, end: float | None) -> str | None:
         if attempt >= self._settings.attempts:
-            return f"attempts is {self._settings.attempts}"
+            return "that is the last one allowed"
         if wait_s == float("inf"):
             return "the peer asks to wait without end"
         if end is not None and self._clock.monotonic() + wait_s > end:
-            return f"deadline_s is {self._settings.deadline_s:g}"
+            return f"no other can begin within {self._settings.deadline_s:g} s of the first"
         return None
 
 
