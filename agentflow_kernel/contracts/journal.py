@@ -35,8 +35,9 @@ class Record(Value):
     """One line of a run's history.
 
     ``seq`` is contiguous from 0. ``path`` is the identity of the action it belongs to (``""`` for the run itself).
-    ``payload`` is JSON, or ``None`` with ``ref`` naming a blob by its SHA-256. ``ts`` is wall time. ``input_hash``
-    lets a resumed run notice that the code now asks for something else. ``prev_hash`` chains the records.
+    ``payload`` is JSON. With ``ref`` the whole payload is the blob of that SHA-256, and ``payload`` holds only what
+    the head of the run needs of it, or ``None``. ``ts`` is wall time. ``input_hash`` lets a resumed run notice that
+    the code now asks for something else. ``prev_hash`` chains the records.
     """
 
     __slots__ = (

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 MAX_STEPS = 10_000
 """Node visits a run may make unless the flow says otherwise."""
 
+_CHOICES = {
+    "on_item_error": ("fail", "skip", "collect"),
+    "effect": ("pure", "idempotent", "effect"),
+    "blocking": ("thread", "inline"),
+}
+
 
 class Step:
     """One node of a graph: what it does, where its input comes from and where its result goes.
@@ -27,6 +33,7 @@ class Step:
     ``target`` is a function, a :class:`Node`, another flow, or an object with ``perform(context, value)``.
     ``routes`` maps actions to node names or ``END``. With ``each`` the node runs once per chunk of ``batch_size``
     items, at most ``concurrency`` at a time, its result being the list of results in the order of the items.
+    ``effect`` is ``idempotent`` unless the step or its tool says otherwise.
     """
 
     __slots__ = (
@@ -44,7 +51,7 @@ class Step:
         self.concurrency: int = options.pop("concurrency", 4)  # type: ignore[assignment]
         self.on_item_error: OnItemError = options.pop("on_item_error", "fail")  # type: ignore[assignment]
         self.policies: Sequence[Policy] = options.pop("policies", ())  # type: ignore[assignment]
-        self.effect: Effect = options.pop("effect", "idempotent")  # type: ignore[assignment]
+        self.effect: Effect | None = options.pop("effect", None)  # type: ignore[assignment]
         self.blocking: Blocking = options.pop("blocking", "thread")  # type: ignore[assignment]
         self.emits: str = options.pop("emits", "")  # type: ignore[assignment]
         if options:
@@ -89,21 +96,38 @@ class Graph:
             yield f"start names no node: {self.start!r}" + self._hint(str(self.start))
         for step in self.steps.values():
             yield from self._step_findings(step)
+        for what, template in (("output", self.output), ("display", self.display)):
+            for name in template.names() if template else ():
+                if name == "item":
+                    yield f"its {what} refers to 'item', which only a node with each has"
+                elif name not in ROOTS and name not in self.steps:
+                    yield f"its {what} refers to unknown node {name!r}" + self._hint(name)
+        if _holds(self, self, set()):
+            yield "it holds itself as a node"
         for name in sorted(self.steps.keys() - self._reachable(), key=list(self.steps).index):
             yield f"node {name!r} is not reachable from {self.start!r}"
 
     def _step_findings(self, step: Step) -> Iterator[str]:
-        if not step.name or step.name in ROOTS or any(mark in step.name for mark in "./[]@! "):
-            yield f"node name {step.name!r} is not allowed: no dots, blanks, slashes, brackets, @, ! and not {ROOTS}"
+        reserved = (*ROOTS, END)
+        if not step.name or step.name in reserved or any(mark in step.name for mark in "./[]@! "):
+            yield f"node name {step.name!r} is not allowed: no dots, blanks, slashes, brackets, @, ! and not {reserved}"
         for action, target in step.routes.items():
             if target != END and target not in self.steps:
                 yield f"node {step.name!r} routes {action!r} to unknown node {target!r}" + self._hint(target)
         for template in (step.input, step.each):
-            for name in template.node_names() if template else ():
-                if name not in self.steps:
+            for name in template.names() if template else ():
+                if name == "item" and (step.each is None or template is step.each):
+                    yield f"node {step.name!r} refers to 'item', which only the input of a node with each has"
+                elif name not in ROOTS and name not in self.steps:
                     yield f"node {step.name!r} refers to unknown node {name!r}" + self._hint(name)
-        if step.batch_size < 1 or step.concurrency < 1:
-            yield f"node {step.name!r}: batch_size and concurrency must be at least 1"
+        for option in ("batch_size", "concurrency"):
+            number = getattr(step, option)
+            if not isinstance(number, int) or number < 1:
+                yield f"node {step.name!r}: {option} must be a whole number of at least 1, not {number!r}"
+        for option, known in _CHOICES.items():
+            value = getattr(step, option)
+            if value not in known and not (value is None and option == "effect"):
+                yield f"node {step.name!r}: {option} must be one of {', '.join(map(repr, known))}, not {value!r}"
 
     def _reachable(self) -> set[str]:
         seen: set[str] = set()
@@ -119,6 +143,19 @@ class Graph:
     def _hint(self, name: str) -> str:
         close = nearest(name, self.steps)
         return f" (did you mean {close!r}?)" if close else ""
+
+
+def _holds(graph: Graph, wanted: Graph, seen: set[int]) -> bool:
+    """Whether a flow stands among the nodes of ``graph``, however deep."""
+    inner = [step.target for step in graph.steps.values() if isinstance(step.target, Graph)]
+    for flow in inner:
+        if flow is wanted:
+            return True
+        if id(flow) not in seen:
+            seen.add(id(flow))
+            if _holds(flow, wanted, seen):
+                return True
+    return False
 
 
 def next_of(routes: Mapping[str, str], action: str, *, flow: str, node: str) -> str | None:

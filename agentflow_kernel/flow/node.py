@@ -32,14 +32,14 @@ class Node:
     ``prep`` and ``post`` take effect together when the visit is complete; a failed visit leaves none.
     """
 
-    async def prep(self, shared: StateView, value: Any) -> Any:  # noqa: ANN401 -- user data of any type
+    async def prep(self, shared: StateView, value: Any) -> Any:
         """Prepare the input of :meth:`exec`; ``value`` is the node's resolved input. Default: ``value`` itself."""
         return value
 
-    async def exec(self, prepared: Any) -> Any:  # noqa: ANN401 -- user data of any type
+    async def exec(self, prepared: Any) -> Any:
         """Do the work, without access to the state; policies stand round this phase. Default: ``prepared`` itself."""
         return prepared
 
-    async def post(self, shared: StateView, prepared: Any, result: Any) -> str | None:  # noqa: ANN401 -- user data
+    async def post(self, shared: StateView, prepared: Any, result: Any) -> str | None:
         """Store results and choose the action; ``None`` is ``"default"``."""
         return None

@@ -22,7 +22,8 @@ def parse_path(text: str) -> list[str | int]:
         if name or not parts:
             parts.append(name)
         for index in indices:
-            if not index.endswith("]") or not index[:-1].lstrip("-").isdigit():
+            digits = index[:-1].removeprefix("-")
+            if not index.endswith("]") or not (digits.isascii() and digits.isdigit()):
                 raise UsageError(f"Reference {text!r}: expected an index such as [0] in {dotted!r}.")
             parts.append(int(index[:-1]))
         if not name:
@@ -48,11 +49,9 @@ class Template:
         """
         return self._fill(roots, item)
 
-    def node_names(self) -> Iterator[str]:
-        """Names of the nodes referred to."""
-        for path in self.paths:
-            if path[0] not in ROOTS:
-                yield str(path[0])
+    def names(self) -> Iterator[str]:
+        """What each reference begins with: the name of a node, or one of the :data:`ROOTS`."""
+        return (str(path[0]) for path in self.paths)
 
     def _compile(self, source: object) -> Fill:
         if isinstance(source, dict):

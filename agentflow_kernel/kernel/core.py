@@ -50,7 +50,7 @@ class Kernel:
         random: Random | None = None,
         memories: Mapping[str, Memory] | None = None,
     ) -> None:
-        self.state = None if state is None else os.path.abspath(state)
+        self.state = state if state is None or os.path.isabs(state) else os.path.abspath(state)
         self._wiring = Wiring(clock or SystemClock(), state=self.state, settings=settings, journal=journal)
         self._wiring.random = random
         self._wiring.memories = dict(memories or {})

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, cast
 
 import anyio
+import anyio.to_thread
 
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import UnknownRun, UsageError
@@ -88,7 +89,7 @@ class Runs:
         with anyio.CancelScope(shield=True):
             await self._close_objects()
             if self._owner is not None:
-                self._owner.release()
+                await anyio.to_thread.run_sync(self._owner.release)
 
     async def _close_objects(self) -> None:
         objects: list[object] = [self._journal] if self._durable else []
@@ -123,7 +124,7 @@ class Runs:
         payload: dict[str, JSON] = {
             "name": name,
             "input": value,
-            "owner": self._owner_name(),
+            "owner": await self._own(),
             "origin": self._wiring.origin,
             "fingerprint": self._wiring.manifest.fingerprint if self._wiring.manifest is not None else "",
         }
@@ -153,14 +154,14 @@ class Runs:
         started = await self._payload(records[0])
         if head.status in TERMINAL:
             return await self._settled(head, records)
-        if self._is_alive(head.owner) and head.status in OPEN_STATUSES:
+        if head.status in OPEN_STATUSES and await self._is_alive(head.owner):
             raise UsageError(f"Run {run_id} is being worked on by process {head.owner.partition('-')[0]}.")
         name = str(started["name"])
         name, flow = self._wiring.find(name)
         flow.bound(loopless=False)
         history = self._history(run_id, epoch=head.epoch + 1)
         await history.load(records)
-        await history.commit([("lease", "", {"owner": self._owner_name()}, "", 0)])
+        await history.commit([("lease", "", {"owner": await self._own()}, "", 0)])
         return self._begin(history, name, flow, started["input"])
 
     async def _settled(self, head: RunInfo, records: Sequence[Record]) -> RunHandle:
@@ -211,23 +212,26 @@ class Runs:
             await handle.suspend()
             raise
 
-    def _owner_name(self) -> str:
+    async def _own(self) -> str:
+        """The name under which this process owns runs; empty where nothing is kept on disk."""
         if self._wiring.state is None:
             return ""
         if self._owner is None:
-            self._owner = Owner(self._wiring.state)
-            self._owner.acquire()
+            owner = Owner(self._wiring.state)
+            await anyio.to_thread.run_sync(owner.acquire)
+            self._owner = owner
         return self._owner.name
 
-    def _is_alive(self, owner: str) -> bool:
-        return self._wiring.state is not None and is_alive(self._wiring.state, owner)
+    async def _is_alive(self, owner: str) -> bool:
+        state = self._wiring.state
+        return state is not None and await anyio.to_thread.run_sync(is_alive, state, owner)
 
     async def infos(self, *, status: str | None, limit: int) -> Sequence[RunInfo]:
         """Heads with the status that is true now: nobody works on a run whose owner is gone."""
         wanted = None if status in (None, "suspended", *OPEN_STATUSES) else status
         found = []
         for info in await self._journal.runs(status=wanted, limit=limit):
-            if info.status in OPEN_STATUSES and info.run_id not in self._handles and not self._is_alive(info.owner):
+            if info.status in OPEN_STATUSES and info.run_id not in self._handles and not await self._is_alive(info.owner):
                 info.status, info.cause = "suspended", "crash"
             if status is None or info.status == status:
                 found.append(info)

@@ -101,6 +101,8 @@ class Trial:
         status = 0 if self._process is None else self._process.returncode
         if status >= 0:
             return f"ended the interpreter {stage} with status {status}"
+        if -status == signal.SIGKILL:  # closed the line, flooded it, or took all memory
+            return f"gave no answer {stage} and was killed"
         try:
             name = signal.Signals(-status).name
         except ValueError:
@@ -124,9 +126,9 @@ def run(trials: Iterable[Trial], timeout_s: float) -> None:
                     key.data.timed_out = key.fd not in ended and time.monotonic() >= key.data.deadline
                     if key.fd in ended or key.data.timed_out:
                         selector.unregister(key.fd)
-                        os.close(key.fd)
                         key.data.stop()
+                        os.close(key.fd)  # only now, or a child that still answers would end of that
         finally:
             for key in selector.get_map().values():
-                os.close(key.fd)
                 key.data.stop()
+                os.close(key.fd)

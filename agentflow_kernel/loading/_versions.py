@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _OPERATORS = ("==", "!=", ">=", "<=", "~=", ">", "<")
 _DIGITS = frozenset("0123456789")
+_VERSION = _DIGITS.union("abcdefghijklmnopqrstuvwxyz.!+-_")
 
 
 class VersionRange:
@@ -37,9 +38,9 @@ def _clause(text: str) -> tuple[str, str]:
     for operator in _OPERATORS:
         if text.startswith(operator):
             wanted = text[len(operator) :].strip().lower()
-            if operator == "==" and wanted and not wanted.endswith(".*"):
-                return operator, wanted  # also the exact text of a version that has no plain release
-            numbers = _release(wanted)
+            if operator == "==" and wanted[:1] in _DIGITS and _VERSION.issuperset(wanted):
+                return operator, wanted  # also the exact text of a version that is no plain release
+            numbers = None if "+" in wanted else _release(wanted)
             if not numbers or len(numbers) < (2 if operator == "~=" else 1):
                 break
             return operator, wanted
@@ -48,8 +49,8 @@ def _clause(text: str) -> tuple[str, str]:
 
 def _holds(operator: str, wanted: str, version: str) -> bool:
     version = version.strip().lower()
-    if operator == "==" and wanted == version:
-        return True
+    if operator == "==" and (wanted == version or "+" in wanted):
+        return wanted == version
     found, limit = _release(version), _release(wanted)
     if found is None or limit is None:
         return False

@@ -36,7 +36,7 @@ class ExactlyOne(Rule):
 
     def check(self, node: Node, path: Path | None, context: Context) -> None:
         """Add a finding that says which of them were there."""
-        present = [field for field in self.fields if field in node.value]
+        present = [field for field in node.value if field in self.fields]
         if len(present) == 1:
             return
         place = node.key_place(present[1]) if present else (node.line, node.column)
@@ -51,7 +51,7 @@ class AtMostOne(Rule):
 
     def check(self, node: Node, path: Path | None, context: Context) -> None:
         """Add a finding at the second of them."""
-        present = [field for field in self.fields if field in node.value]
+        present = [field for field in node.value if field in self.fields]
         if len(present) > 1:
             problem = f"Expected at most one of {either(self.fields)}, found {either(present, 'and')}."
             context.found(problem, node.key_place(present[1]), path)

@@ -20,10 +20,11 @@ def to_json(value: object, node: str) -> tuple[JSON, str]:
     try:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         back: JSON = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        text, back = "", None
-    if not text or back != value:
-        path, found = _first_fault(value, "", 0) or ("", f"a {type(value).__name__}")
+        same = back == value and (text.isascii() or bool(text.encode()))
+    except (TypeError, ValueError, RecursionError):  # the last but one also for lone surrogates
+        same = False
+    if not same:
+        path, found = _first_fault(value, "", 0) or ("", f"a value of type {type(value).__name__}")
         raise NotSerialisable(node, path, found)
     return back, text
 
@@ -32,15 +33,17 @@ def _first_fault(value: object, path: str, depth: int) -> tuple[str, str] | None
     """Where the first value stands that is not JSON, and what it is."""
     if depth > 200:
         return path, "nested more than 200 deep"
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int):
         return None
+    if isinstance(value, str):
+        return (path, "a string with a lone surrogate") if _has_surrogate(value) else None
     if isinstance(value, float):
         return None if value - value == 0 else (path, f"the number {value}")
     if isinstance(value, list):
         children = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
     elif isinstance(value, dict):
         for key in value:
-            if not isinstance(key, str):
+            if not isinstance(key, str) or _has_surrogate(key):
                 return path, f"an object with the key {key!r}"
         children = [(f"{path}.{key}", child) for key, child in value.items()]
     else:
@@ -50,6 +53,10 @@ def _first_fault(value: object, path: str, depth: int) -> tuple[str, str] | None
         if fault:
             return fault
     return None
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def hash_text(text: str) -> str:

@@ -120,11 +120,6 @@ class Execution:
     ) -> None:
         handle = self.handle
         handle.status = status
-        if self.run.services.folder is not None:
-            import os
-
-            folder = os.path.join(self.run.services.folder, self.run.run_id)
-            handle.folder = folder if os.path.isdir(folder) else None
         if error is None and status != "completed":
             error = handle.suspended_error(reason)
         if self.run.listener is not None:

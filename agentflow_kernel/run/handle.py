@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import anyio
@@ -23,8 +24,6 @@ class RunHandle:
         self.status: RunStatus = "running"
         self.display: str | None = None
         """The text that the flow means for people, once it is completed."""
-        self.folder: str | None = None
-        """Where the run has written files, if it has."""
         self._run = run
         self._output: object = None
         self._error: Exception | None = None
@@ -49,6 +48,13 @@ class RunHandle:
     async def suspend(self) -> None:
         """Stop the run so that it can be resumed; returns when nothing of it is left."""
         await self._stop("suspend")
+
+    @property
+    def folder(self) -> str | None:
+        """Where the run has written files, if it has."""
+        base = self._run.services.folder
+        folder = None if base is None else os.path.join(base, self.run_id)
+        return folder if folder is not None and os.path.isdir(folder) else None
 
     @property
     def steps(self) -> int:

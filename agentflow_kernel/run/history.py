@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Line = tuple[RecordType, str, JSON, str, int]
     """A record to be: type, path, payload, input hash, and about how many characters the payload has as text."""
 
+_LARGE = ("input", "output")
+"""Members of the payloads of ``run.*`` records that may be of any size."""
+
 
 class History:
     """The writer of one run's records, and the memory of those that an earlier owner wrote."""
@@ -68,6 +71,8 @@ class History:
             self.decisions[record.path] = payload
         elif record.type == "step.intent":
             self.intents.add(record.path)
+        elif record.type == "step.failed":
+            self.intents.discard(record.path)
         elif record.type == "event.emitted":
             self.unpublished[f"{self.run_id}/{record.seq}"] = payload
         elif record.type == "event.published":
@@ -87,6 +92,20 @@ class History:
                 self.run_id, path, "this step is on record with another input. Put the code back, or start a new run."
             )
         return record
+
+    async def begin_effect(self, path: str, kind: str, name: str) -> None:
+        """Put on record that something is about to happen that must not happen twice; ``kind`` is ``node`` or ``tool``.
+
+        Raises :class:`NonDeterminism` when an earlier owner began it and left no word of how it ended.
+        """
+        if path in self.intents:
+            raise NonDeterminism(
+                self.run_id,
+                path,
+                f"{kind} {name!r} was begun before the run stopped and may have taken effect. "
+                "It is not declared idempotent, so it is not repeated.",
+            )
+        await self.commit([("step.intent", path, {kind: name}, "", 0)])
 
     async def commit(self, lines: Sequence[Line]) -> int:
         """Append one batch and return the sequence number of the first of ``lines``; durable when this returns.
@@ -124,7 +143,7 @@ class History:
             self.next_seq,
             kind,
             path,
-            None if ref else payload,
+            _head_of(kind, payload) if ref else payload,
             self.epoch,
             ts=self.clock.now(),
             ref=ref,
@@ -135,3 +154,10 @@ class History:
         self.prev_hash = chain_hash(encode_record(record))
         self.steps += kind == "step.completed"
         return record
+
+
+def _head_of(kind: str, payload: JSON) -> JSON:
+    """What stays in a record whose payload is stored elsewhere: all that the head of a run is made from."""
+    if not kind.startswith("run."):
+        return None
+    return {key: value for key, value in cast("dict[str, JSON]", payload).items() if key not in _LARGE}

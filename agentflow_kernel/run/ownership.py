@@ -31,10 +31,15 @@ class Owner:
 
         os.makedirs(self._folder, exist_ok=True)
         self._remove_leftovers()
-        self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
-        path = os.path.join(self._folder, self.name)
-        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 -- held until release
-        fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while True:
+            self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
+            path = os.path.join(self._folder, self.name)
+            file = open(path, "xb", buffering=0)  # noqa: SIM115 -- held until release
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.exists(path):
+                break
+            file.close()  # another process took it for a leftover before it was locked
+        self._file = file
         _OURS.add(path)
         return self.name
 

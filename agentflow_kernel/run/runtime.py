@@ -48,7 +48,7 @@ class Run:
 
     __slots__ = (
         "run_id", "name", "history", "listener", "services", "loopless", "quiet", "cancelled", "abandoned", "_seq",
-        "_unrecorded",
+        "_unrecorded", "_blamed",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +73,7 @@ class Run:
         self.abandoned: list[str] = []
         self._seq = 0
         self._unrecorded = 0
+        self._blamed: tuple[Exception, str] | None = None
 
     def tell(self, name: str, path: str, fields: Mapping[str, object]) -> None:
         """Give the listener one progress event; call it only where there is a listener."""
@@ -81,6 +82,15 @@ class Run:
         assert self.listener is not None
         clock = self.services.clock
         self.listener(Progress(name, self.run_id, seq, path, clock.now() if clock is not None else 0.0, fields))
+
+    def blame(self, error: Exception, path: str) -> None:
+        """Remember where an error came from: the first, and so the innermost, path that it passes."""
+        if self._blamed is None or self._blamed[0] is not error:
+            self._blamed = (error, path)
+
+    def origin_of(self, error: Exception) -> str:
+        """The path that :meth:`blame` remembers for this error, or ``""``."""
+        return self._blamed[1] if self._blamed is not None and self._blamed[0] is error else ""
 
     def unrecorded_event_id(self) -> str:
         """The id of an event emitted without a record: ``<run_id>/<epoch>.<n>``."""
@@ -103,8 +113,8 @@ class Frame:
         self.run = run
         self.graph = graph
         self.prefix = prefix
-        self.roots: dict[str, object] = {"input": value}
-        """``input`` and the latest result of each node by its name."""
+        self.roots: dict[str, object] = {"input": value, "state": {}}
+        """``input``, ``state`` and the latest result of each node by its name."""
         self.state = SharedState()
         self.visits: dict[str, int] = {}
 
@@ -113,6 +123,12 @@ class Frame:
         visit = self.visits.get(node, 0) + 1
         self.visits[node] = visit
         return f"{self.prefix}{node}" if visit == 1 else f"{self.prefix}{node}@{visit}"
+
+    def restore(self, payload: Mapping[str, JSON], node: str) -> None:
+        """Take over the change of state that a completed step has on record, if it has one."""
+        if "state" in payload:
+            self.state.apply(payload["state"], node=node)  # type: ignore[arg-type]  # an object of arrays
+            self.roots["state"] = self.state.snapshot()
 
 
 class Context:
@@ -178,10 +194,11 @@ class Context:
         self._occurrences[call] = count
         return f"{self.path}!{call}" if count == 1 else f"{self.path}!{call}@{count}"
 
-    def restart(self, attempt: int) -> None:
-        """Begin another attempt: sub-calls are numbered from one again."""
-        self.attempt = attempt
-        self._occurrences.clear()
+    def for_attempt(self, attempt: int) -> Context:
+        """The context of another attempt: sub-calls are numbered from one again, and nothing has cancelled it yet."""
+        context = Context(self.run, self.path, self.node)
+        context.attempt = attempt
+        return context
 
     def progress(self, done: int, total: int | None = None, unit: str = "") -> None:
         """Tell listeners how far this action is; free when nobody listens."""

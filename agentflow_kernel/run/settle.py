@@ -48,19 +48,22 @@ async def settle(
     path, input_hash = identity
     action, size = DEFAULT, 0
     if result.__class__ is Route:
-        action, result = result.action, result.value  # type: ignore[attr-defined]  # a Route, as just checked
+        action, result = result.action, result.value
     payload: dict[str, JSON] = {}
     if result is SKIPPED:
         payload["skipped"] = True
     elif node.step.each is None or path.endswith("]"):
         result, text = to_json(result, node.name)
-        payload["result"], size = result, len(text)  # type: ignore[assignment]  # JSON, as just made
+        payload["result"], size = result, len(text)
     if action != DEFAULT:
         payload["action"] = action
-    others = []
+    others: list[Line] = []
     for line in lines:
         if line[0] == "snapshot":
             payload["state"] = line[2]
+            size += line[4]
+        elif line[0] == "event.emitted":
+            others.append((*line[:4], size))  # its data is the result
         else:
             others.append(line)
     all_lines: list[Line] = [*others, ("step.completed", path, payload, input_hash, size)]

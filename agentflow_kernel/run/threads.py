@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import anyio
+
     from agentflow_kernel.run.runtime import Context
 
 
@@ -15,28 +17,28 @@ async def call_in_thread(context: Context, function: Callable[[Context, object],
     A thread cannot be stopped from outside. When the action is cancelled it is told by ``raise_if_cancelled`` and has
     ``grace_s`` to return; after that the run goes on without it and names it as abandoned.
     """
-    import anyio.from_thread  # lazy: 25 ms, and loaded already wherever there is a loop
-    import anyio.lowlevel
-    import anyio.to_thread
+    import anyio.to_thread  # lazy: 25 ms, and loaded already wherever there is a loop
 
-    token = anyio.lowlevel.current_token()
     waiter: list[anyio.Event] = []
+    begun: list[bool] = []
     ended: list[bool] = []
 
     def body() -> object:
+        begun.append(True)
         try:
-            return function(context, value)
+            # a thread that was still to be had when its action was cancelled comes too late
+            return None if context.cancelled else function(context, value)
         finally:
             ended.append(True)
             if waiter:
-                _wake(waiter[0], token)
+                _wake(waiter[0])
 
     try:
         return await anyio.to_thread.run_sync(body, abandon_on_cancel=True)
     except anyio.get_cancelled_exc_class():
         context.cancelled = True
         waiter.append(anyio.Event())
-        if not ended:
+        if begun and not ended:
             with anyio.move_on_after(context.run.services.grace_s, shield=True) as scope:
                 await waiter[0].wait()
             if scope.cancelled_caught:
@@ -44,11 +46,11 @@ async def call_in_thread(context: Context, function: Callable[[Context, object],
         raise
 
 
-def _wake(event: object, token: object) -> None:
+def _wake(event: anyio.Event) -> None:
     """Tell the loop that the thread has ended; nobody minds when the loop is gone."""
     import contextlib
 
     import anyio.from_thread
 
     with contextlib.suppress(RuntimeError):  # the loop ended first: nobody waits any more
-        anyio.from_thread.run_sync(event.set, token=token)  # type: ignore[attr-defined, arg-type]  # an anyio Event
+        anyio.from_thread.run_sync(event.set)

@@ -19,7 +19,7 @@ def rows(*, steps: int) -> list[Row]:
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
         value, floor = anyio.run(_measure, folder, steps)
     goal = floor + 0.2
-    note = f"fdatasync of 4 KiB {floor:.3f} ms"
+    note = f"fdatasync of a page {floor:.3f} ms"
     return [Row("durable step, one run", value, "ms", note, None, "≤ floor + 0.2 ms", value <= goal)]
 
 
@@ -38,13 +38,15 @@ async def _measure(folder: str, steps: int) -> tuple[float, float]:
 
 
 def _fdatasync(folder: str, times: int) -> float:
-    """Milliseconds to append a page and sync it."""
+    """Milliseconds to overwrite a page of a file that has its size already, and sync it: the least a log can do."""
     page = b"x" * 4096
-    file = os.open(os.path.join(folder, "floor"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    file = os.open(os.path.join(folder, "floor"), os.O_RDWR | os.O_CREAT)
     try:
+        os.write(file, page * times)
+        os.fsync(file)
         start = time.perf_counter()
-        for _ in range(times):
-            os.write(file, page)
+        for number in range(times):
+            os.pwrite(file, page, number * 4096)
             os.fdatasync(file)
         return (time.perf_counter() - start) / times * 1e3
     finally:

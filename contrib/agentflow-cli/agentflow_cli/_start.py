@@ -18,6 +18,6 @@ def main() -> int:
 
             hush(sys.stdout)
         return 0
-    from agentflow_cli.app import run  # lazy: 60 ms, the version needs nothing of it
+    from agentflow_cli.app import leave, run  # lazy: 60 ms, the version needs nothing of it
 
-    return run(sys.argv[1:])
+    return leave(run(sys.argv[1:]))

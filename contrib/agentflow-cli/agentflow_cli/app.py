@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -50,12 +53,25 @@ def agentflow() -> None:
     """Event-driven agents made of plugins: run them, resume them, look at them."""
 
 
+def leave(code: int) -> int:
+    """The exit code, unless a thread would keep the process from ending: then the process ends here.
+
+    A node's function that runs in a thread cannot be stopped; its run has given it up by now.
+    """
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or nobody reads
+                stream.flush()
+        os._exit(code)
+    return code
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong usage or manifest, 130 interrupted."""
     terminal.prepare()
     shared = Shared()
     try:
-        result = agentflow.main(list(arguments), prog_name="agentflow", standalone_mode=False, obj=shared)
+        result = agentflow.main(list(arguments) or ["--help"], prog_name="agentflow", standalone_mode=False, obj=shared)
     except (KeyboardInterrupt, click.Abort):
         terminal.say("Interrupted.")
         return failure.INTERRUPTED

@@ -22,7 +22,8 @@ _STYLES = {
     "failed": "red",
     "cancelled": "yellow",
     "ok": "green",
-    "note": "yellow",
+    "note": "cyan",
+    "warning": "yellow",
     "problem": "bold red",
 }
 """Words that carry a colour where a terminal shows them as a whole cell."""

@@ -88,6 +88,8 @@ class Watch:
         """How long each run that has stopped took, from the first to the last that was heard of it."""
         self.emitted: dict[str, dict[str, int]] = {}
         """Events emitted while watching, by run and type."""
+        self.stopped: Callable[[], object] = lambda: None
+        """Called when a run has stopped."""
         self._clock = clock
         self._since: dict[str, float] = {}
         self._nodes: dict[tuple[str, str], NodeState] = {}
@@ -119,6 +121,10 @@ class Watch:
         if handler is not None:
             handler(progress, progress.fields)
 
+    def working(self) -> int:
+        """How many runs have been heard of and have not stopped."""
+        return len(self.runs) - len(self.seconds)
+
     def _run_started(self, progress: Progress, fields: Mapping[str, object]) -> None:
         name = one_line(str(fields.get("name") or ""))
         self.runs[progress.run_id] = (name, "suspended")
@@ -128,11 +134,12 @@ class Watch:
     def _run_ended(self, progress: Progress, _: Mapping[str, object]) -> None:
         self.runs[progress.run_id] = (self.runs[progress.run_id][0], progress.name.removeprefix("run."))
         self.seconds[progress.run_id] = self._clock() - self._since[progress.run_id]
+        self.stopped()
 
     def _node_started(self, progress: Progress, fields: Mapping[str, object]) -> None:
         if "[" in progress.path:
             return  # inside one item of a batch: the batch is what is shown
-        short = f"{progress.run_id[-6:]} " if len(self.runs) - len(self.seconds) > 1 else ""
+        short = f"{progress.run_id[-6:]} " if self.working() > 1 else ""
         label = short + one_line(progress.path or str(fields.get("node", "")))
         node = NodeState(label, cast("int | None", fields.get("items")), self._clock())
         self._nodes[progress.run_id, progress.path] = node

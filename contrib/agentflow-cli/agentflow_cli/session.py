@@ -77,9 +77,17 @@ class Session:
                     self._begun += 1
                     for handle in handles:
                         await _outcome(handle)
+                    await self._followers()
         finally:
             for handle in handles:
                 self._reports.append(await self._report(handle))
+
+    async def _followers(self) -> None:
+        """Wait for the runs that events of the others have started."""
+        while self._watch.working():
+            stopped = anyio.Event()
+            self._watch.stopped = stopped.set
+            await stopped.wait()
 
     async def _report(self, handle: RunHandle) -> RunReport:
         """The report of a run that the kernel has let go of."""

@@ -76,4 +76,4 @@ def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
 def _remember(context: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:  # noqa: FBT001 - click's
     """Keep a value that was given, whatever the place it was given at."""
     if value is not None:
-        setattr(cast("Shared", context.obj), cast("str", parameter.name), value)
+        setattr(cast("Shared", context.obj), str(parameter.name), value)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from agentflow_kernel.errors import AgentFlowError, PeerUnavailable, Refused
+
+LIMITS = limits(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A slow machine is no failure."""
 
 seconds = st.floats(min_value=0, max_value=50, allow_nan=False)
 failures = st.builds(
@@ -38,6 +42,7 @@ def may_repeat(outcome: object, *, idempotent: bool) -> bool:
     return idempotent or (isinstance(outcome, AgentFlowError) and outcome.executed == "no")
 
 
+@LIMITS
 @given(settings(), outcomes, st.booleans(), seconds)
 def test_every_history_keeps_the_promises(make_bench, finish, make_request, settings, outcomes, idempotent, takes_s):
     """Attempts, waits, deadline, events and result, for any settings and any course of the call."""
@@ -76,6 +81,7 @@ def test_every_history_keeps_the_promises(make_bench, finish, make_request, sett
     assert bench.names() == ["retry.scheduled"] * (count - 1) + ["retry.exhausted"] * exhausted
 
 
+@LIMITS
 @given(st.integers(min_value=0, max_value=2**32))
 def test_waits_are_those_of_the_seed(make_bench, finish, make_request, seed):
     """The random source of the context is the only one: the same seed gives the same waits."""

@@ -20,22 +20,26 @@ ADVICE = {
     sqlite3.SQLITE_READONLY: "It may only be read: check the permissions of the file and of its folder.",
     sqlite3.SQLITE_NOMEM: "There is not enough memory.",
 }
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What a call of sqlite3 raises; the second when its own message quotes damaged text."""
 ENVIRONMENT = LOCKED | DAMAGED | frozenset(ADVICE)
 """Codes that have nothing to do with what was to be written: whoever comes next meets them too."""
 
 
 def primary_code(error: BaseException) -> int:
     """The primary result code of SQLite, 0 where the error has none."""
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
     code: int = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: BaseException) -> bool:
     """Whether the file itself is damaged, as far as SQLite can tell."""
     return primary_code(error) in DAMAGED
 
 
-def to_fault(error: sqlite3.Error, path: str, executed: Executed = "no") -> AgentFlowError:
+def to_fault(error: BaseException, path: str, executed: Executed = "no") -> AgentFlowError:
     """The typed error for what happened to the file at ``path``, with the advice what to do."""
     code = primary_code(error)
     name: str = getattr(error, "sqlite_errorname", type(error).__name__)

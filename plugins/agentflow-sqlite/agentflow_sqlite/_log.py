@@ -13,7 +13,7 @@ from typing import cast
 
 from agentflow_kernel.contracts.journal import TERMINAL, RunInfo, chain_hash, decode_record, fold
 from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, ProtocolViolation
-from agentflow_sqlite._faults import is_damage
+from agentflow_sqlite._faults import SQLITE_ERRORS, is_damage
 from agentflow_sqlite._schema import Schema
 from agentflow_sqlite._transactions import Mirror
 
@@ -170,7 +170,7 @@ def find_head(connection: sqlite3.Connection, run_id: str) -> Head | None:
     try:
         row = connection.execute(FIND_HEAD, (run_id,)).fetchone()
         return None if row is None else _to_head(run_id, row)
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         if is_damage(error):
             raise CorruptRecord(run_id, -1, f"the file is damaged: {error}") from error
         raise
@@ -206,7 +206,7 @@ def read_records(connection: sqlite3.Connection, run_id: str, from_seq: int) -> 
             tail = chain_hash(line)
             records.append(record)
             expected += 1
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         if is_damage(error):
             raise CorruptRecord(run_id, expected, f"the file is damaged: {error}") from error
         raise

@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from typing import TypeVar
 
-from agentflow_sqlite._faults import to_fault
+from agentflow_sqlite._faults import SQLITE_ERRORS, to_fault
 from agentflow_sqlite._transactions import closed
 
 TYPE_CHECKING = False
@@ -49,7 +49,7 @@ class Snapshots:
             finally:
                 connection.execute("COMMIT")
                 usable = True
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise to_fault(error, self.store.path) from error
         finally:
             self._put_back(connection, usable=usable)

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 from agentflow_kernel.errors import StorageUnavailable, Unsupported, UsageError
-from agentflow_sqlite._faults import LOCKED, primary_code, to_fault
+from agentflow_sqlite._faults import LOCKED, SQLITE_ERRORS, primary_code, to_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Store:
             except BaseException as error:
                 if connection is not None:
                     connection.close()
-                if not isinstance(error, sqlite3.Error):
+                if not isinstance(error, SQLITE_ERRORS):
                     raise
                 # switching a new file to WAL does not wait for the others who do so at the same time
                 if primary_code(error) not in LOCKED or time.monotonic() >= deadline:
@@ -102,7 +102,7 @@ class Store:
         except BaseException as error:
             if connection is not None:
                 connection.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, SQLITE_ERRORS):
                 raise to_fault(error, self.path) from error
             raise
         return connection, version

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 from agentflow_kernel.errors import AgentFlowError, StorageUnavailable
-from agentflow_sqlite._faults import ENVIRONMENT, primary_code, to_fault
+from agentflow_sqlite._faults import ENVIRONMENT, SQLITE_ERRORS, primary_code, to_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Transactions:
             if primary_code(error) in UNTRUSTED:
                 self._suspect = True
                 self._discard()
-            if committing and isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_IOERR:
+            if committing and isinstance(error, SQLITE_ERRORS) and primary_code(error) == sqlite3.SQLITE_IOERR:
                 raise to_fault(error, self.store.path, "maybe") from error
             raise
         self.commits += 1
@@ -200,7 +200,7 @@ class Transactions:
         executed: Executed = "no"
         if isinstance(error, StorageUnavailable):
             fresh: BaseException = StorageUnavailable(str(error), executed=error.executed)
-        elif isinstance(error, sqlite3.Error):
+        elif isinstance(error, SQLITE_ERRORS):
             fresh = to_fault(error, self.store.path, executed)
         else:
             return error
@@ -220,7 +220,7 @@ def _do(connection: sqlite3.Connection, ticket: Ticket[Any]) -> None:
     try:
         ticket.value = ticket.job(connection)
     except Exception as error:
-        if isinstance(error, sqlite3.Error) or connection.total_changes != changes:
+        if isinstance(error, SQLITE_ERRORS) or connection.total_changes != changes:
             raise
         ticket.error = error
 

@@ -6,7 +6,7 @@ import re
 import sys
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from agentflow_kernel.contracts.clock import SystemClock
@@ -15,6 +15,9 @@ from agentflow_tools import _machine
 from agentflow_tools._pattern import compile_pattern
 from agentflow_tools._regex import parse_regex, required_text
 from agentflow_tools._watch import Watch
+
+LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A slow machine is no failure."""
 
 ATOMS = [
     *"aAbk0_ -K", ".", r"\d", r"\D", r"\w", r"\W", r"\s", r"\S", r"\.", r"\-", r"\x41", r"\u00e9", "é", "É", "{", "}",
@@ -46,6 +49,7 @@ def matching(pattern, texts: list[str]) -> list[int]:
     return [number for number, line in pattern.candidates(block, 1) if pattern.find(line) is not None]
 
 
+@LIMITS
 @given(patterns, st.lists(lines, min_size=1, max_size=5), st.booleans())
 def test_answers_are_those_of_python(pattern, texts, ignore_case) -> None:
     """For every expression that both know, the same lines match."""
@@ -60,6 +64,7 @@ def test_answers_are_those_of_python(pattern, texts, ignore_case) -> None:
     assert matching(machine(pattern, ignore_case=ignore_case), texts) == expected
 
 
+@LIMITS
 @given(st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), min_size=1, max_size=5), st.data())
 def test_plain_texts_are_found_where_they_are(needle, data) -> None:
     """A text without regular expression matches exactly the lines that hold it."""
@@ -152,6 +157,7 @@ def test_what_is_not_taken_is_sent_back_with_the_reason(pattern, problem) -> Non
     assert "Set regex to false" in str(caught.value)
 
 
+@LIMITS
 @given(st.text(alphabet="()[]{}*+?|^$\\.,-01abdwsxuP<>=!:i", max_size=30))
 def test_any_text_is_an_expression_or_a_clear_refusal(pattern) -> None:
     """No other error, and no deep recursion, whatever a model writes."""

@@ -70,10 +70,10 @@ def write_toolset(folder: Path, name: str, *names: str, version: str = "1.0", **
 def write_bad_plugins(folder: Path) -> dict[str, str]:
     """Install the five broken plugins, each offering one toolset ``bad-…``; :data:`BAD` comes back.
 
-    In order: a library that is missing, an exit at import, a loop at import that never ends, a hook with a parameter
+    In order: a name that cannot be imported, an exit at import, a loop at import that never ends, a hook with a parameter
     that does not exist, a spec for another version of the plugin API.
     """
-    write_toolset(folder, "agentflow-bad-import", "bad-import", head="import a_library_that_nobody_has\n\n\n")
+    write_toolset(folder, "agentflow-bad-import", "bad-import", head="from os import a_name_it_has_not\n\n\n")
     write_toolset(folder, "agentflow-bad-exit", "bad-exit", head="raise SystemExit(3)\n\n\n")
     write_toolset(folder, "agentflow-bad-hang", "bad-hang", head="import time\nwhile True:\n    time.sleep(1)\n\n\n")
     write_toolset(folder, "agentflow-bad-signature", "bad-signature", parameters="registry")

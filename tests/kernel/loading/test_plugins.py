@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import sys
 
 import pytest
@@ -139,7 +141,7 @@ def test_an_entry_may_name_an_object_in_a_module(site) -> None:
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
-        ("bad-import", "ModuleNotFoundError at import: No module named 'a_library_that_nobody_has'"),
+        ("bad-import", "ImportError at import: cannot import name 'a_name_it_has_not'"),
         ("bad-exit", "SystemExit at import: 3"),
         ("bad-signature", r"PluginValidationError at registration: .*agentflow_tools\(registry\).*'registry'"),
         ("bad-version", r"plugin API version 99; this kernel supports \{1\}"),
@@ -188,7 +190,7 @@ def test_whatever_an_import_raises_is_told_in_one_line(site, raised, cause) -> N
     site.write_toolset("agentflow-bad", "bad", head=f"raise {raised}\n")
     with pytest.raises(PluginLoadError) as caught:
         site.plugins().spec("tool", "bad")
-    assert __import__("re").search(cause, caught.value.cause)
+    assert re.search(cause, caught.value.cause)
     assert caught.value.__cause__ is not None
 
 
@@ -388,7 +390,7 @@ def test_a_reference_is_resolved_on_behalf_of_its_plugin(site) -> None:
     assert callable(plugins.resolve("agentflow_good.objects:make"))
     with pytest.raises(PluginLoadError, match="agentflow-good 1.0 .*AttributeError in 'agentflow_good.objects:made'"):
         plugins.resolve("agentflow_good.objects:made")
-    assert plugins.resolve("os.path:join") is __import__("os").path.join
+    assert plugins.resolve("os.path:join") is os.path.join
 
 
 def test_a_catalogue_can_be_made_of_entries(site) -> None:

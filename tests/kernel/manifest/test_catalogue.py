@@ -73,15 +73,22 @@ def test_the_planner_is_looked_up_even_where_it_is_the_default(findings_of: Call
     """An agent cannot run without one; a planner in the manifest's own code is none of the catalogue's business."""
     model = f"{HEAD}kind: Model\nmetadata: {{name: m}}\nspec: {{plugin: openai}}\n"
     agent = HEAD + "kind: Agent\nmetadata: {name: %s}\nspec:\n  model: m\n%s"
-    text = "---\n".join([
-        *[model, agent % ("a", ""), agent % ("b", "  planner: react\n"), agent % ("c", "  planner: {plugin: fsm}\n")],
-        agent % ("d", "  planner: {uses: './nodes.py:Planner'}\n"),
-    ])
+    text = "---\n".join(
+        [
+            *[
+                model,
+                agent % ("a", ""),
+                agent % ("b", "  planner: react\n"),
+                agent % ("c", "  planner: {plugin: fsm}\n"),
+            ],
+            agent % ("d", "  planner: {uses: './nodes.py:Planner'}\n"),
+        ]
+    )
     found = findings_of(text, catalogue=Installed(planner=["rect"]))
     assert [finding.partition(" is installed")[0] for finding in found] == [
         "m.yaml:9:1: spec.planner: No planner plugin 'tools'",
-        "m.yaml:16:12: spec.planner: No planner plugin 'react'",
-        "m.yaml:22:21: spec.planner.plugin: No planner plugin 'fsm'",
+        "m.yaml:17:12: spec.planner: No planner plugin 'react'",
+        "m.yaml:24:21: spec.planner.plugin: No planner plugin 'fsm'",
     ]
 
 

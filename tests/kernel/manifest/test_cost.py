@@ -34,8 +34,12 @@ REST = "".join(
 def loaded(code: str) -> set[str]:
     """The heavy modules that a fresh interpreter has loaded after the code."""
     script = f"import sys\n{code}\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{script}"],
-        capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{script}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return set(done.stdout.split())
 
 
@@ -78,4 +82,4 @@ def test_cost_grows_with_the_number_of_resources_and_no_faster(folder: Path) -> 
         costs[number] = calls(path)
     early, late = (costs[101] - costs[1]) / 100, (costs[1001] - costs[101]) / 900
     assert abs(late - early) < 1
-    assert early < 200
+    assert early < 300

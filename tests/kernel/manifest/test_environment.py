@@ -87,7 +87,7 @@ def test_variables_are_settings_only(findings_of: Callable[..., list[str]]) -> N
     allowed = f"Only 'with' and the model name of a Model take variables. {LITERAL}"
     assert findings_of(text, environ={"KEY": "x"}) == [
         f"m.yaml:{place}: The environment variable '${{KEY}}' is not allowed here. {allowed}"
-        for place in ("5:11: spec.plugin", "10:37: spec.instructions", "10:68: spec.output_schema.title")
+        for place in ("5:11: spec.plugin", "10:37: spec.instructions", "10:75: spec.output_schema.title")
     ]
 
 

@@ -81,10 +81,7 @@ def test_the_envelope_is_checked(findings_of: Callable[..., list[str]], text: st
         (
             "Tool",
             "plugin: x\n  wiht: {}\n",
-            [
-                "m.yaml:6:3: spec.wiht: Unknown field 'wiht'. Known here: 'plugin', 'uses', 'with'. "
-                "Did you mean 'with'?"
-            ],
+            ["m.yaml:6:3: spec.wiht: Unknown field 'wiht'. Known here: 'plugin', 'uses', 'with'. Did you mean 'with'?"],
         ),
         (
             "Tool",
@@ -160,9 +157,7 @@ def test_the_envelope_is_checked(findings_of: Callable[..., list[str]], text: st
         ),
     ],
 )
-def test_specs_are_checked(
-    findings_of: Callable[..., list[str]], kind: str, spec: str, findings: list[str]
-) -> None:
+def test_specs_are_checked(findings_of: Callable[..., list[str]], kind: str, spec: str, findings: list[str]) -> None:
     """What was found, what was expected, where, and the nearest name."""
     assert findings_of(f"{HEAD}kind: {kind}\nmetadata: {{name: a}}\nspec:\n  {spec}") == findings
 

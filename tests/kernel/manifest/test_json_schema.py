@@ -49,7 +49,12 @@ FIELDS = ["plugin", "uses", "with", "next", "routes", "each", "batch_size", "on"
 
 
 def resource(kind: str, spec: Any) -> dict[str, Any]:
-    return {"apiVersion": "agentflow.dev/v1", "kind": kind, "metadata": {"name": "x", "labels": {"a": "b"}}, "spec": spec}
+    return {
+        "apiVersion": "agentflow.dev/v1",
+        "kind": kind,
+        "metadata": {"name": "x", "labels": {"a": "b"}},
+        "spec": spec,
+    }
 
 
 def accepted(kind: str, document: dict[str, Any]) -> bool:
@@ -101,7 +106,7 @@ def test_schema_and_reader_agree(kind: str, draw: st.DataObject) -> None:
             if not inner or not draw.draw(st.integers(0, 3)):
                 break
             holder = draw.draw(st.sampled_from(inner))
-        if holder is document.get("metadata", {}).get("labels") or "$ref" in holder:
+        if "$ref" in holder:
             continue
         if holder and draw.draw(st.booleans()):
             holder.pop(draw.draw(st.sampled_from(sorted(holder))))

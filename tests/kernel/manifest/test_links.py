@@ -31,8 +31,8 @@ def test_references_to_the_wrong_kind(findings_of: Callable[..., list[str]]) -> 
     """Says what the name stands for and what was expected."""
     agent = "kind: Agent\nmetadata: {name: a}\nspec: {model: claude, memory: claude, policies: [a]}\n"
     assert findings_of(f"{MODEL}{HEAD}{agent}") == [
-        "m.yaml:8:31: spec.memory: 'claude' is of kind 'Model', expected 'Memory'.",
-        "m.yaml:8:50: spec.policies[0]: 'a' is of kind 'Agent', expected 'Policy'.",
+        "m.yaml:9:31: spec.memory: 'claude' is of kind 'Model', expected 'Memory'.",
+        "m.yaml:9:50: spec.policies[0]: 'a' is of kind 'Agent', expected 'Policy'.",
     ]
 
 
@@ -45,7 +45,7 @@ def test_references_of_a_flow_and_a_trigger(findings_of: Callable[..., list[str]
     )
     assert findings_of(text) == [
         "m.yaml:6:16: spec.nodes.a.agent: Unknown Agent 'x'. Known: none. Add a resource of kind Agent.",
-        "m.yaml:6:38: spec.nodes.a.policies[0]: Unknown Policy 'p'. Known: none. Add a resource of kind Policy.",
+        "m.yaml:6:39: spec.nodes.a.policies[0]: Unknown Policy 'p'. Known: none. Add a resource of kind Policy.",
         "m.yaml:7:15: spec.nodes.b.tool: Unknown Tool 'files'. Known: none. Add a resource of kind Tool.",
         "m.yaml:8:15: spec.nodes.c.flow: Unknown Flow 'g'. Known: 'f'.",
         "m.yaml:13:22: spec.start: 'f' is of kind 'Flow', expected 'Agent'.",
@@ -57,9 +57,7 @@ def test_the_tool_of_a_node_is_one_tool(findings_of: Callable[..., list[str]]) -
     for tool in ("files", "files.", ".read", "fi les.read", "files.re ad"):
         text = f"{HEAD}kind: Flow\nmetadata: {{name: f}}\nspec: {{nodes: {{a: {{tool: '{tool}'}}}}}}\n"
         expected = "'<Tool>.<tool>' such as 'files.read'"
-        assert findings_of(text) == [
-            f"m.yaml:4:25: spec.nodes.a.tool: Expected {expected}, found the string {tool!r}."
-        ]
+        assert findings_of(text) == [f"m.yaml:4:26: spec.nodes.a.tool: Expected {expected}, found the string {tool!r}."]
 
 
 def test_no_reference_is_missing_that_follows_from_another_finding(findings_of: Callable[..., list[str]]) -> None:

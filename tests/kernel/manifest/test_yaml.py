@@ -28,9 +28,7 @@ INDENT = "A tab indents this line. YAML allows only blanks for indentation."
     ],
 )
 @pytest.mark.usefixtures("parser")
-def test_errors_that_are_told_in_our_own_words(
-    findings_of: Callable[..., list[str]], text: str, finding: str
-) -> None:
+def test_errors_that_are_told_in_our_own_words(findings_of: Callable[..., list[str]], text: str, finding: str) -> None:
     """Tabs and control characters read the same whichever parser found them."""
     assert findings_of(text) == [finding]
 
@@ -87,7 +85,15 @@ def test_documents_before_a_syntax_error_are_checked(findings_of: Callable[..., 
         *[(word, word) for word in ("0o7", "007", "1_000", "0x1F", "+1", ".5", "5.", "1:30", "-x", "1e", "--1", "1 2")],
         *[(word, word) for word in ("2026-11-21", "2026-11-21T10:00:00Z", "<<", "=", "inf", "nan", "1.2.3")],
         *[("true", True), ("True", True), ("FALSE", False), ("null", None), ("~", None), ("", None), ("NULL", None)],
-        *[("0", 0), ("-12", -12), ("1.50", 1.5), ("1e3", 1000.0), ("2E-2", 0.02), ("-0.0", -0.0), ("9" * 30, int("9" * 30))],
+        *[
+            ("0", 0),
+            ("-12", -12),
+            ("1.50", 1.5),
+            ("1e3", 1000.0),
+            ("2E-2", 0.02),
+            ("-0.0", -0.0),
+            ("9" * 30, int("9" * 30)),
+        ],
         *[('"true"', "true"), ("'12'", "12"), ('""', ""), ("|-\n      3\n", "3"), ('"\\u00e4"', "ä"), ("ä", "ä")],
     ],
 )
@@ -136,7 +142,10 @@ def test_fields_may_be_called_like_booleans_of_yaml_11(manifest_of: Callable[...
         ),
         ("a: 1\n    b: 2\n    a: 3", "m.yaml:9:5: spec.with.a: Key 'a' is given twice, first at 7:5."),
         ("a: *b", "m.yaml:7:8: spec.with.a: Alias '*b' has no anchor '&b' before it."),
-        ("abc: &abc 1\n    d: *abd", "m.yaml:8:8: spec.with.d: Alias '*abd' has no anchor '&abd' before it. Did you mean 'abc'?"),
+        (
+            "abc: &abc 1\n    d: *abd",
+            "m.yaml:8:8: spec.with.d: Alias '*abd' has no anchor '&abd' before it. Did you mean 'abc'?",
+        ),
         ("a: &a [*a]", "m.yaml:7:12: spec.with.a[0]: Alias '*a' stands inside the very value that it names."),
         ("a: &a x\n    *a : y", "m.yaml:8:5: spec.with: A key must be written out, found the alias '*a'."),
     ],

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentflow_cli.look import ALL, look, pick
+from agentflow_cli.node_state import span
 from agentflow_cli.output import Table, show
 from agentflow_cli.run_list import as_document, duration_s, local
 from agentflow_cli.shared import common_options
-from agentflow_cli.node_state import span
 from agentflow_cli.timeline import as_table, moments
 from agentflow_kernel.errors import UnknownRun
 

@@ -30,10 +30,20 @@ if TYPE_CHECKING:
 @click.command("resume")
 @click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
 @click.option("--all", "everything", is_flag=True, help="All runs that can be resumed.")
+@click.option(
+    "--accept-environment",
+    is_flag=True,
+    help="Go on although environment variables that the manifest names have changed.",
+)
 @progress_option
 @common_options
 @click.pass_obj
-def command(shared: Shared, run_ids: Sequence[str], everything: bool) -> int:  # noqa: FBT001 - passed by name
+def command(
+    shared: Shared,
+    run_ids: Sequence[str],
+    everything: bool,  # noqa: FBT001 - passed by name
+    accept_environment: bool,  # noqa: FBT001 - passed by name
+) -> int:
     """Go on with runs after their last completed step.
 
     RUN_ID is an id or its beginning. Without one, the only run that can be resumed is; several are listed.
@@ -59,7 +69,7 @@ def command(shared: Shared, run_ids: Sequence[str], everything: bool) -> int:  #
     if not origins:
         show(shared.output, [as_document(info) for info in chosen], as_table(chosen))
         raise UsageError(f"{len(chosen)} runs can be resumed: name one or more, or give --all.")
-    return Session(shared).carry_out(_work(shared, origins))
+    return Session(shared).carry_out(_work(shared, origins, accept_environment=accept_environment))
 
 
 def _choose(infos: Sequence[RunInfo], run_ids: Sequence[str]) -> Sequence[RunInfo]:
@@ -69,7 +79,7 @@ def _choose(infos: Sequence[RunInfo], run_ids: Sequence[str]) -> Sequence[RunInf
     return [info for info in infos if info.status == "suspended"]
 
 
-def _work(shared: Shared, origins: Origins) -> list[tuple[Kernel, Begin]]:
+def _work(shared: Shared, origins: Origins, *, accept_environment: bool) -> list[tuple[Kernel, Begin]]:
     """A kernel for each manifest, as the runs were started with it, and the runs to resume in it."""
     settings = shared.settings()
     state = shared.state_folder(settings)
@@ -85,16 +95,16 @@ def _work(shared: Shared, origins: Origins) -> list[tuple[Kernel, Begin]]:
             Kernel.from_manifest(
                 path, settings=settings, state=state, journal="sqlite", trust_code=trust_code, model=model
             ),
-            _begin(run_ids),
+            _begin(run_ids, accept_environment=accept_environment),
         )
         for (path, model, trust_code), run_ids in groups.items()
     ]
 
 
-def _begin(run_ids: Sequence[str]) -> Begin:
+def _begin(run_ids: Sequence[str], *, accept_environment: bool) -> Begin:
     """What to do in the open kernel."""
 
     async def begin(kernel: Kernel) -> Sequence[RunHandle]:
-        return [await kernel.resume(run_id) for run_id in run_ids]
+        return [await kernel.resume(run_id, accept_environment=accept_environment) for run_id in run_ids]
 
     return begin

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 @click.command("tools")
 @click.argument("name", required=False)
-@click.option("--with", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the toolset; may be repeated.")
+@click.option(
+    "--with", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the toolset; may be repeated."
+)
 @common_options
 @click.pass_obj
 def command(shared: Shared, name: str | None, settings: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""`agentflow validate`: check a manifest without running or importing anything."""
+"""`agentflow validate`: check a manifest without running anything."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import click
 
 from agentflow_cli.failure import WRONG_USAGE, report
 from agentflow_cli.output import Table, show
+from agentflow_cli.setting_check import findings
 from agentflow_cli.shared import common_options
 from agentflow_cli.terminal import say
 from agentflow_kernel.errors import ManifestErrors
-from agentflow_kernel.loading import Catalogue
+from agentflow_kernel.loading import Catalogue, Plugins
 from agentflow_kernel.manifest import read
 
 if TYPE_CHECKING:
     from agentflow_cli.shared import Shared
     from agentflow_kernel.errors import ManifestError
-    from agentflow_kernel.manifest import Resource
+    from agentflow_kernel.manifest import Manifest, Resource
 
 
 @click.command("validate")
@@ -25,14 +26,18 @@ if TYPE_CHECKING:
 @common_options
 @click.pass_obj
 def command(shared: Shared, path: str) -> int:
-    """Check the manifest at PATH, a file or a folder: its form, its references, and that its plugins are installed."""
+    """Check the manifest at PATH, a file or a folder.
+
+    Its form and references, that its plugins are installed, and the settings it gives them. The plugins that it names
+    are imported for that; its own code is not.
+    """
     try:
-        manifest = read(path, catalogue=Catalogue(shared.settings()))
+        manifest = _checked(path, Catalogue(shared.settings()))
     except ManifestErrors as error:
         report(error, debug=shared.debug)
         if not shared.for_people:
-            findings = [_finding(finding) for finding in error.findings]
-            show(shared.output, {"valid": False, "resources": [], "findings": findings})
+            found = [_finding(finding) for finding in error.findings]
+            show(shared.output, {"valid": False, "resources": [], "findings": found})
         return WRONG_USAGE
     resources = manifest.resources
     document = {"valid": True, "resources": [_resource(resource) for resource in resources], "findings": []}
@@ -41,6 +46,15 @@ def command(shared: Shared, path: str) -> int:
     if shared.for_people:
         say(f"{path} is valid: {len(resources)} resource{'' if len(resources) == 1 else 's'}.")
     return 0
+
+
+def _checked(path: str, catalogue: Catalogue) -> Manifest:
+    """The manifest, sound in all that can be told without running it."""
+    manifest = read(path, catalogue=catalogue)
+    refused = findings(manifest, Plugins(catalogue))
+    if refused:
+        raise ManifestErrors(refused)
+    return manifest
 
 
 def _resource(resource: Resource) -> dict[str, object]:

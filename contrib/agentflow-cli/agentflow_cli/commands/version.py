@@ -37,7 +37,7 @@ def command(shared: Shared) -> None:
 
 def _distributions() -> dict[str, str]:
     """The installed distributions of the framework, and those of others that follow its naming, sorted."""
-    found = {}
+    found: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = (distribution.metadata["Name"] or "").lower().replace("_", "-")
         if name.startswith("agentflow-"):

@@ -1,5 +1,7 @@
-"""A plugin for these tests: a journal in plain files (called `sqlite`, the command line's default), a source, a toolset
-and a provider, so that the command can be tested with nothing but the kernel installed."""
+"""A plugin for these tests, so that the command can be tested with nothing but the kernel installed.
+
+Its journal in plain files is called `sqlite`, as the command line's default.
+"""
 
 from __future__ import annotations
 

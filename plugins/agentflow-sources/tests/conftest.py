@@ -1,0 +1,60 @@
+"""A source over a file of the test's own, as the kernel would make it."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentflow_kernel.contracts.plugin import PluginContext
+from agentflow_sources._file import FileSource
+from agentflow_sources.settings import FileSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class StillClock:
+    """A clock that stands at the beginning of 2026-01-02 UTC."""
+
+    def now(self) -> float:
+        return 1_767_312_000.25
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("A source of a finite file waits for nothing.")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Where the file lies; it does not exist yet."""
+    return tmp_path / "app.log"
+
+
+@pytest.fixture
+def make_source(tmp_path: Path) -> Callable[..., FileSource]:
+    """Sources named `log-file` in a manifest in the test's folder; `path` is `app.log` unless told."""
+
+    def make(**settings: Any) -> FileSource:
+        context = PluginContext("log-file", clock=StillClock(), random=random.Random(0), folder=str(tmp_path))
+        return FileSource(FileSettings(**{"path": "app.log", **settings}), context)
+
+    return make
+
+
+@pytest.fixture
+def read_once(make_source) -> Callable[..., Any]:
+    """The items that a new source gives, from the beginning or after a cursor."""
+
+    async def read(cursor: Any = None, **settings: Any) -> list[Any]:
+        source = make_source(**settings)
+        try:
+            return [item async for item in source.events(cursor)]
+        finally:
+            await source.aclose()
+
+    return read
