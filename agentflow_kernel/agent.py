@@ -8,7 +8,7 @@ from agentflow_kernel.contracts.planner import Task
 from agentflow_kernel.contracts.policy import Request
 from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
 from agentflow_kernel.contracts.tool import ToolContext
-from agentflow_kernel.errors import InputInvalid, NonDeterminism, PlanFailed, UnknownName, UsageError
+from agentflow_kernel.errors import InputInvalid, PlanFailed, UnknownName, UsageError
 from agentflow_kernel.run.bind import wrap
 from agentflow_kernel.run.drive import Drive, refuse_action
 from agentflow_kernel.run.settle import Settled
@@ -129,7 +129,7 @@ class BoundAgent:
         asked = ModelRequest(
             [Message.from_json(message) for message in cast("list[Mapping[str, JSON]]", arguments["messages"])],
             model=settings.model,
-            tools=[self._infos[name] for name in names],
+            tools=[self._info(name) for name in names],
             output_schema=cast("Mapping[str, JSON] | None", arguments.get("output_schema")),
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
@@ -139,6 +139,12 @@ class BoundAgent:
         reply = cast("ModelReply", await self._model_call(request))
         return reply.to_json()
 
+    def _info(self, name: str) -> ToolInfo:
+        found = self._infos.get(name)
+        if found is None:
+            raise UnknownName(f"tool of agent {self.agent.name!r}", name, self._infos)
+        return found
+
     async def _tool(self, context: Context, action: Action, path: str) -> JSON:
         found = self._tools.get(action.name)
         if found is None:
@@ -146,14 +152,7 @@ class BoundAgent:
         effect = found[1].effect
         history = context.run.history
         if effect == "effect" and history is not None:
-            if path in history.intents:
-                raise NonDeterminism(
-                    context.run_id,
-                    path,
-                    f"tool {action.name!r} was begun before the run stopped and may have taken effect. "
-                    "It is not declared idempotent, so it is not repeated.",
-                )
-            await history.commit([("step.intent", path, {"tool": action.name}, "", 0)])
+            await history.begin_effect(path, "tool", action.name)
         key = context.run.key_of(path)
         request = Request(
             "tool",
@@ -176,7 +175,7 @@ class BoundAgent:
 
 
 def _tools_of(agent: Agent) -> list[tuple[str, tuple[Toolset, Tool]]]:
-    """The agent's tools by full name; raises :class:`UsageError` for a tool named twice and for one that is not there."""
+    """The agent's tools by full name; raises :class:`UsageError` for a tool named twice or not there."""
     offered: dict[str, tuple[Toolset, Tool]] = {}
     for prefix, toolset in (agent.tools or {}).items():
         for tool in toolset.tools():
@@ -197,12 +196,13 @@ class ToolStep:
 
     kind = "tool"
 
-    __slots__ = ("name", "toolset", "tool")
+    __slots__ = ("name", "toolset", "tool", "effect")
 
     def __init__(self, name: str, toolset: Toolset, tool: str) -> None:
-        known = [offered.name for offered in toolset.tools()]
+        known = {offered.name: offered for offered in toolset.tools()}
         if tool not in known:
             raise UnknownName(f"tool of {name.partition('.')[0]!r}", tool, known)
+        self.effect = known[tool].effect
         self.name = name
         self.toolset = toolset
         self.tool = tool

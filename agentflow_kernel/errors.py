@@ -70,6 +70,22 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+_OWN = {
+    "agentflow-planner-llm": ("planner:tools",),
+    "agentflow-resilience": ("policy:retry", "policy:timeout"),
+    "agentflow-sources": ("source:file",),
+    "agentflow-sqlite": ("journal:sqlite", "memory:sqlite"),
+    "agentflow-tools": ("tool:files",),
+}
+"""Which distribution brings which of the project's own plugins, for the line that installs it."""
+
+
+def pip_line(kind: str, name: str) -> str:
+    """The command that installs a plugin: the project's own by their table, others by the convention of names."""
+    distribution = next((dist for dist, offers in _OWN.items() if f"{kind}:{name}" in offers), f"agentflow-{name}")
+    return f"pip install {distribution}"
+
+
 class AgentFlowError(Exception):
     """Base of all errors raised by the kernel and its plugins."""
 
@@ -137,7 +153,7 @@ class UnknownPlugin(UsageError):
     def __init__(self, kind: str, name: str, installed: Iterable[str]) -> None:
         names = sorted(set(installed))
         close = nearest(name, names)
-        self.pip_line = f"pip install agentflow-{name}"
+        self.pip_line = pip_line(kind, name)
         text = f"No {kind} plugin {name!r} is installed. Installed: {', '.join(map(repr, names)) or 'none'}."
         text += f" Did you mean {close!r}?" if close else ""
         super().__init__(f"{text} To add it: {self.pip_line}")

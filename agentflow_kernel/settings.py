@@ -103,7 +103,7 @@ class Settings:
         code.only("allow")
         stated = plugins.text("trust", "listed" if "plugins" in document.values else "installed")
         if stated not in _TRUST:
-            plugins.refuse("trust", f"must be 'installed' or 'listed', not {stated!r}.", _TRUST, stated)
+            plugins.refuse("trust", f"cannot be {stated!r}.", _TRUST, stated)
         trust: Trust = "listed" if stated == "listed" else "installed"
         rules = _rules(plugins.table("allow"))
         return cls(file=file, trust=trust, plugins=rules, code=_code(code))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.errors import pip_line
 from agentflow_kernel.manifest._kinds import DEFAULT_PLANNER
 from agentflow_kernel.manifest._shape import Name
 from agentflow_kernel.manifest._wording import listed, shown
@@ -58,5 +59,5 @@ class Shelf:
         problem = f"No {kind} plugin {shown(name)} is installed. Installed: {listed(installed)}."
         hint = context.scope.findings.suggest(name, installed)
         if PLAIN_NAME.fits(name):  # anything else might be taken for more than a name by the shell it is pasted into
-            hint = f"{hint} To add it: pip install agentflow-{name}".strip()
+            hint = f"{hint} To add it: {pip_line(kind, name)}".strip()
         context.found(problem, place, path, hint=hint)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 64
 """Levels of nesting, the document's own mapping being the first."""
-MAX_NODES = 1_000_000
+MAX_NODES = 250_000
 """Values in all files of one reading."""
 MAX_COPIES = 100_000
 """Values that aliases may add in all files of one reading."""

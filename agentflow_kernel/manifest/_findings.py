@@ -9,41 +9,42 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 MOST = 1_000
-"""So many findings are listed; the rest is counted. A hostile file must not cost minutes of explaining."""
+"""After so many findings the reading ends. A hostile file must not cost minutes of explaining."""
 _COMPARISONS = 20_000
 """So many names are compared in one reading in search of the nearest; later findings go without a suggestion."""
 
 
-class Findings:
-    """Collects findings. ``files`` are all files of the reading, in their order."""
+class Full(Exception):
+    """There are so many findings that looking for more would help nobody."""
 
-    __slots__ = ("_comparisons_left", "_found", "_order", "_omitted")
+
+class Findings:
+    """Collects findings."""
+
+    __slots__ = ("_comparisons_left", "_found", "_order")
 
     def __init__(self) -> None:
         self._found: list[tuple[int, int, int, int, ManifestError]] = []
         self._order: dict[str, int] = {}
-        self._omitted = 0
         self._comparisons_left = _COMPARISONS
 
     def __len__(self) -> int:
-        return len(self._found) + self._omitted
-
-    @property
-    def full(self) -> bool:
-        """Whether further findings are only counted: a reason to stop looking for some."""
-        return self._omitted > 0
+        return len(self._found)
 
     def add(self, problem: str, file: str, place: tuple[int, int] = (0, 0), *, path: str = "", hint: str = "") -> None:
-        """Keep a finding; files are in document order as they are first mentioned by :meth:`open_file`."""
+        """Keep a finding.
+
+        Raises:
+            Full: there are enough already.
+        """
         if len(self._found) >= MOST:
-            self._omitted += 1
-            return
+            raise Full
         line, column = place
         finding = ManifestError(problem, file=file, line=line, column=column, path=path, hint=hint)
         self._found.append((self.open_file(file), line, column, len(self._found), finding))
 
     def open_file(self, file: str) -> int:
-        """The position of a file among those of this reading."""
+        """The position of a file in document order: files are in the order in which they were first opened."""
         return self._order.setdefault(file, len(self._order))
 
     def suggest(self, name: str, known: Collection[str]) -> str:
@@ -60,6 +61,6 @@ class Findings:
             return
         self._found.sort(key=lambda entry: entry[:4])
         findings = [entry[4] for entry in self._found]
-        if self._omitted:
-            findings.append(ManifestError(f"… and {self._omitted} further findings."))
+        if len(findings) >= MOST:
+            findings.append(ManifestError("The rest of the manifest was not looked at."))
         raise ManifestErrors(findings)

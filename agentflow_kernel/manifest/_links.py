@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentflow_kernel.manifest._context import Context, Mention
-    from agentflow_kernel.manifest._findings import Findings
     from agentflow_kernel.manifest._resource import Resource
 
     Edge = tuple[str, Mention, Context]
@@ -46,7 +45,7 @@ class Names:
         context.found(f"Unknown {kinds[0]} {shown(name)}. Known: {listed(known)}.", place, mention.path, hint=hint)
 
 
-def check_cycles(readings: Iterable[tuple[Resource, Context]], findings: Findings) -> None:
+def check_cycles(readings: Iterable[tuple[Resource, Context]]) -> None:
     """Add a finding at each link that closes a circle of flows; it shows the way round."""
     edges: dict[str, list[Edge]] = {
         resource.name: [(link.name, link, context) for link in context.links if link.kinds == ("Flow",)]
@@ -55,14 +54,14 @@ def check_cycles(readings: Iterable[tuple[Resource, Context]], findings: Finding
     }
     done: set[str] = set()
     for name in edges:
-        if name not in done and not findings.full:
-            _walk(name, edges, done, findings)
+        if name not in done:
+            _walk(name, edges, done)
 
 
-def _walk(start: str, edges: dict[str, list[Edge]], done: set[str], findings: Findings) -> None:
+def _walk(start: str, edges: dict[str, list[Edge]], done: set[str]) -> None:
     """Depth first from ``start``, without recursion: flows may be nested as deep as there are flows."""
     way = {start: iter(edges[start])}
-    while way and not findings.full:
+    while way:
         name = next(reversed(way))
         edge = next(way[name], None)
         if edge is None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _STEP = r'(?:^|\.)([^\s.\[\]"]+)|\[([0-9]{1,9})\]|\[("(?:[^"\\]|\\.)*")\]'
 
+_LONGEST = 2_000
+
 
 def steps(path: str) -> tuple[Step, ...]:
     """The keys and indexes of a path in order: ``("spec", "tools", 0)`` for ``spec.tools[0]``.
@@ -24,6 +26,8 @@ def steps(path: str) -> tuple[Step, ...]:
     Raises:
         ValueError: the text is no path; the message names the place.
     """
+    if len(path) > _LONGEST:
+        raise ValueError(f"{shown(path)} has more than {_LONGEST:,} characters")
     import re  # lazy: loaded by the YAML parser anyway
 
     match = re.compile(_STEP).match

@@ -8,7 +8,7 @@ from agentflow_kernel.manifest._catalogue import Shelf
 from agentflow_kernel.manifest._code import CodeFolder
 from agentflow_kernel.manifest._context import Context, Scope
 from agentflow_kernel.manifest._file import MAX_BYTES_IN_ALL, files_of, text_of
-from agentflow_kernel.manifest._findings import Findings
+from agentflow_kernel.manifest._findings import Findings, Full
 from agentflow_kernel.manifest._graph import check_flow, check_trigger_data
 from agentflow_kernel.manifest._kinds import API_VERSION, KINDS, RESOURCES
 from agentflow_kernel.manifest._links import Names, check_cycles
@@ -45,9 +45,12 @@ def read(
     folder = os.path.abspath(given if files != [given] else os.path.dirname(given))
     scope = Scope(findings, os.environ if environ is None else environ, CodeFolder(folder))
     reading = _Reading(scope)
-    for file in files:
-        reading.read_file(file)
-    reading.check(catalogue)
+    try:
+        for file in files:
+            reading.read_file(file)
+        reading.check(catalogue)
+    except Full:
+        pass
     findings.raise_if_any()
     return Manifest(folder, files, [result.resource for result in reading.results])
 
@@ -113,7 +116,7 @@ class _Reading:
                 check_flow(resource, context, sound=result.sound)
             elif resource.kind == "Trigger":
                 check_trigger_data(context)
-        check_cycles([(result.resource, result.context) for result in self.results], self._scope.findings)
+        check_cycles([(result.resource, result.context) for result in self.results])
 
     def _read_document(self, file: str, document: Node) -> None:
         findings = self._scope.findings

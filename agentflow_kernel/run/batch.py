@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.errors import AgentFlowError, InputInvalid, UsageError
+from agentflow_kernel.errors import InputInvalid, StopFlow, UsageError
 from agentflow_kernel.flow.node import Route
 from agentflow_kernel.run.canonical import hash_text, to_json
+from agentflow_kernel.run.fault import ENDS_RUN, code_of, text_of
 from agentflow_kernel.run.settle import SKIPPED, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.bind import BoundNode
     from agentflow_kernel.run.history import Line
     from agentflow_kernel.run.runtime import Frame
@@ -22,7 +24,7 @@ async def run_batch(frame: Frame, node: BoundNode, path: str, items: object, per
     """The results in the order of the items; chunks that are on record are not run again.
 
     The first chunk that fails cancels and awaits the others, unless the step skips (its place is left out) or
-    collects (its place holds ``{"error": {"code", "message"}}``) errors.
+    collects (its place holds ``{"error": {"code", "message"}}``) errors. What ends the whole run is no chunk's error.
     """
     step = node.step
     if not isinstance(items, list):
@@ -81,16 +83,18 @@ async def _chunk(frame: Frame, node: BoundNode, path: str, item: object, perform
         input_hash = hash_text(text)
         record = history.recall(path, input_hash)
         if record is not None:
-            payload = record.payload
-            assert isinstance(payload, dict)
+            payload: Mapping[str, JSON] = record.payload  # type: ignore[assignment]  # an object, written by settle
+            frame.restore(payload, node.name)
             return SKIPPED if "skipped" in payload else payload["result"]
     lines: list[Line] = []
     try:
         result, lines = await perform(frame, node, path, value)
-    except AgentFlowError as error:
-        if step.on_item_error == "fail":
+    except Exception as error:
+        if step.on_item_error == "fail" or isinstance(error, (StopFlow, *ENDS_RUN)):
+            frame.run.blame(error, path)
             raise
-        result = SKIPPED if step.on_item_error == "skip" else {"error": {"code": error.code, "message": str(error)}}
+        fault: dict[str, object] = {"error": {"code": code_of(error), "message": text_of(error)}}
+        result = SKIPPED if step.on_item_error == "skip" else fault
     if result.__class__ is Route:
         raise UsageError(f"Node {node.name!r} chose a route for one item of a batch; only the whole batch can route.")
     return await settle(frame, node, (path, input_hash), result, lines) if history is not None or lines else result

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.contracts.policy import Request
 from agentflow_kernel.errors import UsageError
 from agentflow_kernel.flow.graph import Graph, next_of
 from agentflow_kernel.flow.node import DEFAULT, Node
+from agentflow_kernel.run.runtime import Frame
 from agentflow_kernel.run.threads import call_in_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import CodeType
     from typing import Any
 
-    from agentflow_kernel.contracts.policy import Call
+    from agentflow_kernel.contracts.policy import Call, Request
+    from agentflow_kernel.contracts.tool import Effect
     from agentflow_kernel.flow.graph import Step
     from agentflow_kernel.run.runtime import Context
 
     Invoke = Callable[[Context, Any], Awaitable[object]]
 
+_ANY_ARGUMENTS, _COROUTINE = 0x04, 0x80
+"""Flags of a code object: it has ``*args``; calling it gives a coroutine."""
 VISIT, AWAIT, CALL = 0, 1, 2
 """How a quiet run does a node: the long way, by awaiting its function, or by calling it."""
+LEAVES = ("call", "tool")
+"""Kinds of nodes that act by themselves; the others are made of such."""
 
 
 class BoundNode:
     """One step, ready to run. ``quick`` and ``mode`` say what a quiet run does; ``next`` is where ``default`` leads."""
 
-    __slots__ = ("name", "step", "graph", "mode", "quick", "invoke", "call", "next", "bound", "kind", "phased", "inner")
+    __slots__ = (
+        "name", "step", "graph", "mode", "quick", "invoke", "call", "next", "bound", "kind", "phased", "effect",
+    )  # fmt: skip
 
     def __init__(self, step: Step, graph: Graph) -> None:
         self.name = step.name
@@ -39,9 +47,8 @@ class BoundNode:
         self.next: BoundNode | None = None
         self.bound: dict[str, BoundNode] = {}
         self.kind: Any = "call"
-        self.inner: BoundNode | None = None
-        """The start of a nested flow."""
         self.phased: Node | None = None
+        self.effect: Effect = step.effect or getattr(step.target, "effect", None) or "idempotent"
 
     def follow(self, action: str) -> BoundNode | None:
         """The node that ``action`` leads to, ``None`` for the end; raises for an action that is not routed."""
@@ -60,14 +67,14 @@ def bind(graph: Graph, *, loopless: bool) -> BoundNode:
     """
     graph.check()
     bound = {name: BoundNode(step, graph) for name, step in graph.steps.items()}
-    for name, node in bound.items():
+    for node in bound.values():
         node.bound = bound
         _compose(node, loopless=loopless)
         routes = node.step.routes
         if DEFAULT in routes or not routes:
             node.next = node.follow(DEFAULT)
         else:
-            node.mode, node.next = VISIT, _trap(node)
+            node.next = _trap(node)
     return bound[str(graph.start)]
 
 
@@ -96,7 +103,7 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
         node.invoke = lambda context, value: target.exec(value)
     elif isinstance(target, Graph):
         node.kind = "flow"
-        node.inner = bind(target, loopless=loopless)
+        node.invoke = _walk_from(bind(target, loopless=loopless))
     elif hasattr(target, "perform"):
         node.kind = target.kind
         node.invoke = target.perform
@@ -104,7 +111,7 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
         _compose_function(node, target, loopless=loopless)
     else:
         raise UsageError(f"Node {step.name!r}: {target!r} is no function, Node, flow or agent.")
-    policies = [*node.graph.policies, *step.policies] if node.kind in ("call", "tool") else list(step.policies)
+    policies = [*node.graph.policies, *step.policies] if node.kind in LEAVES else list(step.policies)
     if policies:
         node.mode = VISIT
         node.call = wrap(policies, _innermost(node.invoke))
@@ -114,6 +121,17 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
 
 async def _pass_on(context: Context, value: object) -> object:
     return value
+
+
+def _walk_from(start: BoundNode) -> Invoke:
+    """A call that walks a nested flow; results and state are its own, and its paths begin with the node's."""
+
+    async def walk(context: Context, value: object) -> object:
+        from agentflow_kernel.run.walk import run_frame  # here, because the walk needs bound nodes
+
+        return await run_frame(Frame(context.run, start.graph, value, prefix=f"{context.path}/"), start, value)
+
+    return walk
 
 
 def wrap(policies: list[Any], call: Call) -> Call:
@@ -127,7 +145,7 @@ def _innermost(invoke: Invoke) -> Call:
     async def call(request: Request) -> object:
         context, value = request.payload  # type: ignore[misc]  # put there by the visit
         if request.attempt > 1:
-            context.restart(request.attempt)
+            context = context.for_attempt(request.attempt)
         return await invoke(context, value)
 
     return call
@@ -168,25 +186,34 @@ def _compose_function(node: BoundNode, function: Callable[..., Any], *, loopless
 
 def is_coroutine_function(function: object) -> bool:
     """Whether calling it gives a coroutine; as ``inspect`` decides it, without importing that."""
+    while type(function).__module__ == "functools" and hasattr(function, "func"):  # a partial
+        function = function.func
     function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None)
+    code: CodeType | None = getattr(function, "__code__", None)
     if code is None:  # an object with __call__
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)
-    return bool(code is not None and code.co_flags & 0x80)
+        code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004 -- its code is asked
+    return bool(code is not None and code.co_flags & _COROUTINE)
 
 
 def _positional_parameters(function: Callable[..., Any], node: str) -> int:
-    """How many of (value, context) the function takes: those without a default, at least the first one if any."""
+    """How many of (value, context) the function takes: those without a default, at least the first one if any.
+
+    A wrapper that passes on whatever it is given takes what the function behind it takes.
+    """
     bound_self = 1 if hasattr(function, "__self__") else 0
-    plain = getattr(function, "__func__", function)
-    code = getattr(plain, "__code__", None)
-    if code is None:
-        plain = getattr(type(function), "__call__", None)
-        code, bound_self = getattr(plain, "__code__", None), 1
-        if code is None:  # a builtin or a class: it gets the value
-            return 1
+    plain: Any = getattr(function, "__func__", function)
+    if getattr(plain, "__code__", None) is None:
+        plain, bound_self = getattr(type(function), "__call__", None), 1  # noqa: B004 -- its code is asked
+    code: CodeType | None = getattr(plain, "__code__", None)
+    while code is not None and code.co_flags & _ANY_ARGUMENTS and hasattr(plain, "__wrapped__"):
+        plain = plain.__wrapped__
+        code = getattr(plain, "__code__", None)
+    if code is None:  # a builtin or a class: it gets the value
+        return 1
     total = code.co_argcount - bound_self
-    required = total - len(getattr(plain, "__defaults__", None) or ())
+    if code.co_flags & _ANY_ARGUMENTS:
+        total = max(total, 1)
+    required = code.co_argcount - bound_self - len(getattr(plain, "__defaults__", None) or ())
     if required > 2 or code.co_kwonlyargcount > len(getattr(plain, "__kwdefaults__", None) or ()):
         raise UsageError(
             f"Node {node!r}: {getattr(function, '__qualname__', function)!r} must take (), (value) or (value, context)."
@@ -194,18 +221,21 @@ def _positional_parameters(function: Callable[..., Any], node: str) -> int:
     return max(required, min(total, 1))
 
 
-def needs_loop(graph: Graph) -> bool:
-    """Whether the graph can only run on an event loop: anything in it that may wait."""
-    return any(_waits(step) for step in graph.steps.values()) or any(True for _ in graph.policies)
+def needs_loop(graph: Graph, within: tuple[Graph, ...] = ()) -> bool:
+    """Whether the graph can only run on an event loop: anything in it that may wait.
+
+    ``within`` are the flows that it is part of: one that holds itself is refused later, with a reason.
+    """
+    if graph in within:
+        return False
+    return bool(graph.policies) or any(_waits(step, (*within, graph)) for step in graph.steps.values())
 
 
-def _waits(step: Step) -> bool:
+def _waits(step: Step, within: tuple[Graph, ...]) -> bool:
     if step.emits:
         return False
     if isinstance(step.target, Graph):
-        return needs_loop(step.target) or bool(step.policies)
+        return bool(step.policies) or needs_loop(step.target, within)
     if step.policies or not callable(step.target) or hasattr(step.target, "perform"):
         return True
     return is_coroutine_function(step.target) or isinstance(step.target, type)
-
-

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import cast
 
-from agentflow_kernel.contracts.planner import Action, Decision, End, Observation
-from agentflow_kernel.errors import AgentFlowError, ControlFlow, Fenced, NonDeterminism, RunCancelled, Unavailable, Unsupported
+from agentflow_kernel.contracts.clock import SystemClock
+from agentflow_kernel.contracts.planner import Action, End, Observation
+from agentflow_kernel.errors import AgentFlowError, ControlFlow, Unavailable, Unsupported
 from agentflow_kernel.run.canonical import hash_text, to_json
+from agentflow_kernel.run.fault import ENDS_RUN, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Record
-    from agentflow_kernel.contracts.planner import Planner, Task
+    from agentflow_kernel.contracts.planner import Decision, Planner, Task
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.history import Line
     from agentflow_kernel.run.runtime import Context
@@ -21,56 +24,60 @@ if TYPE_CHECKING:
     Perform = Callable[[Action, str], Awaitable[JSON]]
     """Do one action at the given path."""
 
-NEVER_OBSERVED = (Fenced, NonDeterminism, RunCancelled)
-"""Errors that end the run's executor; a planner never hears of them."""
-
 
 class Drive:
     """One planner at work in one run. Completions and the decisions they lead to are on record in one batch."""
 
-    __slots__ = ("context", "planner", "state", "perform", "open", "lines", "end")
+    __slots__ = ("context", "planner", "state", "perform", "clock", "open", "timer", "lines", "end")
 
     def __init__(self, context: Context, planner: Planner, perform: Perform) -> None:
         self.context = context
         self.planner = planner
         self.perform = perform
         self.state: object = None
+        self.clock: Clock = context.run.services.clock or SystemClock()
         self.open: dict[str, Action] = {}
+        self.timer: float | None = None
+        """Wall time at which the planner wants to be woken; a later timer takes the place of an earlier one."""
         self.lines: list[Line] = []
         self.end: End | None = None
 
     async def run(self, task: Task, value: JSON) -> tuple[End, list[Line]]:
         """Drive to the end; returns it with the lines to be recorded together with the step it completes."""
-        decision = self._begin(task, value)
+        self._begin(task, value)
         while self.end is None:
-            if len(self.open) == 1 and not decision.waits:
-                decision = await self._one()
-            elif self.open:
+            if len(self.open) == 1 and self.timer is None:
+                await self._one()
+            elif self.open or self.timer is not None:
                 from agentflow_kernel.run.parallel import Parallel  # only planners that do several things pay
 
-                await Parallel(self).run(decision)
+                await Parallel(self).run()
             else:
                 return End(error="The planner waits for nothing and starts nothing.", code="AF-PLAN-STALLED"), []
         return self.end, self.lines
 
-    def _begin(self, task: Task, value: JSON) -> Decision:
+    def _begin(self, task: Task, value: JSON) -> None:
         history = self.context.run.history
         saved = history.decisions.get(self.context.path) if history is not None else None
         if saved is None:
             self.state = self.planner.begin(task)
-            return self.observe(Observation("started", value=value))
+            self.observe(Observation("started", value=value))
+            return
         self.state = self.planner.load(task, saved["state"])
         actions = [Action.from_json(item) for item in cast("list[Mapping[str, JSON]]", saved["open"])]
         self.open = {action.id: action for action in actions}
-        if saved.get("end") is not None:
-            self.end = End(**cast("dict[str, str]", saved["end"]))
-        return Decision(actions, waits=cast("list[Mapping[str, JSON]]", saved.get("waits", [])))
+        self.timer = cast("float | None", saved["timer"])
 
     def observe(self, observation: Observation) -> Decision:
-        """Give the planner one observation; returns its decision, with the open actions brought up to date."""
+        """Give the planner one observation; returns its decision, with open actions and timer brought up to date."""
+        if observation.kind == "timer":
+            self.timer = None
         decision = self.planner.step(self.state, observation)
         for name, fields in decision.events:
             self.context.tell(name, fields)
+        for wait in decision.waits:
+            if wait.get("type") == "timer":
+                self.timer = self.clock.now() + cast("float", wait["after_s"])
         self.open.pop(observation.action_id, None)
         for action in decision.start if decision.end is None else ():
             self.open[action.id] = action
@@ -78,11 +85,11 @@ class Drive:
             self.end = decision.end
         return decision
 
-    async def _one(self) -> Decision:
+    async def _one(self) -> None:
         """Do the only open action and decide what comes next."""
         (action,) = self.open.values()
         observation, line = await self.act(action)
-        return await self.conclude(observation, line)
+        await self.conclude(observation, line)
 
     async def act(self, action: Action) -> tuple[Observation, Line | None]:
         """Do one action, or recall it; errors become observations, cancellation and lost ownership do not."""
@@ -96,7 +103,7 @@ class Drive:
                 return _observation_of(record, action), None
         try:
             result: JSON = await self.perform(action, path)
-        except NEVER_OBSERVED:
+        except ENDS_RUN:
             raise
         except (AgentFlowError, ControlFlow) as error:
             if history is not None and action.kind == "model" and isinstance(error, Unavailable):
@@ -123,12 +130,12 @@ class Drive:
         if line is not None:
             self.lines.append(line)
         if self.end is None:
-            state, text = to_json(self.planner.dump(self.state), self.context.path)
-            payload: dict[str, JSON] = {
-                "state": state,
+            saved: dict[str, JSON] = {
+                "state": self.planner.dump(self.state),
                 "open": [action.to_json() for action in self.open.values()],
-                "waits": list(decision.waits),
+                "timer": self.timer,
             }
+            payload, text = to_json(saved, self.context.path)
             lines, self.lines = self.lines, []
             await history.commit([*lines, ("decision", self.context.path, payload, "", len(text))])
         return decision
@@ -150,7 +157,7 @@ def error_value(error: Exception) -> dict[str, JSON]:
     code = getattr(error, "code", None) or {"AskModelAgain": "AF-TOOL-ASK-AGAIN"}.get(
         type(error).__name__, "AF-TOOL-FAILED"
     )
-    return {"code": code, "message": str(error), "executed": getattr(error, "executed", "yes")}
+    return {"code": code, "message": printable(str(error)), "executed": getattr(error, "executed", "yes")}
 
 
 def refuse_action(action: Action) -> Unsupported:

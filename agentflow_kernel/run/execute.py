@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import anyio
 
 from agentflow_kernel.errors import (
-    AgentFlowError,
+    AppendConflict,
     Fenced,
-    JournalError,
     NonDeterminism,
     RunCancelled,
     RunFailed,
-    StorageUnavailable,
+    RunSuspended,
     Unavailable,
 )
 from agentflow_kernel.run.canonical import to_json
+from agentflow_kernel.run.fault import code_of, text_of
 from agentflow_kernel.run.runtime import Frame
 from agentflow_kernel.run.settle import publish_event
 from agentflow_kernel.run.walk import run_frame
@@ -45,6 +45,7 @@ class Execution:
         """Run to an end, a suspension or a failure, put that on record, and settle the handle."""
         try:
             with self.handle.scope:
+                self._tell_start()
                 output = await self._walk()
                 await self._complete(output)
                 return
@@ -57,6 +58,12 @@ class Execution:
             with anyio.CancelScope(shield=True):
                 await self._failed(error)
 
+    def _tell_start(self) -> None:
+        if self.run.listener is not None:
+            history = self.run.history
+            resumed = history is not None and history.epoch > 1
+            self.run.tell("run.started", "", {"name": self.run.name, "resumed": resumed})
+
     async def _walk(self) -> object:
         history = self.run.history
         if history is not None:
@@ -65,14 +72,14 @@ class Execution:
         return await run_frame(self.frame, self.start, self.value)
 
     async def _complete(self, output: object) -> None:
+        display = self.frame.graph.display
+        shown = None if display is None else str(display.fill(self.frame.roots))
         if self.run.history is not None:
             output, text = to_json(output, "output")
-            payload: dict[str, JSON] = {"status": "completed", "output": cast("JSON", output)}
+            payload: dict[str, JSON] = {"status": "completed", "output": output}
             with anyio.CancelScope(shield=True):
                 await self.run.history.commit([("run.ended", "", payload, "", len(text))])
-        display = self.frame.graph.display
-        if display is not None:
-            self.handle.display = str(display.fill(self.frame.roots))
+        self.handle.display = shown
         self._settle("completed", output=output)
 
     async def _stopped(self) -> None:
@@ -86,17 +93,17 @@ class Execution:
             await self._suspend("suspended", "asked", "It was stopped on request.")
 
     async def _failed(self, error: Exception) -> None:
-        code = getattr(error, "code", "AF-NODE-FAILED")
-        text = str(error) if isinstance(error, AgentFlowError) else f"{type(error).__name__}: {error}"
-        if isinstance(error, Fenced | JournalError | StorageUnavailable) and self.handle.durable:
-            self._settle("suspended", error=None, reason=text)
+        code, text = code_of(error), text_of(error)
+        if isinstance(error, Fenced | AppendConflict):  # the run has another owner: it says how the run ends
+            self._settle("suspended", error=RunSuspended(self.run.run_id, "suspended", text))
         elif isinstance(error, NonDeterminism):
             await self._suspend("stuck", code, text)
         elif isinstance(error, Unavailable) and self.handle.durable:
             await self._suspend("suspended", code, text)
         else:
-            await self._record("run.ended", {"status": "failed", "code": code, "error": text})
-            failure = RunFailed(self.run.run_id, code, text)
+            path = self.run.origin_of(error)
+            await self._record("run.ended", {"status": "failed", "code": code, "error": text, "path": path})
+            failure = RunFailed(self.run.run_id, code, text, path)
             failure.__cause__ = error
             self._settle("failed", error=failure)
 
@@ -110,10 +117,13 @@ class Execution:
             return
         try:
             await self.run.history.commit([(kind, "", payload, "", 0)])  # type: ignore[list-item]  # a record type
-        except (JournalError, StorageUnavailable) as error:
-            from agentflow_kernel.telemetry import get_logger
+        except Exception as error:  # noqa: BLE001 -- whatever it is, those who wait for the run must hear of its end
+            self._warn("run.end_not_recorded", error)
 
-            get_logger("agentflow.run").warning("run.end_not_recorded", run_id=self.run.run_id, error=str(error))
+    def _warn(self, what: str, error: Exception) -> None:
+        from agentflow_kernel.telemetry import get_logger  # only where something went wrong
+
+        get_logger("agentflow.run").warning(what, run_id=self.run.run_id, error=text_of(error))
 
     def _settle(
         self, status: RunStatus, *, output: object = None, error: Exception | None = None, reason: str = ""
@@ -123,6 +133,9 @@ class Execution:
         if error is None and status != "completed":
             error = handle.suspended_error(reason)
         if self.run.listener is not None:
-            fields = {} if error is None else {"code": getattr(error, "code", ""), "message": str(error)}
-            self.run.tell(f"run.{status}", "", fields)
+            fields = {} if error is None else {"code": code_of(error), "message": str(error)}
+            try:
+                self.run.tell(f"run.{status}", "", fields)
+            except Exception as fault:  # noqa: BLE001 -- the run has ended already, as it is on record
+                self._warn("run.end_not_told", fault)
         handle.settle(status, output=output, error=error)

@@ -63,7 +63,8 @@ class RunHandle:
 
     async def _stop(self, wish: str) -> None:
         if not self._ended.is_set():
-            self.wish = self.wish or wish
+            if self.wish != "cancel":  # the stronger wish holds, whichever came first
+                self.wish = wish
             self.scope.cancel()
         with anyio.CancelScope(shield=True):
             await self._ended.wait()

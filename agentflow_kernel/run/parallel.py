@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import anyio
-import anyio.lowlevel
 
 from agentflow_kernel.contracts.planner import Observation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anyio.abc import TaskGroup
 
-    from agentflow_kernel.contracts.planner import Action, Decision
+    from agentflow_kernel.contracts.planner import Action
     from agentflow_kernel.run.drive import Drive
     from agentflow_kernel.run.history import Line
 
@@ -29,69 +29,82 @@ class Parallel:
         self._arrivals: list[Arrival] = []
         self._arrived = anyio.Event()
         self._failures: list[Exception] = []
-        self._timer_at = math.inf
+        self._timer: float | None = None
+        """The time for which a task waits."""
 
-    async def run(self, decision: Decision) -> None:
+    async def run(self) -> None:
         """Work until the planner ends; the first failure of the engine itself cancels everything and is raised."""
         async with anyio.create_task_group() as group:
             try:
-                await self._loop(group, decision)
+                await self._loop(group)
             except Exception as error:  # noqa: BLE001 -- raised below, after the actions have ended
                 self._failures.append(error)
             group.cancel_scope.cancel()
         if self._failures:
             raise self._failures[0]
 
-    async def _loop(self, group: TaskGroup, decision: Decision) -> None:
+    async def _loop(self, group: TaskGroup) -> None:
+        drive = self._drive
         begun: set[str] = set()
-        while True:
-            self._arm(decision)
-            for action in list(self._drive.open.values()):
+        while drive.end is None and (drive.open or drive.timer is not None):
+            for action in list(drive.open.values()):
                 if action.id not in begun:
                     begun.add(action.id)
-                    group.start_soon(self._act, action)
+                    scope = self._scopes[action.id] = anyio.CancelScope()
+                    group.start_soon(self._act, action, scope)
+            if drive.timer is not None and drive.timer != self._timer:
+                self._timer = drive.timer
+                group.start_soon(self._ring, drive.timer)
             arrival = await self._next()
             if arrival is None:
                 return
-            decision = await self._drive.conclude(*arrival)
-            for action_id in decision.cancel:
-                await self._cancel(action_id)
-            if self._drive.end is not None or not (self._drive.open or self._timer_at < math.inf):
-                return
+            decision = await drive.conclude(*arrival)
+            await self._cancel(decision.cancel)
 
-    async def _act(self, action: Action) -> None:
-        with anyio.CancelScope() as scope:
-            self._scopes[action.id] = scope
-            try:
-                self._arrivals.append(await self._drive.act(action))
-            except Exception as error:  # noqa: BLE001 -- raised by run(), after the others have ended
-                self._failures.append(error)
-            finally:
-                del self._scopes[action.id]
-                self._arrived.set()
+    async def _act(self, action: Action, scope: anyio.CancelScope) -> None:
+        try:
+            with scope:
+                if not scope.cancel_called:
+                    self._arrivals.append(await self._drive.act(action))
+        except Exception as error:  # noqa: BLE001 -- raised by run(), after the others have ended
+            self._failures.append(error)
+        finally:
+            del self._scopes[action.id]
+            self._arrived.set()
+
+    async def _ring(self, due: float) -> None:
+        """Wake the planner when its timer is due, unless another one has taken its place."""
+        clock = self._drive.clock
+        await clock.sleep(due - clock.now())
+        if self._drive.timer == due:
+            self._arrivals.append((Observation("timer"), None))
+            self._arrived.set()
 
     async def _next(self) -> Arrival | None:
-        """The next observation, an arrival or the timer; ``None`` when the engine failed."""
+        """The next observation; ``None`` when the engine failed."""
         while not self._arrivals and not self._failures:
-            self._arrived = anyio.Event()
-            with anyio.CancelScope(deadline=self._timer_at):
-                await self._arrived.wait()
-            if not self._arrivals and anyio.current_time() >= self._timer_at:
-                self._timer_at = math.inf
-                return Observation("timer"), None
+            await self._wait()
         return None if self._failures else self._arrivals.pop(0)
 
-    async def _cancel(self, action_id: str) -> None:
-        """Stop one action and tell the planner; the engine finishes this before it starts anything else."""
-        scope = self._scopes.get(action_id)
-        if scope is not None:
-            scope.cancel()
-            while action_id in self._scopes:
-                await anyio.lowlevel.checkpoint()
-        if action_id in self._drive.open:
-            await self._drive.conclude(Observation("cancelled", action_id), None)
+    async def _wait(self) -> None:
+        """Return when an action has ended or the timer has rung."""
+        self._arrived = anyio.Event()
+        await self._arrived.wait()
 
-    def _arm(self, decision: Decision) -> None:
-        for wait in decision.waits:
-            if wait.get("type") == "timer":
-                self._timer_at = anyio.current_time() + cast("float", wait["after_s"])
+    async def _cancel(self, action_ids: Sequence[str]) -> None:
+        """Stop actions and tell the planner; the engine finishes this before it starts anything else.
+
+        An action that was quicker is not cancelled: its result stands and is observed in its turn.
+        """
+        todo = list(action_ids)
+        while todo:
+            action_id = todo.pop(0)
+            scope = self._scopes.get(action_id)
+            if scope is not None:
+                scope.cancel()
+                while action_id in self._scopes:
+                    await self._wait()
+            arrived = any(observation.action_id == action_id for observation, _ in self._arrivals)
+            if action_id in self._drive.open and not arrived and self._drive.end is None:
+                decision = await self._drive.conclude(Observation("cancelled", action_id), None)
+                todo.extend(decision.cancel)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from agentflow_kernel.contracts.policy import Request
-from agentflow_kernel.errors import BudgetExceeded, StopFlow
+from agentflow_kernel.errors import AgentFlowError, BudgetExceeded, StopFlow
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.batch import run_batch
-from agentflow_kernel.run.bind import AWAIT, VISIT
+from agentflow_kernel.run.bind import AWAIT, LEAVES, VISIT
 from agentflow_kernel.run.canonical import hash_text, to_json
+from agentflow_kernel.run.fault import code_of, text_of
 from agentflow_kernel.run.runtime import Context, Frame
 from agentflow_kernel.run.settle import Settled, emit_line, settle
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.bind import BoundNode
     from agentflow_kernel.run.history import Line
+    from agentflow_kernel.run.runtime import Run
 
 
 async def run_frame(frame: Frame, start: BoundNode, value: object) -> object:
@@ -51,7 +53,7 @@ async def walk(frame: Frame, node: BoundNode | None, value: object) -> object:
         else:
             value = await visit(frame, node, value)
         if value.__class__ is Route:
-            action, value = value.action, value.value  # type: ignore[attr-defined]  # a Route, as just checked
+            action, value = value.action, value.value
             roots[node.name] = value
             node = node.follow(action)
         else:
@@ -66,37 +68,46 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
     if node.kind == "trap":
         return await node.invoke(Context(run, "", node.name), value)
     path = frame.path_of(node.name)
-    if step.each is not None:
-        value = step.each.fill(frame.roots)
-    elif step.input is not None:
-        value = step.input.fill(frame.roots)
-    input_hash = ""
-    if run.history is not None:
-        value, text = to_json(value, node.name)
-        input_hash = hash_text(text)
-        record = run.history.recall(path, input_hash)
-        if record is not None:
-            return await _recall(frame, node, record, value)
-    told = run.listener is not None
-    if told:
-        items = _count(value, step.batch_size) if step.each is not None else None
-        run.tell("node.started", path, {"node": node.name, "items": items})
-    lines: list[Line] = []
+    told = False
     try:
+        if step.each is not None:
+            value = step.each.fill(frame.roots)
+        elif step.input is not None:
+            value = step.input.fill(frame.roots)
+        input_hash = ""
+        if run.history is not None:
+            value, text = to_json(value, node.name)
+            input_hash = hash_text(text)
+            record = run.history.recall(path, input_hash)
+            if record is not None:
+                return await _recall(frame, node, record, value)
+        if run.listener is not None:
+            told = True
+            items = _count(value, step.batch_size) if step.each is not None else None
+            run.tell("node.started", path, {"node": node.name, "items": items})
+        lines: list[Line] = []
         if step.each is not None:
             result: object = await run_batch(frame, node, path, value, perform)
         else:
             result, lines = await perform(frame, node, path, value)
+        if run.history is not None or lines:
+            result = await settle(frame, node, (path, input_hash), result, lines)
     except Exception as error:
-        if told and not isinstance(error, StopFlow):
-            fields = {"node": node.name, "code": getattr(error, "code", type(error).__name__), "message": str(error)}
-            run.tell("node.failed", path, fields)
+        run.blame(error, path)
+        if told:
+            _tell_failure(run, node, path, error)
         raise
-    if run.history is not None or lines:
-        result = await settle(frame, node, (path, input_hash), result, lines)
     if told:
         run.tell("node.completed", path, {"node": node.name})
     return result
+
+
+def _tell_failure(run: Run, node: BoundNode, path: str, error: Exception) -> None:
+    """Tell listeners that a node ended with an error; one that stops the flow has done what it should."""
+    if isinstance(error, StopFlow):
+        run.tell("node.completed", path, {"node": node.name})
+    else:
+        run.tell("node.failed", path, {"node": node.name, "code": code_of(error), "message": text_of(error)})
 
 
 def _count(items: object, batch_size: int) -> int | None:
@@ -106,13 +117,23 @@ def _count(items: object, batch_size: int) -> int | None:
 
 async def perform(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[object, list[Line]]:
     """Do what the node does, once; returns its result and the lines that must be recorded together with it."""
-    run = frame.run
-    if node.inner is not None:
-        inner = Frame(run, node.inner.graph, value, prefix=f"{path}/")
-        return await run_frame(inner, node.inner, value), []
     if node.step.emits:
         return value, [emit_line(node.step.emits, value, path)]
-    context = Context(run, path, node.name)
+    run = frame.run
+    if node.effect == "effect" and node.kind in LEAVES and run.history is not None:
+        await run.history.begin_effect(path, "node", node.name)
+        try:
+            return await _do(frame, node, path, value)
+        except AgentFlowError as error:
+            if error.executed == "no":  # a later attempt is not the second one
+                await run.history.commit([("step.failed", path, {"code": error.code}, "", 0)])
+            raise
+    return await _do(frame, node, path, value)
+
+
+async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[object, list[Line]]:
+    """The call itself, with the policies round it."""
+    context = Context(frame.run, path, node.name)
     if node.phased is not None:
         return await _phases(frame, node, context, value)
     if node.call is None:
@@ -133,7 +154,7 @@ def _request(node: BoundNode, context: Context, value: object) -> Request:
         run_id=context.run.run_id,
         path=context.path,
         key=context.key,
-        idempotent=node.step.effect != "effect",
+        idempotent=node.effect != "effect",
     )
 
 
@@ -149,20 +170,20 @@ async def _phases(frame: Frame, node: BoundNode, context: Context, value: object
         result = await node.call(_request(node, context, prepared))
     action = await phased.post(view, prepared, result)
     diff: object = view.diff()
+    size = 0
     if frame.run.history is not None:
-        diff = to_json(diff, node.name)[0]
+        diff, text = to_json(diff, node.name)
+        size = len(text)
     view.commit()
     frame.roots["state"] = frame.state.snapshot()
-    lines: list[Line] = [("snapshot", context.path, diff, "", 0)] if diff else []  # type: ignore[list-item]  # JSON
+    lines: list[Line] = [("snapshot", context.path, diff, "", size)] if diff else []  # type: ignore[list-item]  # JSON
     return (result if action is None else Route(action, result)), lines
 
 
 async def _recall(frame: Frame, node: BoundNode, record: Record, value: object) -> object:
     """The result of a visit that an earlier owner completed, with its state and its action."""
     payload: Mapping[str, JSON] = record.payload  # type: ignore[assignment]  # an object, written by settle
-    if "state" in payload:
-        frame.state.apply(payload["state"], node=node.name)  # type: ignore[arg-type]  # an object of arrays
-        frame.roots["state"] = frame.state.snapshot()
+    frame.restore(payload, node.name)
     if node.step.each is not None:
         result: object = await run_batch(frame, node, record.path, value, perform)
     else:

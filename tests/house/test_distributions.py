@@ -8,6 +8,8 @@ import re
 
 from packaging.requirements import Requirement
 
+from agentflow_kernel.errors import pip_line
+
 MEMBER_FILES = ("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml")
 ROOT_FILES = (
     *MEMBER_FILES,
@@ -133,3 +135,12 @@ def test_plugins_offer_exactly_the_names_of_their_entry_points(dist) -> None:
         module = importlib.import_module(f"{dist.package}._plugin")
         offered = {spec.name for spec in getattr(module, f"agentflow_{kind}")()}
         assert offered == {name for entry, name, _ in dist.entry_points if entry == group}
+
+
+def test_the_line_that_installs_a_plugin_names_its_distribution(dist) -> None:
+    kinds = {"memories": "memory", "policies": "policy", "buses": "bus", "sandboxes": "sandbox"}
+    for group, name, _ in dist.entry_points:
+        plural = group.removeprefix("agentflow.")
+        if plural not in {"harnesses", "commands", "resources"}:
+            kind = kinds.get(plural, plural.removesuffix("s"))
+            assert pip_line(kind, name) == f"pip install {dist.name}"

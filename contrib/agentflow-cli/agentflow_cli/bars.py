@@ -48,6 +48,10 @@ class Bars:
         """A line above the bars."""
         self._progress.console.print(line, soft_wrap=True)
 
+    def refresh(self) -> None:
+        """Draw now; a thread does so ten times a second anyway."""
+        self._progress.refresh()
+
     def close(self) -> None:
         """Take the bars off the screen."""
         self._progress.stop()

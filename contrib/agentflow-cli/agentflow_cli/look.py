@@ -23,11 +23,16 @@ ALL: Final = 1_000_000
 
 
 def look(shared: Shared, ask: Callable[[Kernel], Awaitable[T]]) -> T | None:
-    """The answer of `ask`, or `None` where there is no state folder yet: looking does not make one."""
+    """The answer of `ask`, or `None` where there is no state folder yet: looking does not make one.
+
+    Raises :class:`UsageError` where the state folder is something else, and what the journal raises.
+    """
     settings = shared.settings()
     state = shared.state_folder(settings)
-    if not os.path.isdir(state):
+    if not os.path.exists(state):
         return None
+    if not os.path.isdir(state):
+        raise UsageError(f"State folder {state!r} is no folder. Name another with --state.")
 
     async def main() -> T:
         async with Kernel(settings=settings, state=state, journal="sqlite") as kernel:

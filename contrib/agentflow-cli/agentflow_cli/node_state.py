@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Final
+
+WINDOW_S: Final = 30.0
+"""The rate is that of the last half minute: a resumed batch recalls its first items in no time."""
+SAMPLE_EVERY_S: Final = 0.5
+
 
 class NodeState:
     """One running node. ``total`` is ``None`` where it is not known; times are monotonic seconds."""
 
-    __slots__ = ("done", "first", "label", "models", "since", "spoke", "tools", "total", "unit")
+    __slots__ = ("_samples", "done", "label", "models", "since", "spoke", "tools", "total", "unit")
 
     def __init__(self, label: str, total: int | None, now: float) -> None:
         self.label = label
@@ -16,22 +23,23 @@ class NodeState:
         self.models = 0
         self.tools = 0
         self.since = now
-        self.first = (0, now)
-        """A count and when it was true: where the rate is measured from."""
         self.spoke = now
         """When a view last said something of this node."""
+        self._samples = deque([(now, 0)])
 
     def count(self, done: int, total: int | None, unit: str, now: float) -> None:
-        """Take a new count. A first count above one is work of an earlier process: the rate begins there."""
-        if self.done == 0 and done > 1:
-            self.first = (done, now)
+        """Take a new count."""
+        if now - self._samples[-1][0] >= SAMPLE_EVERY_S:
+            self._samples.append((now, done))
+            while self._samples[1][0] < now - WINDOW_S:
+                self._samples.popleft()
         self.done, self.unit = done, unit
         if total is not None:
             self.total = total
 
     def rate(self, now: float) -> float | None:
         """Items a second, ``None`` while there is nothing to tell it from."""
-        done, since = self.first
+        since, done = self._samples[0]
         return None if now <= since or self.done <= done else (self.done - done) / (now - since)
 
     def left_s(self, now: float) -> float | None:

@@ -109,10 +109,13 @@ def as_yaml(document: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A result for people: text as it is, anything else as YAML, control characters removed."""
+    """A result for people: text as it is, anything else as YAML, nothing for nothing; control characters removed."""
     if value is None:
         return ""
-    text = value if isinstance(value, str) else as_yaml(value)
+    if isinstance(value, str):
+        text = value
+    else:
+        text = as_yaml(value) if isinstance(value, list | dict) else json.dumps(value)
     return visible(text).rstrip("\n") + "\n"
 
 

@@ -57,6 +57,12 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def script() -> str:
+    """The installed script."""
+    return str(SCRIPT)
+
+
 @pytest.fixture
 def inside(capsys: pytest.CaptureFixture[str]) -> Any:
     """Call the command in this process."""
@@ -72,7 +78,8 @@ def inside(capsys: pytest.CaptureFixture[str]) -> Any:
 @pytest.fixture
 def environment(plugins: Path) -> dict[str, str]:
     """The environment of a child process that finds the stand-in plugins."""
-    return {**os.environ, "PYTHONPATH": str(plugins)}
+    # other plugins that offer the same names may be installed
+    return {**os.environ, "PYTHONPATH": str(plugins), "AGENTFLOW_PLUGINS": "agentflow-standin"}
 
 
 def default_signals() -> None:

@@ -13,6 +13,7 @@ from agentflow_planner_llm._schema import find_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TypeAlias
 
     from agentflow_kernel.contracts.planner import Observation
@@ -37,7 +38,7 @@ class Caller:
         self._parallel = settings.parallel_tools
         self._max_result_chars = settings.max_result_chars
 
-    def check(self, run: LoopState, turn: Turn, draft: Draft, malformed: frozenset[int]) -> int:
+    def check(self, run: LoopState, turn: Turn, draft: Draft, malformed: Sequence[int]) -> int:
         """Refuse the calls that cannot run, each with its reason; how many are left to start."""
         for index, call in enumerate(turn.calls):
             refusal = _refuse_call(run.task.tools, call, malformed=index in malformed)

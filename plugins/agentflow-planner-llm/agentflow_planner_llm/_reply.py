@@ -24,12 +24,14 @@ class Reply:
         self.text = str(message["text"])
         self.stop_reason = stop_reason
         self.usage = usage
-        self.malformed = frozenset(
-            index for index, call in enumerate(calls) if not isinstance(call["arguments"], (dict, Mapping))
-        )
-        if calls and (self.malformed or not _told_apart(calls)):
-            calls = _repaired(calls)
-            message = {**message, "calls": calls}
+        self.malformed: Sequence[int] = ()
+        if calls:
+            self.malformed = [
+                index for index, call in enumerate(calls) if not isinstance(call["arguments"], (dict, Mapping))
+            ]
+            if self.malformed or not _told_apart(calls):
+                calls = _repaired(calls)
+                message = {**message, "calls": calls}
         self.message = message
         self.calls = calls
 
@@ -67,7 +69,6 @@ def _repaired(calls: Sequence[Object]) -> list[Object]:
         call_id = str(call["id"])
         if call_id in seen or not call_id:
             call_id = _free(f"{call_id or 'call'}-{index}", taken)
-            taken.add(call_id)
         seen.add(call_id)
         arguments = call["arguments"] if isinstance(call["arguments"], (dict, Mapping)) else {}
         repaired.append({"id": call_id, "name": call["name"], "arguments": arguments})

@@ -162,7 +162,7 @@ class ToolLoop:
         draft.tell(
             "model.answered",
             {
-                "id": run.model_action_id,
+                "id": observation.action_id,
                 "iteration": run.iteration,
                 "stop_reason": reply.stop_reason,
                 "calls": len(reply.calls),
@@ -253,6 +253,8 @@ class ToolLoop:
 
     def _fails_too_often(self, run: LoopState, turn: Turn) -> bool:
         """Count the turn against its tools; whether one of them has reached the limit."""
+        if not run.failures and "failed" not in turn.outcomes:
+            return False
         for name, well in turn.verdicts().items():
             if well:
                 run.failures.pop(name, None)

@@ -7,7 +7,6 @@ the end of the log and of its index, however many runs there are.
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from typing import cast
 
@@ -19,6 +18,7 @@ from agentflow_sqlite._transactions import Mirror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from agentflow_kernel.contracts.journal import Record

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 import pytest
+
 from agentflow_kernel.contracts.journal import Record, chain_hash, encode_record
 from agentflow_sqlite.journal import SqliteJournal
 from agentflow_sqlite.memory import SqliteMemory
@@ -20,10 +21,11 @@ from agentflow_sqlite.memory import SqliteMemory
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from agentflow_kernel.contracts.values import JSON
-    from agentflow_sqlite._database import Database
     from anyio import CancelScope
     from anyio.abc import TaskGroup
+
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_sqlite._database import Database
 
 CHILDREN = Path(__file__).parent / "children"
 
@@ -82,9 +84,13 @@ class Gate:
         self.database = store._database
         scope = anyio.CancelScope()
         group.start_soon(self._lead, scope)
+        await self.until_entered()
+        return scope
+
+    async def until_entered(self) -> None:
+        """Return when the transaction has begun."""
         while not self.entered.is_set():
             await anyio.lowlevel.checkpoint()
-        return scope
 
     async def until_waiting(self, count: int) -> None:
         """Return when so many tickets wait for the next transaction."""
@@ -94,9 +100,10 @@ class Gate:
 
     async def _lead(self, scope: CancelScope) -> None:
         with scope:
-            await self.database.write(self._wait)
+            await self.database.write(self.wait)
 
-    def _wait(self, connection: object) -> None:
+    def wait(self, connection: object) -> None:
+        """The job that holds the writer."""
         self.entered.set()
         assert self.opened.wait(10)
 

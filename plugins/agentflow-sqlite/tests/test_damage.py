@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import sqlite3
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+
 from agentflow_kernel.contracts.journal import Record, encode_record
 from agentflow_kernel.errors import (
     AgentFlowError,
@@ -28,18 +27,14 @@ from agentflow_sqlite._transactions import Mirror
 from agentflow_sqlite.journal import SqliteJournal
 from agentflow_sqlite.memory import SqliteMemory
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from agentflow_kernel.contracts.journal import RunInfo
-
 SAMPLES = int(os.environ.get("AGENTFLOW_FLIPS", "150"))
 SEED = int(os.environ.get("AGENTFLOW_SEED", "11"))
 pytestmark = pytest.mark.anyio
 
 
 def change(path: str, statement: str, *arguments: object) -> None:
-    """Change the file behind the back of the store."""
+    """Change the file behind the back of the store; `@b` stands for "of run b"."""
+    statement = statement.replace("@b", "run = (SELECT id FROM runs WHERE run_id = 'b')")
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute(statement, arguments).rowcount > 0
         connection.commit()
@@ -64,7 +59,7 @@ async def read(path: str, run_id: str, from_seq: int = 0) -> list[Record]:
 
 
 LINE = "SELECT data FROM log JOIN runs ON runs.id = log.run WHERE run_id = 'b' AND seq = 4"
-B = "run = (SELECT id FROM runs WHERE run_id = 'b')"
+SET_LINE = "UPDATE log SET data = ? WHERE seq = 4 AND @b"
 
 
 async def test_every_flipped_bit_of_a_record_is_found(filled: str) -> None:
@@ -75,7 +70,7 @@ async def test_every_flipped_bit_of_a_record_is_found(filled: str) -> None:
     for bit in [0, len(line) * 8 - 1, *bits]:
         damaged = bytearray(line)
         damaged[bit // 8] ^= 1 << bit % 8
-        change(filled, f"UPDATE log SET data = ? WHERE seq = 4 AND {B}", bytes(damaged))
+        change(filled, SET_LINE, bytes(damaged))
         with pytest.raises(CorruptRecord) as found:
             await read(filled, "b")
         assert (found.value.run_id, found.value.seq) == ("b", 4)
@@ -85,24 +80,24 @@ async def test_every_flipped_bit_of_a_record_is_found(filled: str) -> None:
 @pytest.mark.parametrize("length", [0, 5, 9, -1])
 async def test_a_torn_record_is_found(filled: str, length: int) -> None:
     """A record of which only the beginning was written."""
-    change(filled, f"UPDATE log SET data = substr(data, 1, ?) WHERE seq = 4 AND {B}", length if length >= 0 else 60)
+    change(filled, "UPDATE log SET data = substr(data, 1, ?) WHERE seq = 4 AND @b", length if length >= 0 else 60)
     with pytest.raises(CorruptRecord, match="record 4: the check sum"):
         await read(filled, "b")
 
 
 async def test_a_record_of_another_place_is_found(filled: str) -> None:
     """A sound record that stands where it does not belong."""
-    change(filled, f"UPDATE log SET data = (SELECT data FROM log WHERE seq = 5 AND {B}) WHERE seq = 4 AND {B}")
+    change(filled, "UPDATE log SET data = (SELECT data FROM log WHERE seq = 5 AND @b) WHERE seq = 4 AND @b")
     with pytest.raises(CorruptRecord, match="record 4: it holds record 5 of run b"):
         await read(filled, "b")
-    change(filled, f"UPDATE log SET data = (SELECT data FROM log WHERE seq = 4 AND NOT {B}) WHERE seq = 4 AND {B}")
+    change(filled, "UPDATE log SET data = (SELECT data FROM log WHERE seq = 4 AND NOT @b) WHERE seq = 4 AND @b")
     with pytest.raises(CorruptRecord, match="record 4: it holds record 4 of run a"):
         await read(filled, "b")
 
 
 async def test_a_gap_is_found(filled: str) -> None:
     """A missing record is told by its number, whether it is asked for or stands just before what is."""
-    change(filled, f"DELETE FROM log WHERE seq = 4 AND {B}")
+    change(filled, "DELETE FROM log WHERE seq = 4 AND @b")
     for from_seq in (0, 4, 5):
         with pytest.raises(CorruptRecord, match="record 4: it is missing"):
             await read(filled, "b", from_seq)
@@ -111,7 +106,7 @@ async def test_a_gap_is_found(filled: str) -> None:
 
 async def test_a_missing_end_is_found(filled: str) -> None:
     """When the store was closed in order, the last records of a run cannot go unnoticed."""
-    change(filled, f"DELETE FROM log WHERE seq >= 8 AND {B}")
+    change(filled, "DELETE FROM log WHERE seq >= 8 AND @b")
     for from_seq in (0, 8):
         with pytest.raises(CorruptRecord, match="record 8: it is missing"):
             await read(filled, "b", from_seq)
@@ -120,7 +115,7 @@ async def test_a_missing_end_is_found(filled: str) -> None:
 async def test_a_broken_chain_is_found(filled: str) -> None:
     """A record that was replaced by another sound one does not carry the hash of the one before it."""
     other = Record("b", 4, "step.completed", "step/4", "forged", 1, ts=104.0)
-    change(filled, f"UPDATE log SET data = ? WHERE seq = 4 AND {B}", encode_record(other))
+    change(filled, SET_LINE, encode_record(other))
     with pytest.raises(CorruptRecord, match="record 5: it does not follow"):
         await read(filled, "b")
     with pytest.raises(CorruptRecord, match="record 5"):
@@ -129,7 +124,7 @@ async def test_a_broken_chain_is_found(filled: str) -> None:
 
 async def test_a_damaged_run_is_listed_as_quarantined_and_takes_no_append(filled: str, author) -> None:
     """Lists show it beside the others; its head is refused, and nothing is appended to it."""
-    change(filled, f"UPDATE log SET data = x'00' WHERE seq = 9 AND {B}")
+    change(filled, "UPDATE log SET data = x'00' WHERE seq = 9 AND @b")
     journal = SqliteJournal(filled)
 
     async def listed(status: str | None = None) -> dict[str, str]:
@@ -147,7 +142,9 @@ async def test_a_damaged_run_is_listed_as_quarantined_and_takes_no_append(filled
     await journal.aclose()
 
 
-@pytest.mark.parametrize("statement", ["UPDATE runs SET owner = 'x'", "UPDATE runs SET next_seq = 2", "UPDATE runs SET name = x'ff'"])
+@pytest.mark.parametrize(
+    "statement", ["UPDATE runs SET owner = 'x'", "UPDATE runs SET next_seq = 2", "UPDATE runs SET name = x'ff'"]
+)
 async def test_a_damaged_head_is_found(filled: str, statement: str) -> None:
     """What a list shows of a run is covered by a check sum too."""
     change(filled, f"{statement} WHERE run_id = 'b'")
@@ -181,12 +178,22 @@ async def test_a_damaged_memory_entry_is_told(path: str, clock) -> None:
     await memory.aclose()
 
 
-def flip(path: str, offset: int, bit: int) -> None:
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        (byte,) = file.read(1)
-        file.seek(offset)
-        file.write(bytes([byte ^ 1 << bit]))
+def flip(path: str, copy: str, dice: random.Random) -> None:
+    """A copy of a closed file with one bit flipped."""
+    for suffix in ("-wal", "-shm"):
+        Path(copy + suffix).unlink(missing_ok=True)
+    content = bytearray(Path(path).read_bytes())
+    content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+    Path(copy).write_bytes(content)
+
+
+def content_of(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def fill(path: str, content: bytes) -> None:
+    Path(path).parent.mkdir()
+    Path(path).write_bytes(content)
 
 
 @pytest.mark.timeout(120)
@@ -198,10 +205,7 @@ async def test_no_flipped_bit_of_the_file_changes_what_is_read(filled: str, tmp_
     dice = random.Random(SEED)
     refused = 0
     for _ in range(SAMPLES):
-        for suffix in ("-wal", "-shm"):
-            Path(copy + suffix).unlink(missing_ok=True)
-        shutil.copy(filled, copy)
-        flip(copy, dice.randrange(Path(copy).stat().st_size), dice.randrange(8))
+        flip(filled, copy, dice)
         for run_id, records in whole.items():
             try:
                 assert await read(copy, run_id) == records
@@ -214,12 +218,11 @@ async def test_no_flipped_bit_of_the_file_changes_what_is_read(filled: str, tmp_
 @pytest.mark.parametrize("content", [b"hello", b"hello world" * 1000, b"SQLite format 3\x00" + b"\xff" * 4080])
 async def test_a_file_that_is_no_database_is_refused(path: str, use: str, content: bytes, author) -> None:
     """The error names the file and what to do, and the file is left as it was."""
-    Path(path).parent.mkdir()
-    Path(path).write_bytes(content)
+    fill(path, content)
     journal = SqliteJournal(path)
     with pytest.raises(UsageError, match=r"store\.db.*'path'"):
         await (journal.read("r") if use == "read" else journal.append("r", 0, 1, author("r").write()))
-    assert Path(path).read_bytes() == content
+    assert content_of(path) == content
     await journal.aclose()
 
 
@@ -233,19 +236,18 @@ async def test_a_database_of_something_else_is_refused(path: str, use: str, cloc
     with contextlib.closing(sqlite3.connect(foreign)) as connection:
         connection.execute("CREATE TABLE theirs (x)")
     for file in (path, foreign):
-        before = Path(file).read_bytes()
+        before = content_of(file)
         memory = SqliteMemory(file, clock=clock)
         with pytest.raises(UsageError, match="something else"):
             await (memory.get("n", "k") if use == "read" else memory.put("n", "k", 1))
         await memory.aclose()
-        assert Path(file).read_bytes() == before
+        assert content_of(file) == before
 
 
 async def test_a_newer_schema_is_refused_by_name(filled: str, author) -> None:
     """A file of a newer version is neither read nor written, and the error names it."""
-    change_version = sqlite3.connect(filled)
-    change_version.execute("PRAGMA user_version = 2")
-    change_version.close()
+    with contextlib.closing(sqlite3.connect(filled)) as connection:
+        connection.execute("PRAGMA user_version = 2")
     journal = SqliteJournal(filled)
     for call in (journal.read("a"), journal.append("z", 0, 1, author("z").write()), journal.runs()):
         with pytest.raises(NewerSchema, match=r"journal file .*store\.db.* has schema version 2") as refused:
@@ -297,8 +299,7 @@ async def test_a_migration_that_fails_leaves_the_old_file(path: str) -> None:
 
 async def test_an_empty_file_is_a_new_store(path: str, author) -> None:
     """A file that was touched, or is being created by another process, holds nothing yet."""
-    Path(path).parent.mkdir()
-    Path(path).touch()
+    fill(path, b"")
     journal = SqliteJournal(path)
     assert await journal.runs() == []
     await journal.append("r", 0, 1, author("r").write())

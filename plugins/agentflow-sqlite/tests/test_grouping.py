@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 import pytest
+
 from agentflow_kernel.contracts.journal import Record
 from agentflow_kernel.errors import AppendConflict, StorageUnavailable
 from agentflow_sqlite.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    import sqlite3
 
 pytestmark = pytest.mark.anyio
 
@@ -177,11 +181,10 @@ async def test_the_next_leader_may_be_cancelled_as_it_is_chosen(journal: SqliteJ
 @pytest.mark.parametrize("begun", [True, False], ids=["begun", "not begun"])
 async def test_a_leader_torn_out_by_asyncio_harms_nobody(journal: SqliteJournal, gate, author, begun: bool) -> None:
     """`Task.cancel` pierces every shield: the thread finishes what it has begun and the others are served."""
-    leader = asyncio.create_task(journal._database.write(gate._wait))
+    leader = asyncio.create_task(journal._database.write(gate.wait))
     gate.database = journal._database
     if begun:
-        while not gate.entered.is_set():
-            await asyncio.sleep(0)
+        await gate.until_entered()
     else:
         await asyncio.sleep(0)
     others = [asyncio.create_task(journal.append(f"r{n}", 0, 1, author(f"r{n}").write())) for n in range(3)]
@@ -218,9 +221,8 @@ def test_a_loop_that_ends_under_a_transaction_harms_nobody(path: str, gate, auth
     journal = SqliteJournal(path)
 
     async def begin() -> None:
-        task = asyncio.create_task(journal._database.write(gate._wait))
-        while not gate.entered.is_set():
-            await asyncio.sleep(0)
+        task = asyncio.create_task(journal._database.write(gate.wait))
+        await gate.until_entered()
         task.cancel()
 
     asyncio.run(begin())

@@ -6,6 +6,7 @@ import os
 
 import anyio
 import pytest
+
 from agentflow_kernel.contracts.journal import Record, RunInfo, fold
 from agentflow_kernel.errors import (
     AppendConflict,
@@ -18,6 +19,11 @@ from agentflow_kernel.errors import (
 from agentflow_sqlite.journal import SqliteJournal
 
 pytestmark = pytest.mark.anyio
+
+
+def exists(path: str) -> bool:
+    """Whether the store, or even its folder, has been made."""
+    return os.path.exists(os.path.dirname(path))
 
 
 async def test_append_is_read_back_as_it_was(journal: SqliteJournal) -> None:
@@ -143,7 +149,7 @@ async def test_reading_before_anything_was_written_creates_nothing(journal: Sqli
         await journal.head("r")
     with pytest.raises(CorruptRecord, match="missing"):
         await journal.get_blob("0" * 64)
-    assert not os.path.exists(os.path.dirname(path))
+    assert not exists(path)
 
 
 async def test_head_follows_every_record(journal: SqliteJournal) -> None:
@@ -244,7 +250,7 @@ async def test_aclose_may_be_called_twice_and_ends_everything(path: str, author,
 async def test_aclose_without_any_use_opens_nothing(path: str) -> None:
     """A journal that was never used leaves nothing behind."""
     await SqliteJournal(path).aclose()
-    assert not os.path.exists(path)
+    assert not exists(path)
 
 
 async def test_aclose_finishes_what_was_accepted(path: str, gate, author) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agentflow_kernel.contracts.journal import Record, RunInfo, chain_hash, encode_record, fold
-from agentflow_kernel.errors import AppendConflict, Fenced, UnknownRun
-from agentflow_sqlite.journal import SqliteJournal
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from agentflow_kernel.contracts.journal import Record, RunInfo, chain_hash, encode_record, fold
+from agentflow_kernel.errors import AppendConflict, Fenced, UnknownRun
+from agentflow_sqlite.journal import SqliteJournal
 
 RUNS = st.sampled_from(["a", "b", "c"])
 WRITERS = st.integers(0, 1)

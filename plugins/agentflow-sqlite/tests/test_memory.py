@@ -6,11 +6,18 @@ import os
 
 import anyio
 import pytest
+
 from agentflow_kernel.contracts.memory import Entry
 from agentflow_kernel.errors import MemoryConflict, NotSerialisable, StorageUnavailable
 from agentflow_sqlite.memory import SqliteMemory
 
 pytestmark = pytest.mark.anyio
+
+
+def exists(path: str) -> bool:
+    """Whether the store, or even its folder, has been made."""
+    return os.path.exists(os.path.dirname(path))
+
 
 VALUES = [None, True, 0, -1, 2**70, 1.5, -0.0, "", "a\u0000b", "🐎", [], [1, [2]], {}, {"a": {"b": [None]}}, {"": ""}]
 
@@ -167,7 +174,21 @@ async def test_a_write_key_is_forgotten_after_the_time_set(path: str, clock) -> 
 
 async def test_list_is_in_the_order_of_code_points(memory: SqliteMemory) -> None:
     """Not of UTF-16 units, not of a locale, and a key that is the prefix comes first."""
-    keys = ["b", "a", "A", "ab", "a%", "a_", "a\U0001f40e", "a\uffee", "á", "aa", "a\u0000", "\U0010ffff", "\U0010ffff!"]
+    keys = [
+        "b",
+        "a",
+        "A",
+        "ab",
+        "a%",
+        "a_",
+        "a\U0001f40e",
+        "a\uffee",
+        "á",
+        "aa",
+        "a\u0000",
+        "\U0010ffff",
+        "\U0010ffff!",
+    ]
     for key in keys:
         await memory.put("n", key, key)
     assert [entry.key for entry in await memory.list("n")] == sorted(keys)
@@ -194,10 +215,8 @@ async def test_what_has_expired_is_removed_in_the_course_of_writing(memory: Sqli
     for number in range(200):
         await memory.put("n", "one", number)
 
-    def count(connection) -> list[int]:
-        return [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("entries", "writes")]
-
-    assert await memory._database.read(count, []) == [1, 0]
+    count = "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM writes)"
+    assert await memory._database.read(lambda connection: connection.execute(count).fetchone(), None) == (1, 0)
 
 
 BAD_VALUES = [
@@ -273,7 +292,7 @@ async def test_reading_before_anything_was_written_creates_nothing(memory: Sqlit
     """An empty memory needs no file."""
     assert await memory.get("n", "k") is None
     assert await memory.list("n") == []
-    assert not os.path.exists(os.path.dirname(path))
+    assert not exists(path)
 
 
 async def test_two_memories_of_one_file_see_each_other(memory: SqliteMemory, path: str, clock) -> None:

@@ -7,9 +7,11 @@ import json
 import random
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
+
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.contracts.plugin import API_VERSION, PluginContext, PluginSpec
 from agentflow_kernel.errors import UsageError
@@ -17,7 +19,9 @@ from agentflow_sqlite._plugin import agentflow_journals, agentflow_memories
 from agentflow_sqlite.journal import create_journal
 from agentflow_sqlite.memory import create_memory
 from agentflow_sqlite.settings import JournalSettings, MemorySettings
-from pydantic import ValidationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOADED = """
 import agentflow_kernel.contracts.plugin, agentflow_kernel.hookspecs, json, sys
@@ -69,7 +73,9 @@ def test_plugin_loads_neither_driver_nor_models() -> None:
 
 def test_plugin_journal_module_loads_without_event_loop_or_models() -> None:
     """A run without an event loop pays for neither anyio nor pydantic."""
-    code = "import agentflow_sqlite.journal, sys; print([n for n in ('anyio', 'pydantic', 'asyncio') if n in sys.modules])"
+    code = (
+        "import agentflow_sqlite.journal, sys; print([n for n in ('anyio', 'pydantic', 'asyncio') if n in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=15)
     assert done.stdout.strip() == "[]"
 
@@ -97,7 +103,9 @@ async def test_factory_takes_a_path_relative_to_the_manifest(tmp_path: Path, aut
     await journal.aclose()
 
 
-@pytest.mark.parametrize(("create", "settings"), [(create_journal, JournalSettings()), (create_memory, MemorySettings())])
+@pytest.mark.parametrize(
+    ("create", "settings"), [(create_journal, JournalSettings()), (create_memory, MemorySettings())]
+)
 def test_factory_without_any_place_says_what_to_do(tmp_path: Path, create, settings) -> None:
     """With neither a state folder nor a path the factory names both ways out."""
     with pytest.raises(UsageError, match=r"'main'.*AGENTFLOW_STATE.*'path'"):

@@ -8,15 +8,29 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+
 from agentflow_kernel.errors import StorageUnavailable
 from agentflow_sqlite.journal import SqliteJournal
-from agentflow_sqlite.memory import SqliteMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentflow_sqlite.memory import SqliteMemory
 
 pytestmark = pytest.mark.anyio
 NOBODY = 65_534
+
+
+@pytest.fixture
+def public_path() -> Iterator[str]:
+    """A file in a folder that every user may enter, which the folders of the tests are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield str(Path(folder, "journal.db"))
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -29,7 +43,14 @@ async def test_two_processes_append_to_their_own_runs(path: str, journal: Sqlite
     for process in children:
         process.rest()
         assert process.process.returncode == 0
-    assert sorted(info.run_id for info in await journal.runs()) == ["run-0", "run-1", "run-2", "run-3", "run-4", "shared"]
+    assert sorted(info.run_id for info in await journal.runs()) == [
+        "run-0",
+        "run-1",
+        "run-2",
+        "run-3",
+        "run-4",
+        "shared",
+    ]
     for number in range(5):
         assert len(await journal.read(f"run-{number}")) >= 60
     assert len(await journal.read("shared")) == 40
@@ -79,21 +100,18 @@ async def test_another_process_reads_while_one_writes(path: str, journal: Sqlite
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
-async def test_a_process_that_may_only_read_can_read(author, child) -> None:
+async def test_a_process_that_may_only_read_can_read(public_path: str, author, child) -> None:
     """Another user, without the right to write, lists the runs while their owner goes on."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        path = str(Path(folder, "journal.db"))
-        journal = SqliteJournal(path)
-        run = author("r")
-        await journal.append("r", 0, 1, run.write(count=3))
-        reader = child("list.py", path, NOBODY)
-        assert reader.line() == "ready"
-        for turn in range(3, 6):
-            reader.tell("")
-            assert json.loads(reader.line()) == {"r": [turn, turn]}
-            await journal.append("r", turn, 1, run.write())
-        await journal.aclose()
+    journal = SqliteJournal(public_path)
+    run = author("r")
+    await journal.append("r", 0, 1, run.write(count=3))
+    reader = child("list.py", public_path, NOBODY)
+    assert reader.line() == "ready"
+    for turn in range(3, 6):
+        reader.tell("")
+        assert json.loads(reader.line()) == {"r": [turn, turn]}
+        await journal.append("r", turn, 1, run.write())
+    await journal.aclose()
 
 
 async def test_a_locked_file_is_waited_for_and_then_refused(path: str, author, child) -> None:

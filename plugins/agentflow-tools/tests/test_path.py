@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from agentflow_kernel.errors import PathRefused
 from agentflow_tools._path import join_names, split_path
 
-
 LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A slow machine is no failure."""
 

@@ -56,7 +56,7 @@ def swapped(folder, root) -> Iterator[None]:
         process.stdout.close()
 
 
-def test_no_swap_is_fast_enough_to_lead_out(folder, opener, swapped, record_property) -> None:
+def test_no_swap_is_fast_enough_to_lead_out(folder, opener, swapped) -> None:
     """Three seconds of opening while names are swapped: what is read was always inside."""
     below = Root(str(folder), "root", opener=opener)
     inside = refused = escaped = 0
@@ -72,9 +72,7 @@ def test_no_swap_is_fast_enough_to_lead_out(folder, opener, swapped, record_prop
             inside += text == b"inside"
             escaped += text != b"inside"
     below.close()
-    record_property("opened_inside", inside)
-    record_property("refused", refused)
-    record_property("escaped", escaped)
+    print(f"{type(opener).__name__}: {inside} opened inside, {refused} refused, {escaped} escaped")
     assert escaped == 0
     assert inside > 100
     assert refused > 100
@@ -94,5 +92,6 @@ def test_no_swap_leads_a_search_out(folder, opener, swapped, clock) -> None:
                 assert isinstance(result, dict)
                 found[text] += int(result["matching_lines"])
     below.close()
+    print(f"{type(opener).__name__}: {found['inside']} found inside, {found['outside']} outside")
     assert found["outside"] == 0
     assert found["inside"] > 100

@@ -83,7 +83,7 @@ def test_plain_texts_are_found_where_they_are(needle, data) -> None:
         r"^(([a-z])+.)+[A-Z]([a-z])+$", r"(\w+\s?)+$", "(?:a?){50}a{50}$", "(a|b|ab)*c", r"(.+)+\d{9}",
     ],
 )  # fmt: skip
-def test_expressions_that_explode_elsewhere_do_not(pattern, record_property) -> None:
+def test_expressions_that_explode_elsewhere_do_not(pattern) -> None:
     """The work is counted: once learnt, a second look at 20,000 characters asks for no new state."""
     looked = []
     watch = Watch(SystemClock(), 3_600.0, lambda: looked.append(1))
@@ -91,7 +91,7 @@ def test_expressions_that_explode_elsewhere_do_not(pattern, record_property) -> 
     text = b"a" * 20_000 + b"!"
     compiled.find(text)
     learnt = len(looked)
-    record_property("states", learnt)
+    print(f"{pattern}: {learnt} states and ways")
     compiled.find(text)
     assert learnt < 1_000
     assert len(looked) == learnt

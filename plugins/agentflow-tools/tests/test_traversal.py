@@ -41,7 +41,7 @@ def below(folder, root, opener):
     made.close()
 
 
-def test_no_path_of_the_corpus_leaves_the_root(below, record_property) -> None:
+def test_no_path_of_the_corpus_leaves_the_root(below) -> None:
     """Each of thousands of forms is refused, or is a strange name below the root that does not exist."""
     paths = corpus()
     refused = missing = 0
@@ -53,7 +53,7 @@ def test_no_path_of_the_corpus_leaves_the_root(below, record_property) -> None:
             refused += 1
         except ToolFailed:
             missing += 1
-    record_property("paths", len(paths))
+    print(f"{len(paths)} paths: {refused} refused, {missing} missing")
     assert refused + missing == len(paths) >= 10_000
     assert refused > missing / 2
 

@@ -32,7 +32,7 @@ def write_distribution(
     """Install a distribution: its files by path, its entry points by group; the metadata folder comes back."""
     info = f"{name.replace('-', '_')}-{version}.dist-info"
     entry_points = "".join(
-        f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in entries.items())
+        "\n".join([f"[{group}]", *(f"{key} = {value}" for key, value in entries.items()), ""])
         for group, entries in groups.items()
     )
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -70,8 +70,8 @@ def write_toolset(folder: Path, name: str, *names: str, version: str = "1.0", **
 def write_bad_plugins(folder: Path) -> dict[str, str]:
     """Install the five broken plugins, each offering one toolset ``bad-…``; :data:`BAD` comes back.
 
-    In order: a name that cannot be imported, an exit at import, a loop at import that never ends, a hook with a parameter
-    that does not exist, a spec for another version of the plugin API.
+    In order: a name that cannot be imported, an exit at import, a loop at import that never ends, a hook with a
+    parameter that does not exist, a spec for another version of the plugin API.
     """
     write_toolset(folder, "agentflow-bad-import", "bad-import", head="from os import a_name_it_has_not\n\n\n")
     write_toolset(folder, "agentflow-bad-exit", "bad-exit", head="raise SystemExit(3)\n\n\n")

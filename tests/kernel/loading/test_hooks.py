@@ -27,6 +27,10 @@ def plugin(**functions: object) -> types.ModuleType:
     return module
 
 
+def offers_nothing():
+    return []
+
+
 def test_every_hook_is_a_method_and_every_method_a_hook() -> None:
     """Nothing is missing and nothing is left over."""
     assert METHODS.keys() == SPECS.keys()
@@ -77,17 +81,17 @@ def test_a_hook_that_a_plugin_does_not_implement_gives_nothing() -> None:
 def test_a_plugin_that_fails_its_checks_stays_outside() -> None:
     """Wrong parameters and unknown hooks are refused, and do not stand in the way of the next plugin."""
     hooks = Hooks()
-    for bad in (plugin(agentflow_tools=hookimpl(lambda wrong: [])), plugin(agentflow_toolz=hookimpl(lambda: []))):
+    for bad in (plugin(agentflow_tools=hookimpl(lambda wrong: [])), plugin(agentflow_toolz=hookimpl(offers_nothing))):
         with pytest.raises(pluggy.PluginValidationError):
             hooks.register("bad", bad)
-    good = plugin(agentflow_tools=hookimpl(lambda: []))
+    good = plugin(agentflow_tools=hookimpl(offers_nothing))
     hooks.register("bad", good)
     assert hooks.of(good).agentflow_tools() == []
 
 
 def test_hooks_are_traced_to_standard_error_on_request(monkeypatch, capsys) -> None:
     """Off by default."""
-    quiet = plugin(agentflow_tools=hookimpl(lambda: []))
+    quiet = plugin(agentflow_tools=hookimpl(offers_nothing))
     for value, traced in (("0", False), ("1", True)):
         monkeypatch.setenv("AGENTFLOW_TRACE_HOOKS", value)
         hooks = Hooks()

@@ -43,6 +43,8 @@ class Model(BaseModel):
             raise ValueError("must be at most 100")
         return value
 """
+ALL = "unknown setting. Known: 'inner', 'limit', 'many', 'root'."
+INNER = "unknown setting. Known: 'delay_s'."
 
 
 @pytest.fixture
@@ -240,7 +242,7 @@ def test_a_hook_that_does_not_exist_is_a_load_error(site) -> None:
 def test_an_unknown_plugin_comes_with_the_installed_names_and_the_pip_line(site) -> None:
     """What to type next is in the message."""
     site.write_toolset("agentflow-good", "files", "search")
-    with pytest.raises(UnknownPlugin, match="'files', 'search'.*pip install agentflow-serch") as caught:
+    with pytest.raises(UnknownPlugin, match=r"'files', 'search'.*pip install agentflow-serch") as caught:
         site.plugins().spec("tool", "serch")
     assert caught.value.suggestion == "search"
     with pytest.raises(UnknownName, match="kind of plugin"):
@@ -300,10 +302,10 @@ def test_a_plugin_without_settings_takes_none(site, context) -> None:
     ("given", "path", "problem"),
     [
         ({}, "/root", "is missing."),
-        ({"root": ".", "limt": 1}, "/limt", "unknown setting. Known: 'inner', 'limit', 'many', 'root'. Did you mean 'limit'?"),
-        ({"root": ".", "inner": {"dely_s": 1}}, "/inner/dely_s", "unknown setting. Known: 'delay_s'. Did you mean 'delay_s'?"),
-        ({"root": ".", "many": [{}, {"delay": 1}]}, "/many/1/delay", "unknown setting. Known: 'delay_s'. Did you mean 'delay_s'?"),
-        ({"root": ".", "a/b~c": 1}, "/a~1b~0c", "unknown setting. Known: 'inner', 'limit', 'many', 'root'."),
+        ({"root": ".", "limt": 1}, "/limt", f"{ALL} Did you mean 'limit'?"),
+        ({"root": ".", "inner": {"dely_s": 1}}, "/inner/dely_s", f"{INNER} Did you mean 'delay_s'?"),
+        ({"root": ".", "many": [{}, {"delay": 1}]}, "/many/1/delay", f"{INNER} Did you mean 'delay_s'?"),
+        ({"root": ".", "a/b~c": 1}, "/a~1b~0c", ALL),
         ({"root": ".", "limit": 101}, "/limit", "must be at most 100."),
         ({"root": ["s3cret"]}, "/root", "Input should be a valid string."),
     ],
@@ -361,7 +363,9 @@ def test_a_factory_that_fails_is_a_load_error(site, context, source, cause) -> N
 def test_our_own_errors_come_through_a_factory(site, context) -> None:
     """A refused path says more than a plugin that cannot be used."""
     site.write_toolset("agentflow-f", "f")
-    source = "from agentflow_kernel.errors import PathRefused\ndef make(settings, context): raise PathRefused('x', 'absent')\n"
+    source = (
+        "from agentflow_kernel import errors\ndef make(settings, context): raise errors.PathRefused('x', 'absent')\n"
+    )
     (site.folder / "agentflow_f" / "objects.py").write_text(source)
     with pytest.raises(PathRefused):
         site.plugins().make("tool", "f", {}, context)
@@ -388,7 +392,7 @@ def test_a_reference_is_resolved_on_behalf_of_its_plugin(site) -> None:
     site.write_toolset("agentflow-good", "good")
     plugins = site.plugins()
     assert callable(plugins.resolve("agentflow_good.objects:make"))
-    with pytest.raises(PluginLoadError, match="agentflow-good 1.0 .*AttributeError in 'agentflow_good.objects:made'"):
+    with pytest.raises(PluginLoadError, match=r"agentflow-good 1\.0 .*AttributeError in 'agentflow_good.objects:made'"):
         plugins.resolve("agentflow_good.objects:made")
     assert plugins.resolve("os.path:join") is os.path.join
 
@@ -406,7 +410,7 @@ def test_what_is_installed_but_not_admitted_is_not_unknown(site, monkeypatch) ->
     monkeypatch.setenv("AGENTFLOW_PLUGINS", "")
     plugins = site.plugins()
     for use in (plugins.spec, plugins.load):
-        with pytest.raises(NotAllowed, match="tool 'good' of agentflow-good 1.0 is installed but not admitted"):
+        with pytest.raises(NotAllowed, match=r"tool 'good' of agentflow-good 1\.0 is installed but not admitted"):
             use("tool", "good")
     assert "agentflow_good" not in sys.modules
 

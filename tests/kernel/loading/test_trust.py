@@ -40,7 +40,7 @@ def test_with_a_list_only_what_it_names_is_admitted(site) -> None:
     assert why(site, settings) == (
         'it is not listed. To allow it, add agentflow-good = "==1.2.0" under [plugins.allow] in agentflow.toml.'
     )
-    with pytest.raises(NotAllowed, match='add agentflow-good = "==1.2.0" under'):
+    with pytest.raises(NotAllowed, match=r'add agentflow-good = "==1\.2\.0" under'):
         site.plugins(settings).spec("tool", "good")
     assert "agentflow_good" not in sys.modules
     assert why(site, listed(good="==1.2.0")) == ""

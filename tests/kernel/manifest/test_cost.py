@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-HEAVY = "asyncio dataclasses inspect json logging pathlib pydantic re typing yaml".split()
+HEAVY = ["asyncio", "dataclasses", "inspect", "json", "logging", "pathlib", "pydantic", "re", "typing", "yaml"]
 AGENT = """\
 ---
 apiVersion: agentflow.dev/v1

@@ -25,8 +25,10 @@ NAME = "a name: letters, digits, '-' and '_', at most 63, beginning with a lette
         (
             "apiVersion: agentflow.dev/v2\nkind: Agnet\n",
             [
-                "m.yaml:1:13: apiVersion: Unknown apiVersion 'agentflow.dev/v2'. Known: 'agentflow.dev/v1'. "
-                "Did you mean 'agentflow.dev/v1'?"
+                (
+                    "m.yaml:1:13: apiVersion: Unknown apiVersion 'agentflow.dev/v2'. Known: 'agentflow.dev/v1'. "
+                    "Did you mean 'agentflow.dev/v1'?"
+                )
             ],
         ),
         (
@@ -105,10 +107,14 @@ def test_the_envelope_is_checked(findings_of: Callable[..., list[str]], text: st
             "Model",
             "plugin: x\n  model: 4\n  max_tokens: 1_000\n  temperature: true\n",
             [
-                "m.yaml:6:10: spec.model: Expected the vendor's name of a model, found the number 4. "
-                "Quote it if it is text.",
-                "m.yaml:7:15: spec.max_tokens: Expected a whole number of at least 1, found the string '1_000'. "
-                "Numbers are written as in JSON, without quotes: 1000, 0.5.",
+                (
+                    "m.yaml:6:10: spec.model: Expected the vendor's name of a model, found the number 4. "
+                    "Quote it if it is text."
+                ),
+                (
+                    "m.yaml:7:15: spec.max_tokens: Expected a whole number of at least 1, found the string '1_000'. "
+                    "Numbers are written as in JSON, without quotes: 1000, 0.5."
+                ),
                 "m.yaml:8:16: spec.temperature: Expected a number of at least 0, found true.",
             ],
         ),
@@ -124,15 +130,23 @@ def test_the_envelope_is_checked(findings_of: Callable[..., list[str]], text: st
             "Agent",
             "tools: files\n  planner: 3\n  output_schema: x\n  policies: [1]\n  instructions: []\n",
             [
-                "m.yaml:4:1: spec.model: Required field 'model' is missing: expected the name of a resource of kind "
-                "Model.",
-                "m.yaml:5:10: spec.tools: Expected a list of Tools and tools, such as ['files', 'web.search'], "
-                "found the string 'files'. Put it in brackets: [ ].",
-                "m.yaml:6:12: spec.planner: Expected the name of a planner plugin, or a mapping with 'plugin' or "
-                "'uses', found the number 3.",
+                (
+                    "m.yaml:4:1: spec.model: Required field 'model' is missing: "
+                    "expected the name of a resource of kind Model."
+                ),
+                (
+                    "m.yaml:5:10: spec.tools: Expected a list of Tools and tools, such as ['files', 'web.search'], "
+                    "found the string 'files'. Put it in brackets: [ ]."
+                ),
+                (
+                    "m.yaml:6:12: spec.planner: Expected the name of a planner plugin, or a mapping with 'plugin' or "
+                    "'uses', found the number 3."
+                ),
                 "m.yaml:7:18: spec.output_schema: Expected a mapping: a JSON Schema, found the string 'x'.",
-                "m.yaml:8:14: spec.policies[0]: Expected the name of a resource of kind Policy, found the number 1. "
-                "Quote it if it is text.",
+                (
+                    "m.yaml:8:14: spec.policies[0]: Expected the name of a resource of kind Policy, "
+                    "found the number 1. Quote it if it is text."
+                ),
                 "m.yaml:9:17: spec.instructions: Expected a string, found an empty list.",
             ],
         ),
@@ -142,16 +156,20 @@ def test_the_envelope_is_checked(findings_of: Callable[..., list[str]], text: st
             [
                 "m.yaml:6:10: spec.start: Expected 'flow/<name>' or 'agent/<name>', found the string 'triage'.",
                 "m.yaml:7:3: spec.with: Field 'with' has no meaning without 'plugin' or 'uses'.",
-                'm.yaml:8:8: spec.key: Expected a reference such as {"$ref": "parse.result"}, or a string, '
-                "found a list.",
+                (
+                    'm.yaml:8:8: spec.key: Expected a reference such as {"$ref": "parse.result"}, or a string, '
+                    "found a list."
+                ),
             ],
         ),
         (
             "Flow",
             "nodes: {}\n  max_steps: 0\n",
             [
-                "m.yaml:5:10: spec.nodes: Expected a mapping from names to nodes, with at least one, "
-                "found an empty mapping.",
+                (
+                    "m.yaml:5:10: spec.nodes: Expected a mapping from names to nodes, with at least one, "
+                    "found an empty mapping."
+                ),
                 "m.yaml:6:14: spec.max_steps: Expected a whole number of at least 1, found the number 0.",
             ],
         ),

@@ -27,8 +27,10 @@ def nodes(*lines: str) -> str:
             nodes("parse: {emit: x, next: grop}", "group: {emit: y, next: parse}"),
             [
                 f"m.yaml:6:28: spec.nodes.parse.next: Unknown node 'grop'. Nodes: {NODES}. Did you mean 'group'?",
-                "m.yaml:7:5: spec.nodes.group: Node 'group' cannot be reached from 'parse'. "
-                "A node without 'next' and 'routes' ends the flow: name this one in one of them, or remove it.",
+                (
+                    "m.yaml:7:5: spec.nodes.group: Node 'group' cannot be reached from 'parse'. "
+                    "A node without 'next' and 'routes' ends the flow: name this one in one of them, or remove it."
+                ),
             ],
         ),
         (
@@ -42,15 +44,19 @@ def nodes(*lines: str) -> str:
         (
             nodes("parse: {emit: x, routes: {}}"),
             [
-                "m.yaml:6:30: spec.nodes.parse.routes: Expected a mapping from actions to names of nodes, "
-                "or to null for the end, found an empty mapping."
+                (
+                    "m.yaml:6:30: spec.nodes.parse.routes: Expected a mapping from actions to names of nodes, "
+                    "or to null for the end, found an empty mapping."
+                )
             ],
         ),
         (
             nodes("parse: {emit: x, routes: {a: 1}}"),
             [
-                "m.yaml:6:34: spec.nodes.parse.routes.a: Expected the name of a node or null for the end, "
-                "found the number 1."
+                (
+                    "m.yaml:6:34: spec.nodes.parse.routes.a: Expected the name of a node or null for the end, "
+                    "found the number 1."
+                )
             ],
         ),
         (
@@ -60,10 +66,14 @@ def nodes(*lines: str) -> str:
         (
             nodes("parse: {}", "group: {emit: y, agent: z, next: parse}"),
             [
-                "m.yaml:6:12: spec.nodes.parse: Expected exactly one of 'uses', 'agent', 'flow', 'tool' or 'emit', "
-                "found none of them.",
-                "m.yaml:7:22: spec.nodes.group: Expected exactly one of 'uses', 'agent', 'flow', 'tool' or 'emit', "
-                "found 'emit' and 'agent'.",
+                (
+                    "m.yaml:6:12: spec.nodes.parse: Expected exactly one of 'uses', 'agent', 'flow', 'tool' or 'emit', "
+                    "found none of them."
+                ),
+                (
+                    "m.yaml:7:22: spec.nodes.group: Expected exactly one of 'uses', 'agent', 'flow', 'tool' or 'emit', "
+                    "found 'emit' and 'agent'."
+                ),
                 "m.yaml:7:29: spec.nodes.group.agent: Unknown Agent 'z'. Known: none. Add a resource of kind Agent.",
             ],
         ),
@@ -79,8 +89,10 @@ def nodes(*lines: str) -> str:
             nodes("parse: {emit: x, concurrency: 1001, batch_size: 1, on_item_error: skip}"),
             [
                 "m.yaml:6:22: spec.nodes.parse.concurrency: Field 'concurrency' has no meaning without 'each'.",
-                "m.yaml:6:35: spec.nodes.parse.concurrency: Expected a whole number from 1 to 1,000, "
-                "found the number 1001.",
+                (
+                    "m.yaml:6:35: spec.nodes.parse.concurrency: Expected a whole number from 1 to 1,000, "
+                    "found the number 1001."
+                ),
                 "m.yaml:6:41: spec.nodes.parse.batch_size: Field 'batch_size' has no meaning without 'each'.",
                 "m.yaml:6:56: spec.nodes.parse.on_item_error: Field 'on_item_error' has no meaning without 'each'.",
             ],
@@ -88,11 +100,15 @@ def nodes(*lines: str) -> str:
         (
             nodes("parse: {emit: x, effect: pur, blocking: proces, each: 3}"),
             [
-                "m.yaml:6:30: spec.nodes.parse.effect: Expected 'pure', 'idempotent' or 'effect', "
-                "found the string 'pur'. Did you mean 'pure'?",
+                (
+                    "m.yaml:6:30: spec.nodes.parse.effect: Expected 'pure', 'idempotent' or 'effect', "
+                    "found the string 'pur'. Did you mean 'pure'?"
+                ),
                 "m.yaml:6:45: spec.nodes.parse.blocking: Expected 'thread' or 'inline', found the string 'proces'.",
-                'm.yaml:6:59: spec.nodes.parse.each: Expected a reference such as {"$ref": "parse.result"}, '
-                "or a list, found the number 3.",
+                (
+                    'm.yaml:6:59: spec.nodes.parse.each: Expected a reference such as {"$ref": "parse.result"}, '
+                    "or a list, found the number 3."
+                ),
             ],
         ),
     ],
@@ -125,18 +141,24 @@ def test_every_place_may_refer_to_data(manifest_of: Callable[..., Manifest]) -> 
     [
         (
             "{$ref: prase.result}",
-            f"21: spec.nodes.group.input.$ref: Unknown value 'prase'. Known: {ROOTS}, and the nodes {NODES}. "
-            "Did you mean 'parse'?",
+            (
+                f"21: spec.nodes.group.input.$ref: Unknown value 'prase'. Known: {ROOTS}, and the nodes {NODES}. "
+                "Did you mean 'parse'?"
+            ),
         ),
         (
             "{$ref: inptu.x}",
-            f"21: spec.nodes.group.input.$ref: Unknown value 'inptu'. Known: {ROOTS}, and the nodes {NODES}. "
-            "Did you mean 'input'?",
+            (
+                f"21: spec.nodes.group.input.$ref: Unknown value 'inptu'. Known: {ROOTS}, and the nodes {NODES}. "
+                "Did you mean 'input'?"
+            ),
         ),
         (
             "{$ref: parse.items}",
-            "21: spec.nodes.group.input.$ref: A node has 'result', found 'parse.items'. "
-            "Did you mean 'parse.result.items'?",
+            (
+                "21: spec.nodes.group.input.$ref: A node has 'result', found 'parse.items'. "
+                "Did you mean 'parse.result.items'?"
+            ),
         ),
         (
             "{$ref: parse}",
@@ -148,13 +170,17 @@ def test_every_place_may_refer_to_data(manifest_of: Callable[..., Manifest]) -> 
         ),
         (
             "{$ref: 'parse.result[x]'}",
-            "21: spec.nodes.group.input.$ref: Malformed reference: character 13 of 'parse.result[x]' is neither "
-            "'.name', '[0]' nor '[\"key\"]'.",
+            (
+                "21: spec.nodes.group.input.$ref: Malformed reference: character 13 of 'parse.result[x]' is neither "
+                "'.name', '[0]' nor '[\"key\"]'."
+            ),
         ),
         (
             "{$ref: 7}",
-            "21: spec.nodes.group.input.$ref: Expected the path of a value, such as 'parse.result.items[0]', "
-            "found the number 7.",
+            (
+                "21: spec.nodes.group.input.$ref: Expected the path of a value, such as 'parse.result.items[0]', "
+                "found the number 7."
+            ),
         ),
         (
             "{$ref: parse.result, also: 1}",
@@ -181,8 +207,10 @@ def test_an_item_is_known_only_within_its_node(findings_of: Callable[..., list[s
 def test_a_display_is_a_reference(findings_of: Callable[..., list[str]]) -> None:
     """A constant text for people would be a mistake."""
     assert findings_of(nodes("parse: {emit: x}") + "  display: parse.result\n") == [
-        'm.yaml:7:12: spec.display: Expected a reference such as {"$ref": "parse.result"}, '
-        "found the string 'parse.result'."
+        (
+            'm.yaml:7:12: spec.display: Expected a reference such as {"$ref": "parse.result"}, '
+            "found the string 'parse.result'."
+        )
     ]
 
 

@@ -20,7 +20,7 @@ REST = "The rest of this file was not read."
 
 
 def bomb(levels: int) -> str:
-    """A list of ten, ten of those, ten of those …"""
+    """A list of ten, ten of those, and ten of those again."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
     return "\n".join(lines) + "\n"
@@ -93,14 +93,14 @@ def test_the_number_of_values_is_limited(
     ]
 
 
-def test_findings_are_counted_beyond_a_thousand(
+def test_the_reading_ends_after_a_thousand_findings(
     findings_of: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of nonsense is not explained line by line for minutes."""
     monkeypatch.setattr(_findings, "MOST", 10)
     found = findings_of("--- {kind: x}\n" * 100)
     assert len(found) == 11
-    assert found[-1] == "… and 190 further findings."
+    assert found[-1] == "The rest of the manifest was not looked at."
 
 
 def test_suggestions_are_limited(findings_of: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:

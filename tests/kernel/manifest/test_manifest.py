@@ -127,10 +127,9 @@ def test_fingerprint_covers_every_spec(manifest_of: Callable[..., Manifest], goo
 
 def test_written_holds_no_secret(manifest_of: Callable[..., Manifest]) -> None:
     """What is shown of a resource has the variables' names, not their values."""
-    text = (
-        HEAD
-        + "kind: Tool\nmetadata: {name: a, labels: {b: '$${c}'}}\nspec: {plugin: x, with: {keys: ['${KEY}', 'pre-${KEY}', '$${KEY}']}}\n"
-    )
+    keys = "['${KEY}', 'pre-${KEY}', '$${KEY}']"
+    spec = f"{{plugin: x, with: {{keys: {keys}}}}}"
+    text = f"{HEAD}kind: Tool\nmetadata: {{name: a, labels: {{b: '$${{c}}'}}}}\nspec: {spec}\n"
     manifest = manifest_of(text, environ={"KEY": "hunter2"})
     (tool,) = manifest.resources
     assert tool.spec["with"] == {"keys": ["hunter2", "pre-hunter2", "${KEY}"]}

@@ -101,16 +101,23 @@ def test_both_parsers_agree(folder: Path, bits: list[str]) -> None:
         assert first.fingerprint == second.fingerprint
 
 
+def escaped(value: Any) -> Any:
+    """The value with ``${`` in its texts, but not in its keys, written as a manifest has it."""
+    if isinstance(value, dict):
+        return {key: escaped(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [escaped(inner) for inner in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
+
+
 @pytest.mark.usefixtures("parser")
 @SAME_FILE
 @given(value=JSON)
 def test_json_is_read_as_json(folder: Path, value: Any) -> None:
     """A setting written as JSON is that JSON, to the last bit of a float."""
-    text = json.dumps(value, ensure_ascii=False).replace("${", "$${")
-    (folder / "m.yaml").write_text(TOOL % text)
+    (folder / "m.yaml").write_text(TOOL % json.dumps(escaped(value), ensure_ascii=False))
     (tool,) = read("m.yaml", environ={}).resources
-    expected = json.loads(text.replace("$${", "${"))
-    assert json.dumps(tool.spec["with"]["value"]) == json.dumps(expected)
+    assert json.dumps(tool.spec["with"]["value"]) == json.dumps(value)
 
 
 STEPS = st.lists(st.integers(0, 10**8) | st.text(min_size=1, max_size=20), max_size=24)
@@ -128,7 +135,6 @@ def test_a_text_is_a_path_or_refused(text: str) -> None:
     """Nothing is passed over: writing the steps again gives steps that are equal."""
     try:
         found = steps(text)
-    except ValueError as exc:
-        assert "character" in str(exc) or "JSON string" in str(exc)
+    except ValueError:
         return
     assert steps(written(found)) == found

@@ -31,7 +31,11 @@ def test_every_kind_is_read_in_document_order(manifest_of: Callable[..., Manifes
     assert (model.file, model.line, model.column) == ("m.yaml", 3, 18)
     assert (model.labels, model.annotations) == ({"team": "ops"}, {"note": "by hand"})
     assert model.spec == {
-        **{"plugin": "anthropic", "model": "claude-sonnet-5", "max_tokens": 2000, "temperature": 0.5, "with": {}}
+        "plugin": "anthropic",
+        "model": "claude-sonnet-5",
+        "max_tokens": 2000,
+        "temperature": 0.5,
+        "with": {},
     }
 
 
@@ -43,7 +47,10 @@ def test_defaults_of_an_agent_are_filled_in(manifest_of: Callable[..., Manifest]
         f"{HEAD}kind: Agent\nmetadata: {{name: b}}\nspec: {{model: m, planner: react}}\n"
     )
     assert manifest.get("Agent", "a").spec == {
-        **{"model": "m", "planner": {"plugin": "tools", "with": {}}, "tools": [], "policies": []}
+        "model": "m",
+        "planner": {"plugin": "tools", "with": {}},
+        "tools": [],
+        "policies": [],
     }
     assert manifest.get("Agent", "b").spec["planner"] == {"plugin": "react", "with": {}}
     assert manifest.get("Agent", "a").labels == {}
@@ -99,6 +106,6 @@ def test_bytes_that_mean_the_same(manifest_of: Callable[..., Manifest], good: st
 
 def test_the_room_exports_what_it_says() -> None:
     """``__all__`` is sorted, complete and importable."""
-    public = {name for name in vars(room) if not name.startswith("_") and name not in {"annotations"}}
+    public = {name for name in vars(room) if not name.startswith("_") and name != "annotations"}
     assert set(room.__all__) == public
     assert list(room.__all__) == sorted(room.__all__, key=lambda name: (not name.isupper(), name))

@@ -38,28 +38,38 @@ def test_errors_that_are_told_in_our_own_words(findings_of: Callable[..., list[s
     [
         (
             "a: b: c\n",
-            "m.yaml:1:5: This is not YAML: mapping values are not allowed in this context. "
-            "Quote text that holds ': ', or check the indentation.",
+            (
+                "m.yaml:1:5: This is not YAML: mapping values are not allowed in this context. "
+                "Quote text that holds ': ', or check the indentation."
+            ),
         ),
         (
             "kind: x\nspec: {b: c\n\n",
-            "m.yaml:4:1: spec: This is not YAML: did not find expected ',' or '}', while parsing a flow mapping "
-            "that begins at 2:7. A bracket or brace is not closed, or a comma is missing.",
+            (
+                "m.yaml:4:1: spec: This is not YAML: did not find expected ',' or '}', while parsing a flow mapping "
+                "that begins at 2:7. A bracket or brace is not closed, or a comma is missing."
+            ),
         ),
         (
             "a: 'b\n",
-            "m.yaml:2:1: a: This is not YAML: found unexpected end of stream, while scanning a quoted scalar "
-            "that begins at 1:4. A quote is not closed.",
+            (
+                "m.yaml:2:1: a: This is not YAML: found unexpected end of stream, while scanning a quoted scalar "
+                "that begins at 1:4. A quote is not closed."
+            ),
         ),
         (
             "a: @b\n",
-            "m.yaml:1:4: a: This is not YAML: found character that cannot start any token. "
-            "Quote text that begins with '@'.",
+            (
+                "m.yaml:1:4: a: This is not YAML: found character that cannot start any token. "
+                "Quote text that begins with '@'."
+            ),
         ),
         (
             "a:\n  - b\n c: 1\n",
-            "m.yaml:3:2: This is not YAML: did not find expected key, while parsing a block mapping that begins at 1:1. "
-            "Check the indentation of this line against the lines before it.",
+            (
+                "m.yaml:3:2: This is not YAML: did not find expected key, while parsing a block mapping "
+                "that begins at 1:1. Check the indentation of this line against the lines before it."
+            ),
         ),
         ("%YAML 3.0\n---\na: 1\n", "m.yaml:1:1: This is not YAML: found incompatible YAML document."),
     ],
@@ -118,13 +128,17 @@ def test_fields_may_be_called_like_booleans_of_yaml_11(manifest_of: Callable[...
         ("a: [1, -.INF]", f"m.yaml:7:12: spec.with.a[1]: '-.INF' is no number that can be kept: {NUMBER}"),
         (
             "a: -1e999",
-            "m.yaml:7:8: spec.with.a: '-1e999' is no number that can be kept: a number too large for a 64-bit float. "
-            "Quote it if it is text.",
+            (
+                "m.yaml:7:8: spec.with.a: '-1e999' is no number that can be kept: "
+                "a number too large for a 64-bit float. Quote it if it is text."
+            ),
         ),
         (
             f"a: {'1' * 5000}",
-            f"m.yaml:7:8: spec.with.a: '{'1' * 59}'… is no number that can be kept: "
-            "a number of more than 400 characters. Quote it if it is text.",
+            (
+                f"m.yaml:7:8: spec.with.a: '{'1' * 59}'… is no number that can be kept: "
+                "a number of more than 400 characters. Quote it if it is text."
+            ),
         ),
         ("a: !!python/object:os.system x", f"m.yaml:7:8: spec.with.a: The YAML tag '!!python/object:os.system' {TAG}"),
         ("a: !!python/tuple [1]", f"m.yaml:7:8: spec.with.a: The YAML tag '!!python/tuple' {TAG}"),

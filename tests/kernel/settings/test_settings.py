@@ -113,8 +113,7 @@ def test_rules_are_kept_by_normalised_name(write) -> None:
         ("[plugins]\ntrust = true", "plugins.trust must be text, not a boolean."),
         (
             "[plugins]\ntrust = 'instaled'",
-            "plugins.trust must be 'installed' or 'listed', not 'instaled'. "
-            "Known: 'installed', 'listed'. Did you mean 'installed'?",
+            "plugins.trust cannot be 'instaled'. Known: 'installed', 'listed'. Did you mean 'installed'?",
         ),
         ("[plugins]\nallow = ['a']", "plugins.allow must be a table, not a list."),
         (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 import anyio
+
 from agentflow_kernel.contracts.journal import Record, chain_hash, encode_record
 from agentflow_sqlite.journal import SqliteJournal
 

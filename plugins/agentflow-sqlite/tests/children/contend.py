@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 import anyio
+
 from agentflow_kernel.contracts.journal import Record
 from agentflow_kernel.errors import AppendConflict, UnknownRun
 from agentflow_sqlite.journal import SqliteJournal

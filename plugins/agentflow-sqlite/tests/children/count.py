@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import anyio
+
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.errors import MemoryConflict
 from agentflow_sqlite.memory import SqliteMemory

@@ -10,6 +10,7 @@ import os
 import sys
 
 import anyio
+
 from agentflow_sqlite.journal import SqliteJournal
 
 
