@@ -43,9 +43,11 @@ class MemoryToolset:
         self._ttl_s = ttl_s
 
     def tools(self) -> Sequence[Tool]:
+        """The two tools."""
         return (RECALL, REMEMBER)
 
     async def call(self, name: str, arguments: Mapping[str, JSON], context: ToolContext) -> JSON:
+        """Look up or write one entry."""
         key = str(arguments["key"])
         if not key or len(key) > 512:
             raise AskModelAgain(f"A key has 1 to 512 characters; this one has {len(key)}.")

@@ -324,7 +324,7 @@ class NewerSchema(ProtocolViolation):
     executed: Executed = "no"
 
     def __init__(self, what: str, found: int, supported: int) -> None:
-        super().__init__(f"{what} has schema version {found}; this installation understands up to {supported}. Upgrade it.")
+        super().__init__(f"{what} has schema version {found}; this installation knows up to {supported}. Upgrade it.")
         self.what, self.found, self.supported = what, found, supported
 
 
@@ -465,7 +465,7 @@ class RunSuspended(RunError):
         self.status, self.reason = status, reason
 
 
-class ControlFlow(Exception):  # noqa: N818 -- not errors: ways in which user code steers the engine
+class ControlFlow(Exception):
     """Root of the exceptions that steer a run; never retried, never an observation by accident."""
 
 

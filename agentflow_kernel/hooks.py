@@ -43,12 +43,14 @@ class Hooks:
             self._manager.enable_tracing()
 
     def register(self, name: str, plugin: object) -> None:
-        """Take in a plugin under a name of its own; one that breaks a hook's signature stays outside.
+        """Take in a plugin under a name of its own, once; one that breaks a hook's signature stays outside.
 
         Raises:
             pluggy.PluginValidationError: an implementation has arguments that its hook does not have, or no hook
                 of its name exists.
         """
+        if self._manager.is_registered(plugin):
+            return
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()

@@ -12,15 +12,12 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Wall-clock time in seconds since 1970-01-01 UTC; may jump."""
-        ...
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary start; never goes back."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait; zero or less only lets other tasks run."""
-        ...
 
 
 class SystemClock:
@@ -32,6 +29,7 @@ class SystemClock:
     monotonic = staticmethod(time.monotonic)
 
     async def sleep(self, seconds: float) -> None:
+        """Wait on the event loop's own clock."""
         import anyio  # lazy: 25 ms, only who waits pays
 
         await anyio.sleep(max(seconds, 0))

@@ -202,8 +202,10 @@ class Journal(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Finish what was accepted and release the store; may be called twice; later calls raise
-        :class:`StorageUnavailable`."""
+        """Finish what was accepted and release the store; may be called twice.
+
+        Later calls raise :class:`StorageUnavailable`.
+        """
         ...
 
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Entry(Value):
-    """One live entry. ``version`` starts at 1 and grows by one with each write; ``expires_at`` is wall time or ``None``."""
+    """One live entry.
+
+    ``version`` starts at 1 and grows by one with each write; ``expires_at`` is wall time or ``None``.
+    """
 
     __slots__ = ("key", "value", "version", "written_at", "expires_at")
 

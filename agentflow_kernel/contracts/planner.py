@@ -65,8 +65,10 @@ class End(Value):
 class Decision(Value):
     """What to do after one observation: actions to begin, ids to cancel, what may wake the planner, how it ends.
 
-    The engine finishes all of ``cancel`` before it begins ``start``. A decision with ``end`` starts nothing.
-    ``events`` are progress events to publish, each ``(name, fields)``.
+    The engine finishes all of ``cancel`` before it begins ``start``; an action that was quicker is observed with its
+    result. ``waits`` may hold ``{"type": "timer", "after_s": 30}``: it stays until it fires or another one takes its
+    place, and a resumed run waits only for what is left of it. A decision with ``end`` starts nothing. ``events`` are
+    progress events to publish, each ``(name, fields)``.
     """
 
     __slots__ = ("start", "cancel", "waits", "end", "events")
@@ -104,7 +106,7 @@ class Observation(Value):
 
 
 class Task(Value):
-    """What a planner is given once: instructions, the tools it may use (full names), a seed, an optional output schema."""
+    """What a planner is given once: instructions, tools it may use (full names), a seed, an optional output schema."""
 
     __slots__ = ("name", "instructions", "tools", "output_schema", "seed")
 
@@ -142,7 +144,7 @@ class Planner(Protocol):
         ...
 
     def dump(self, state: object) -> JSON:
-        """The state as JSON; ``load(task, dump(state))`` continues with the same decisions."""
+        """The state as JSON, from which :meth:`load` continues with the same decisions."""
         ...
 
     def load(self, task: Task, document: JSON) -> object:

@@ -57,4 +57,3 @@ class Policy(Protocol):
 
     def wrap(self, call: Call) -> Call:
         """The call with this policy round it."""
-        ...

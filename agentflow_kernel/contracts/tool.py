@@ -17,8 +17,9 @@ Effect = Literal["pure", "idempotent", "effect"]
 
 
 class Tool(Value):
-    """One tool of a toolset. ``name`` is local to the set (``read``); the kernel prefixes the set's name (``files.read``).
+    """One tool of a toolset.
 
+    ``name`` is local to the set (``read``); the kernel prefixes the set's name (``files.read``).
     ``parameters`` is a JSON Schema of type ``object``; the kernel checks arguments against it before any call.
     ``sequential`` tools never run beside another call of the same turn.
     """
@@ -42,7 +43,7 @@ class Tool(Value):
 
 
 class ToolContext(Value):
-    """What a tool may know of the call: the run, the path of the action in it, the idempotency key, the attempt from 1."""
+    """What a tool may know of the call: the run, the action's path in it, the idempotency key, the attempt from 1."""
 
     __slots__ = ("run_id", "path", "key", "attempt")
 

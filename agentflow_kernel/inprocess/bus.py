@@ -44,10 +44,14 @@ class InProcessBus:
         """Return when every matching subscription has room for the event and holds it."""
         if self._closed:
             raise Unavailable("The in-process bus is closed.", executed="no")
-        for subscription in self._takers(event):
-            await subscription.put(event)
+        key = str(event.extensions.get("partitionkey", ""))
+        for subscription in self._takers(event, key):
+            await subscription.put(event, key)
+            if self._closed:
+                raise Unavailable("The in-process bus was closed before it had room for the event.", executed="maybe")
 
-    def _takers(self, event: Event) -> list[InProcessSubscription]:
+    def _takers(self, event: Event, key: str) -> list[InProcessSubscription]:
+        """Who gets the event: of a group, the member that works on its key, or else the one whose turn it is."""
         takers: list[InProcessSubscription] = []
         groups: dict[str, list[InProcessSubscription]] = {}
         for subscription in self._subscriptions:
@@ -57,8 +61,11 @@ class InProcessBus:
                 else:
                     takers.append(subscription)
         for name, members in groups.items():
-            turn = self._turns[name] = self._turns.get(name, -1) + 1
-            takers.append(members[turn % len(members)])
+            taker = next((member for member in members if member.holds(key)), None)
+            if taker is None:
+                turn = self._turns[name] = self._turns.get(name, -1) + 1
+                taker = members[turn % len(members)]
+            takers.append(taker)
         return takers
 
     async def subscribe(
@@ -67,9 +74,7 @@ class InProcessBus:
         """Start calling ``handler``."""
         return self.add(pattern, handler, group=group, max_in_flight=max_in_flight)
 
-    def add(
-        self, pattern: str, handler: Handler, *, group: str = "", max_in_flight: int = 16
-    ) -> InProcessSubscription:
+    def add(self, pattern: str, handler: Handler, *, group: str = "", max_in_flight: int = 16) -> InProcessSubscription:
         """As :meth:`subscribe`, at once."""
         if max_in_flight < 1:
             raise UsageError(f"max_in_flight must be at least 1, not {max_in_flight}.")
@@ -83,6 +88,7 @@ class InProcessBus:
             self._subscriptions.remove(subscription)
 
     async def aclose(self) -> None:
+        """Close every subscription; what they still hold is forgotten."""
         self._closed = True
         for subscription in list(self._subscriptions):
             await subscription.aclose()
@@ -101,16 +107,21 @@ class InProcessSubscription:
         self._ready: deque[str] = deque()
         self._held = 0
         self._working = 0
+        self._pauses: set[anyio.CancelScope] = set()
+        """Deliveries that wait for their next attempt."""
         self._changed = anyio.Event()
         self._closed = False
 
-    async def put(self, event: Event) -> None:
+    def holds(self, key: str) -> bool:
+        """Whether an event of this key waits here or is being handled."""
+        return key in self._lanes
+
+    async def put(self, event: Event, key: str) -> None:
         """Hold the event; waits while the subscription is full."""
         while self._held >= self._bus._capacity and not self._closed:  # noqa: SLF001 -- its own bus
             await self._changed.wait()
         if self._closed:
             return
-        key = str(event.extensions.get("partitionkey", ""))
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = deque()
@@ -150,7 +161,9 @@ class InProcessSubscription:
             if isinstance(outcome, Retry) and attempt == MAX_TRIES:
                 outcome = DeadLetter(f"the handler asked for a retry {MAX_TRIES} times")
             if isinstance(outcome, Retry):
-                await self._bus._clock.sleep(outcome.after_s)  # noqa: SLF001 -- its own bus
+                await self._pause(outcome.after_s)
+                if self._closed:
+                    return
                 delay *= 2
                 continue
             if isinstance(outcome, DeadLetter):
@@ -158,6 +171,15 @@ class InProcessSubscription:
             elif isinstance(outcome, Drop):
                 self._bus.dropped += 1
             return
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt; ends early when the subscription is closed."""
+        with anyio.CancelScope() as scope:
+            self._pauses.add(scope)
+            try:
+                await self._bus._clock.sleep(seconds)  # noqa: SLF001 -- its own bus
+            finally:
+                self._pauses.discard(scope)
 
     def _signal(self) -> None:
         self._changed.set()
@@ -169,9 +191,11 @@ class InProcessSubscription:
             await self._changed.wait()
 
     async def aclose(self) -> None:
-        """Stop taking events; returns when the handlers under way have ended."""
+        """Stop taking events; returns when the handlers under way have ended, without further attempts."""
         self._closed = True
         self._bus.forget(self)
+        for scope in self._pauses:
+            scope.cancel()
         self._signal()
         while self._working:
             await self._changed.wait()
@@ -179,6 +203,6 @@ class InProcessSubscription:
 
 def matches(pattern: str, event_type: str) -> bool:
     """Whether an event type fits a pattern: itself, ``prefix.*`` (the prefix and what is below it) or ``*``."""
-    if pattern == "*" or pattern == event_type:
+    if pattern in {"*", event_type}:
         return True
     return pattern.endswith(".*") and (event_type == pattern[:-2] or event_type.startswith(pattern[:-1]))

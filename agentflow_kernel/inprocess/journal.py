@@ -23,6 +23,8 @@ class InProcessJournal:
         self._heads: dict[str, RunInfo] = {}
         self._ended: dict[str, None] = {}
         self._blobs: dict[str, bytes] = {}
+        self._named: dict[str, int] = {}
+        """How many records name each blob."""
         self._keep_ended = keep_ended
         self._closed = False
 
@@ -34,43 +36,54 @@ class InProcessJournal:
             raise Fenced(run_id, epoch, head.epoch)
         if head.next_seq != expected_seq:
             raise AppendConflict(run_id, expected_seq, head.next_seq)
+        if not records:
+            return
         encoded = [encode_record(record) for record in records]
-        self._records.setdefault(run_id, []).extend(encoded)
-        self._heads[run_id] = head
+        head = _copy(head)  # a payload that does not suit a head must not leave half of it behind
         for record in records:
             fold(head, record)
+        self._heads[run_id] = head
+        self._records.setdefault(run_id, []).extend(encoded)
+        for record in records:
+            if record.ref:
+                self._named[record.ref] = self._named.get(record.ref, 0) + 1
         if head.status in TERMINAL:
             self._ended[run_id] = None
             while len(self._ended) > self._keep_ended:
-                oldest = next(iter(self._ended))
-                del self._ended[oldest], self._records[oldest], self._heads[oldest]
+                self._forget(next(iter(self._ended)))
 
     async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        """Append one batch, at once."""
         self.append_inline(run_id, expected_seq, epoch, records)
 
     async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
+        """The records, decoded anew for each reader."""
         self._open()
         encoded = self._records.get(run_id, [])[from_seq:]
         return [decode_record(data, run_id=run_id, seq=from_seq + offset) for offset, data in enumerate(encoded)]
 
     async def head(self, run_id: str) -> RunInfo:
+        """The head, a copy."""
         self._open()
         if run_id not in self._heads:
             raise UnknownRun(run_id)
         return _copy(self._heads[run_id])
 
     async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
+        """The heads, copies."""
         self._open()
         heads = sorted(self._heads.values(), key=lambda head: (head.started_at, head.run_id), reverse=True)
         return [_copy(head) for head in heads if status is None or head.status == status][:limit]
 
     async def put_blob(self, data: bytes) -> str:
+        """Keep the bytes as long as a run that names them."""
         self._open()
         ref = sha256(data).hexdigest()
         self._blobs[ref] = bytes(data)
         return ref
 
     async def get_blob(self, ref: str) -> bytes:
+        """The bytes."""
         self._open()
         data = self._blobs.get(ref)
         if data is None:
@@ -78,7 +91,19 @@ class InProcessJournal:
         return data
 
     async def aclose(self) -> None:
+        """Refuse further calls; nothing is given back before the journal itself is."""
         self._closed = True
+
+    def _forget(self, run_id: str) -> None:
+        """Drop a run, and the blobs that no other run names."""
+        del self._ended[run_id], self._heads[run_id]
+        for data in self._records.pop(run_id):
+            ref = decode_record(data).ref
+            if ref:
+                self._named[ref] -= 1
+                if not self._named[ref]:
+                    del self._named[ref]
+                    self._blobs.pop(ref, None)
 
     def _open(self) -> None:
         if self._closed:

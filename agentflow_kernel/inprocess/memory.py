@@ -28,6 +28,7 @@ class InProcessMemory:
         self._closed = False
 
     async def get(self, namespace: str, key: str) -> Entry | None:
+        """The entry, a copy."""
         return self._live(namespace, key)
 
     async def put(
@@ -40,11 +41,13 @@ class InProcessMemory:
         write_key: str | None = None,
         expected_version: int | None = None,
     ) -> Entry | None:
+        """Write at once; what repeated writes return is kept as long as the memory itself."""
         before = self._live(namespace, key)
         if ttl_s is not None and ttl_s <= 0:
             raise UsageError(f"Memory key {key!r}: ttl_s must be above 0, not {ttl_s!r}.")
         if write_key is not None and (write_key, namespace, key) in self._writes:
-            return self._writes[write_key, namespace, key]
+            first = self._writes[write_key, namespace, key]
+            return None if first is None else _copy(first)
         version = before.version if before is not None else 0
         if expected_version is not None and expected_version != version:
             raise MemoryConflict(key, expected_version, version)
@@ -52,22 +55,25 @@ class InProcessMemory:
         entry = Entry(key, _json_copy(key, value), version + 1, now, None if ttl_s is None else now + ttl_s)
         self._spaces.setdefault(namespace, {})[key] = entry
         if write_key is not None:
-            self._writes[write_key, namespace, key] = before
+            self._writes[write_key, namespace, key] = None if before is None else _copy(before)
         return before
 
     async def delete(self, namespace: str, key: str) -> bool:
+        """Remove at once."""
         if self._live(namespace, key) is None:
             return False
         del self._spaces[namespace][key]
         return True
 
     async def list(self, namespace: str, prefix: str = "", *, limit: int = 1000) -> Sequence[Entry]:
+        """Copies of the entries; every key of the namespace is looked at."""
         self._check(namespace, "any")
         names = sorted(name for name in self._spaces.get(namespace, {}) if name.startswith(prefix))
         entries = (self._live(namespace, name) for name in names)
         return [entry for entry in entries if entry is not None][:limit]
 
     async def aclose(self) -> None:
+        """Refuse further calls."""
         self._closed = True
 
     def _live(self, namespace: str, key: str) -> Entry | None:
@@ -76,7 +82,7 @@ class InProcessMemory:
         if entry is not None and entry.expires_at is not None and entry.expires_at <= self._clock.now():
             del self._spaces[namespace][key]
             return None
-        return entry
+        return None if entry is None else _copy(entry)
 
     def _check(self, namespace: str, key: str) -> None:
         if self._closed:
@@ -86,12 +92,22 @@ class InProcessMemory:
                 raise UsageError(f"A memory {what} has 1 to {MAX_NAME} characters; this one has {len(name)}.")
 
 
+def _copy(entry: Entry) -> Entry:
+    """The entry for the caller to keep: what it does with the value does not change the memory."""
+    if isinstance(entry.value, dict | list):
+        value: JSON = json.loads(json.dumps(entry.value))
+        return Entry(entry.key, value, entry.version, entry.written_at, entry.expires_at)
+    return entry
+
+
 def _json_copy(key: str, value: JSON) -> JSON:
     """The value as JSON gives it back; refuses what JSON would change."""
     try:
-        copy: JSON = json.loads(json.dumps(value, allow_nan=False))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        copy: JSON = json.loads(text.encode())  # a lone surrogate has no bytes
+        same = copy == value
     except (TypeError, ValueError, RecursionError) as error:
         raise NotSerialisable(f"memory key {key}", "", str(error)) from error
-    if copy != value:
+    if not same:
         raise NotSerialisable(f"memory key {key}", "", "changed by JSON, such as a tuple or a key that is no string")
     return copy

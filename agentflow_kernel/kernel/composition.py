@@ -240,4 +240,3 @@ class Composition:
 def _routes(routes: Mapping[str, str | None]) -> dict[str, str]:
     """Routes as the graph takes them: ``null`` in a manifest ends the flow."""
     return {action: "end" if target is None else target for action, target in routes.items()}
-

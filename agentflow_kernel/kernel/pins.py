@@ -1,7 +1,7 @@
 """Pins: which environment variables a manifest was read with, so that a run goes on with the same ones.
 
-Values are not kept: a variable may hold a secret. What is kept is a hash of each, but none of those whose name says that
-it is a secret, since those are renewed.
+Values are not kept: a variable may hold a secret. What is kept is a hash of each, but none of those whose name says
+that it is a secret, since those are renewed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class RecordedEnvironment(Mapping[str, str]):
     def pins(self) -> dict[str, str]:
         """A hash for each variable that was asked for and is no secret by its name."""
         return {name: _hash(name, value) for name, value in sorted(self._asked.items()) if not _is_secret(name)}
+
 
 def check_pins(run_id: str, then: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Raise :class:`UsageError` naming each variable that has another value than when the run was started."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 import anyio
 import anyio.to_thread
 
 from agentflow_kernel.contracts.journal import TERMINAL
-from agentflow_kernel.errors import UnknownRun, UsageError
+from agentflow_kernel.errors import AppendConflict, UnknownRun, UsageError
 from agentflow_kernel.event import uuid7
 from agentflow_kernel.inprocess.bus import InProcessBus
 from agentflow_kernel.inprocess.journal import InProcessJournal
@@ -24,7 +25,7 @@ from agentflow_kernel.run.ownership import Owner, is_alive
 from agentflow_kernel.run.runtime import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -52,6 +53,9 @@ class Runs:
         self._unasked = False
         """Whether nobody named a journal and nobody was told yet what that means."""
         self._owner: Owner | None = None
+        self._owning = anyio.Lock()
+        self._claims: dict[str, anyio.Lock] = {}
+        """Runs that are just being taken up here."""
 
     async def open(self, subscribers: Sequence[tuple[str, Handler]]) -> None:
         """Build the journal and the bus, begin the task group, subscribe the handlers."""
@@ -78,47 +82,77 @@ class Runs:
 
     async def close(self) -> None:
         """Suspend what still runs, then close the bus, the journal and every object of the manifest."""
-        with anyio.CancelScope(shield=True):
-            for handle in list(self._handles.values()):
-                await handle.suspend()
-            if self._wiring.bus is not None:
-                await self._wiring.bus.aclose()
-                self._wiring.bus = None
-        self._group.cancel_scope.cancel()
-        await self._group.__aexit__(None, None, None)
-        with anyio.CancelScope(shield=True):
-            await self._close_objects()
-            if self._owner is not None:
-                await anyio.to_thread.run_sync(self._owner.release)
+        try:
+            with anyio.CancelScope(shield=True):
+                async with anyio.create_task_group() as group:
+                    for handle in list(self._handles.values()):
+                        group.start_soon(handle.suspend)
+                if self._wiring.bus is not None:
+                    await self._wiring.bus.aclose()
+                    self._wiring.bus = None
+            self._group.cancel_scope.cancel()
+            await self._group.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._close_objects()
 
     async def _close_objects(self) -> None:
+        """Close each object and give up ownership, whatever goes wrong on the way; raises the first error."""
         objects: list[object] = [self._journal] if self._durable else []
         if self._wiring.manifest is not None:
             objects = [*self._wiring.composition.objects(), *objects]
+        failures: list[Exception] = []
         for thing in objects:
             close = getattr(thing, "aclose", None)
-            if close is not None:
-                await close()
+            try:
+                if close is not None:
+                    await close()
+            except Exception as error:  # noqa: BLE001 -- raised below, once the others are closed
+                failures.append(error)
+        if self._owner is not None:
+            await anyio.to_thread.run_sync(self._owner.release)
+        if failures:
+            raise failures[0]
 
     async def publish(self, event: Event) -> None:
         """Return when the bus has accepted the event."""
-        assert self._wiring.bus is not None
-        await self._wiring.bus.publish(event)
+        bus = self._wiring.bus
+        if bus is None:
+            raise UsageError("The kernel is closed: nobody would get the event.")
+        await bus.publish(event)
 
     async def start(self, target: Flow | Agent | str, value: object, *, key: str | None = None) -> RunHandle:
         """Put ``run.started`` on record and begin."""
         name, flow = self._wiring.find(target)
         flow.bound(loopless=False)
-        run_id = uuid7() if key is None else _keyed_id(name, key)
-        if run_id in self._handles:
-            return self._handles[run_id]
-        if key is not None:
+        if key is None:
+            return await self._start(uuid7(), name, flow, value)
+        run_id = _keyed_id(name, key)
+        async with self._claim(run_id):
+            if run_id in self._handles:
+                return self._handles[run_id]
             try:
                 head = await self._journal.head(run_id)
-            except UnknownRun:
-                pass  # the usual case: the key is new
-            else:
-                return await self._take_up(head)
+            except UnknownRun:  # the usual case: the key is new
+                try:
+                    return await self._start(run_id, name, flow, value)
+                except AppendConflict:  # another process was quicker
+                    head = await self._journal.head(run_id)
+            return await self._take_up(head)
+
+    @asynccontextmanager
+    async def _claim(self, run_id: str) -> AsyncIterator[None]:
+        """Let only one caller at a time look whether a run is there and take it up."""
+        lock = self._claims.setdefault(run_id, anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._claims.pop(run_id, None)
+
+    async def _start(self, run_id: str, name: str, flow: Flow, value: object) -> RunHandle:
+        """A new run under this id."""
         value, text = to_json(value, "input")
         history = self._history(run_id, epoch=1)
         payload: dict[str, JSON] = {
@@ -128,24 +162,25 @@ class Runs:
             "origin": self._wiring.origin,
             "fingerprint": self._wiring.manifest.fingerprint if self._wiring.manifest is not None else "",
         }
-        await history.commit([("run.started", "", payload, "", len(text))])
         if self._unasked:
             self._unasked = False
-            warnings.warn(_NOT_DURABLE, NotDurableWarning, stacklevel=4)
+            warnings.warn(_NOT_DURABLE, NotDurableWarning, stacklevel=5)
+        await history.commit([("run.started", "", payload, "", len(text))])
         return self._begin(history, name, flow, value)
 
     async def resume(self, run_id: str, *, accept_environment: bool = False) -> RunHandle:
         """Take over a run that has stopped without an end."""
-        if run_id in self._handles and self._handles[run_id].status == "running":
-            return self._handles[run_id]
-        head = await self._journal.head(run_id)
-        if head.status in TERMINAL:
-            raise UsageError(f"Run {run_id} has ended ({head.status}); only a run that has not ended can be resumed.")
-        if not accept_environment:
-            then = (await self.origin(run_id)).get("environment") or {}
-            now = self._wiring.origin.get("environment") or {}
-            check_pins(run_id, cast("Mapping[str, str]", then), cast("Mapping[str, str]", now))
-        return await self._take_up(head)
+        async with self._claim(run_id):
+            if run_id in self._handles:
+                return self._handles[run_id]
+            head = await self._journal.head(run_id)
+            if head.status in TERMINAL:
+                raise UsageError(f"Run {run_id} has ended ({head.status}); only one that has not ended can be resumed.")
+            if not accept_environment:
+                then = (await self.origin(run_id)).get("environment") or {}
+                now = self._wiring.origin.get("environment") or {}
+                check_pins(run_id, cast("Mapping[str, str]", then), cast("Mapping[str, str]", now))
+            return await self._take_up(head)
 
     async def _take_up(self, head: RunInfo) -> RunHandle:
         """A handle for a run on record: at work here from now on, or settled as it ended."""
@@ -156,10 +191,9 @@ class Runs:
             return await self._settled(head, records)
         if head.status in OPEN_STATUSES and await self._is_alive(head.owner):
             raise UsageError(f"Run {run_id} is being worked on by process {head.owner.partition('-')[0]}.")
-        name = str(started["name"])
-        name, flow = self._wiring.find(name)
+        name, flow = self._wiring.find(str(started["name"]))
         flow.bound(loopless=False)
-        history = self._history(run_id, epoch=head.epoch + 1)
+        history = self._history(run_id, epoch=records[-1].epoch + 1)
         await history.load(records)
         await history.commit([("lease", "", {"owner": await self._own()}, "", 0)])
         return self._begin(history, name, flow, started["input"])
@@ -170,7 +204,7 @@ class Runs:
         handle = RunHandle(Run(head.run_id, head.name, services=self._wiring.services()), durable=self._durable)
         ended = await self._payload(records[-1])
         error = {
-            "failed": RunFailed(head.run_id, head.code, head.cause),
+            "failed": RunFailed(head.run_id, head.code, head.cause, str(ended.get("path", ""))),
             "cancelled": RunCancelled(head.run_id),
         }.get(head.status)
         handle.settle(head.status, output=ended.get("output"), error=error)
@@ -191,8 +225,6 @@ class Runs:
         run = Run(history.run_id, name, services=wiring.services(), history=history, listener=wiring.listener())
         handle = RunHandle(run, durable=self._durable)
         self._handles[run.run_id] = handle
-        if run.listener is not None:
-            run.tell("run.started", "", {"name": name, "resumed": history.epoch > 1})
         execution = Execution(run, flow.bound(loopless=False), value, handle)
 
         async def work() -> None:
@@ -217,25 +249,42 @@ class Runs:
         if self._wiring.state is None:
             return ""
         if self._owner is None:
-            owner = Owner(self._wiring.state)
-            await anyio.to_thread.run_sync(owner.acquire)
-            self._owner = owner
+            async with self._owning:
+                if self._owner is None:
+                    owner = Owner(self._wiring.state)
+                    await anyio.to_thread.run_sync(owner.acquire)
+                    self._owner = owner
         return self._owner.name
 
     async def _is_alive(self, owner: str) -> bool:
+        """Whether somebody else works on this owner's runs; of ours, those that run have a handle."""
         state = self._wiring.state
-        return state is not None and await anyio.to_thread.run_sync(is_alive, state, owner)
+        if state is None or (self._owner is not None and owner == self._owner.name):
+            return False
+        return await anyio.to_thread.run_sync(is_alive, state, owner)
 
     async def infos(self, *, status: str | None, limit: int) -> Sequence[RunInfo]:
         """Heads with the status that is true now: nobody works on a run whose owner is gone."""
-        wanted = None if status in (None, "suspended", *OPEN_STATUSES) else status
-        found = []
-        for info in await self._journal.runs(status=wanted, limit=limit):
-            if info.status in OPEN_STATUSES and info.run_id not in self._handles and not await self._is_alive(info.owner):
-                info.status, info.cause = "suspended", "crash"
-            if status is None or info.status == status:
-                found.append(info)
-        return found
+        stored = ("suspended", *OPEN_STATUSES) if status == "suspended" else (status,)
+        found = [info for one in stored for info in await self._true_infos(one, status, limit)]
+        found.sort(key=lambda info: (info.started_at, info.run_id), reverse=True)
+        return found[:limit]
+
+    async def _true_infos(self, stored: str | None, wanted: str | None, limit: int) -> list[RunInfo]:
+        """At least ``limit`` heads, if there are so many, that are on record as ``stored`` and truly ``wanted``."""
+        asked = limit
+        while True:
+            found = []
+            infos = await self._journal.runs(status=stored, limit=asked)
+            for info in infos:
+                nobodys = info.status in OPEN_STATUSES and info.run_id not in self._handles
+                if nobodys and not await self._is_alive(info.owner):
+                    info.status, info.cause = "suspended", "crash"
+                if wanted is None or info.status == wanted:
+                    found.append(info)
+            if len(found) >= limit or len(infos) < asked:
+                return found
+            asked *= 4
 
     async def records(self, run_id: str) -> Sequence[Record]:
         """All records of a run."""

@@ -28,9 +28,7 @@ def subscribe(wiring: Wiring, runs: Runs) -> None:
             wiring.bus.add(str(resource.spec["on"]), _starter(runs, resource, None))
 
 
-async def fire(
-    wiring: Wiring, runs: Runs, name: str, overrides: Mapping[str, object] | None
-) -> Sequence[RunHandle]:
+async def fire(wiring: Wiring, runs: Runs, name: str, overrides: Mapping[str, object] | None) -> Sequence[RunHandle]:
     """Send a source's events over the bus, start a run for each, and return the handles when the source has ended."""
     bus, manifest = wiring.bus, wiring.composition.manifest
     if bus is None:
@@ -80,9 +78,7 @@ def _starter(runs: Runs, resource: Resource, handles: list[RunHandle] | None) ->
     return start
 
 
-def _filler(
-    spec: Mapping[str, object], field: str, default: Callable[[Event], object]
-) -> Callable[[Event], object]:
+def _filler(spec: Mapping[str, object], field: str, default: Callable[[Event], object]) -> Callable[[Event], object]:
     """What the trigger makes of an event: its own template, else the default."""
     if field not in spec:
         return default
@@ -91,7 +87,7 @@ def _filler(
 
 
 def _collector(handler: Handler, ours: set[str], failures: list[Exception]) -> Handler:
-    """The handler for the events of one source, its error kept for the caller: a second delivery would meet it again."""
+    """The handler for the events of one source; its error is kept for the caller, a retry would meet it again."""
 
     async def collect(event: Event) -> Ack:
         try:

@@ -106,23 +106,34 @@ class Wiring:
         """The qualified name and the flow behind an object or a name (``flow/x``; ``x`` where it is unambiguous)."""
         if not isinstance(target, str):
             name = qualified_name(target)
+            known = self.targets.get(name)
             if isinstance(target, Flow):
                 self.targets[name] = target
-            elif name not in self.targets:
+            elif known is None or known.steps[target.name].target is not target:
                 self.targets[name] = as_flow(target)
             return name, self.targets[name]
-        for name in (target, f"flow/{target}", f"agent/{target}"):
-            if name in self.targets:
-                return name, self.targets[name]
+        if target in self.targets:
+            return target, self.targets[target]
+        names = [name for kind in ("Flow", "Agent") if (name := self._known(kind, target))]
+        if len(names) > 1:
+            raise UnknownName("name (a flow and an agent have it)", target, names)
+        if names and names[0] in self.targets:
+            return names[0], self.targets[names[0]]
         if self._composition is None:
             raise UnknownName("flow or agent", target, self.targets)
-        resource = self._composition.manifest.resolve(target)
+        resource = self._composition.manifest.resolve(*names or (target,))
         if resource.kind not in {"Flow", "Agent"}:
             raise UsageError(f"{target!r} is a {resource.kind}; only a Flow or an Agent can be run.")
         make = self._composition.flow if resource.kind == "Flow" else self._composition.agent
         name = f"{resource.kind.lower()}/{resource.name}"
         flow = self.targets[name] = as_flow(make(resource.name))
         return name, flow
+
+    def _known(self, kind: str, name: str) -> str:
+        """The qualified name of a flow or agent with this bare name, or ``""``."""
+        qualified = f"{kind.lower()}/{name}"
+        in_manifest = self.manifest is not None and self.manifest.find(kind, name) is not None
+        return qualified if in_manifest or qualified in self.targets else ""
 
     def memory(self, name: str) -> tuple[Memory, float | None]:
         """The memory resource of that name and its default time to live in seconds."""

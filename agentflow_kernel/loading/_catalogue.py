@@ -76,7 +76,9 @@ class Catalogue:
         if kind is not None and kind not in KINDS.values():
             raise UnknownName("kind of plugin", kind, KINDS.values())
         if self._entries is None:
-            offers, broken = scan(sys.path if self._folders is None else self._folders)
+            path: Sequence[object] = sys.path
+            folders = [folder for folder in path if isinstance(folder, str)]  # imports ignore the others too
+            offers, broken = scan(folders if self._folders is None else self._folders)
             offers.sort(key=lambda offer: (offer.kind, offer.name, offer.distribution))
             self._entries = tuple(Entry(offer, self._trust.why_not(offer)) for offer in offers)
             self._broken = tuple(broken)

@@ -59,6 +59,7 @@ def cause_of(error: BaseException, stage: str) -> str:
         text = " ".join(str(error).split())
     except Exception:  # noqa: BLE001 -- even its text is foreign code
         text = ""
+    text = "".join(char if char.isprintable() else "\ufffd" for char in text)  # it may go to a terminal
     if len(text) > _TEXT_LIMIT:
         text = text[:_TEXT_LIMIT] + "…"
     return f"{type(error).__name__} {stage}" + (f": {text}" if text else "")

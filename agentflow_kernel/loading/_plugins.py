@@ -160,9 +160,8 @@ class Plugins:
         if offered is None:
             target = self._target(entry)
             self._hooks = hooks = self._hooks or Hooks()
-            if not any(value == entry.value for value, _ in self._offers):
-                with Isolation(entry, "at registration", self._failed):
-                    hooks.register(entry.value, target)
+            with Isolation(entry, "at registration", self._failed):
+                hooks.register(entry.value, target)
             with Isolation(entry, f"in its hook {hook}", self._failed):
                 offered = self._offers[entry.value, hook] = getattr(hooks.of(target), hook)()
         return offered

@@ -77,7 +77,7 @@ def _distributions(folders: Iterable[str]) -> Iterator[tuple[str, str, str, byte
     for folder in folders:
         try:
             names = os.listdir(folder or os.curdir)
-        except OSError:  # an archive, or gone
+        except (OSError, ValueError):  # an archive, gone, or no path
             continue
         for name in sorted(name for name in names if name.endswith(".dist-info")):
             stem, _, version = name[:-10].rpartition("-")
@@ -141,7 +141,7 @@ def _read(content: bytes, source: tuple[str, str, str], offers: list[Offer], bro
             continue
         name, equals, value = text.partition("=")
         name, value = name.strip(), value.partition("[")[0].strip()
-        if not equals or not name or not _is_reference(value) or (group, name) in seen:
+        if not equals or not name or not name.isprintable() or not _is_reference(value) or (group, name) in seen:
             problem = "stands twice" if (group, name) in seen else "is no entry point"
             broken.append(Broken(distribution, version, f"entry_points.txt line {number}: {text[:80]!r} {problem}"))
             continue

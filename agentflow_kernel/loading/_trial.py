@@ -47,7 +47,9 @@ class Trial:
             (entry.kind, entry.name, entry.value, (entry.distribution, entry.version, entry.location))
             for entry in self.entries
         ]
-        request = json.dumps({"path": [folder for folder in sys.path if folder], "entries": asked})
+        request = json.dumps(
+            {"path": [folder for folder in sys.path if folder and isinstance(folder, str)], "entries": asked}
+        )
         reader, writer = os.pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 -- this very interpreter, no shell

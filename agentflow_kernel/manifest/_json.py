@@ -78,6 +78,8 @@ def read_reference(node: Node, path: Path, context: Context) -> Any:
     if text.value.__class__ is not str or not text.value:
         return context.wrong(text, inner, "the path of a value, such as 'parse.result.items[0]'")
     try:
+        if '"' in text.value:
+            raise ValueError("a key in quotes cannot be referred to")
         steps(text.value)
     except ValueError as exc:
         return context.found(f"Malformed reference: {exc}.", (text.line, text.column), inner)

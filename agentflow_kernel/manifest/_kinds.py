@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 API_VERSION = "agentflow.dev/v1"
 
-RESERVED_NODES = ("input", "item", "event")
-"""First words of a ``$ref`` that are no nodes: the flow's input, the item of an ``each`` node, the triggering event."""
+RESERVED_NODES = ("input", "item", "event", "state")
+"""First words of a ``$ref`` that are no nodes: the flow's input, the item of an ``each`` node, the triggering event,
+the shared state."""
 
 DEFAULT_PLANNER = "tools"
 

@@ -48,12 +48,12 @@ class Node:
         node = self
         for step in steps:
             inner = node.value
-            if inner.__class__ is list:
-                if not isinstance(step, int) or not 0 <= step < len(inner):
-                    break
-            elif inner.__class__ is not dict or step not in inner:
+            if inner.__class__ is list and isinstance(step, int) and 0 <= step < len(inner):
+                node = inner[step]
+            elif inner.__class__ is dict and str(step) in inner:
+                node = inner[str(step)]  # validators give the key "7" as a number
+            else:
                 break
-            node = inner[step]
         return node.line, node.column
 
     def plain(self) -> Any:

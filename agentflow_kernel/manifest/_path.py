@@ -1,7 +1,7 @@
 """A path: where a value stands in a document, such as ``spec.nodes.parse.input[0]``.
 
-The texts of ``$ref`` have the same form. A key with other characters than letters, digits, ``_``, ``-`` and ``$``
-is written ``["like this"]``, with the quotes and escapes of JSON.
+A key with other characters than letters, digits, ``_``, ``-`` and ``$`` is shown ``["like this"]``, with the quotes
+and escapes of JSON. The texts of ``$ref`` have the same form, but for keys in quotes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Step = str | int
     Path = tuple["Path | None", Step]
 
-_STEP = r'(?:^|\.)([^\s.\[\]"]+)|\[([0-9]{1,9})\]|\[("(?:[^"\\]|\\.)*")\]'
+_STEP = r'(?:^|\.)([^.\[\]"]+)|\[(-?[0-9]{1,9})\]|\[("(?:[^"\\]|\\.)*")\]'
 
 _LONGEST = 2_000
 

@@ -91,7 +91,8 @@ def _trap(node: BoundNode) -> BoundNode:
 
 
 def _compose(node: BoundNode, *, loopless: bool) -> None:
-    step, target = node.step, node.step.target
+    step = node.step
+    target: Any = step.target
     if step.emits:
         node.kind = "emit"
         node.invoke = _pass_on
@@ -143,7 +144,8 @@ def wrap(policies: list[Any], call: Call) -> Call:
 
 def _innermost(invoke: Invoke) -> Call:
     async def call(request: Request) -> object:
-        context, value = request.payload  # type: ignore[misc]  # put there by the visit
+        payload: Any = request.payload  # put there by the visit
+        context, value = payload
         if request.attempt > 1:
             context = context.for_attempt(request.attempt)
         return await invoke(context, value)
@@ -154,28 +156,23 @@ def _innermost(invoke: Invoke) -> Call:
 def _compose_function(node: BoundNode, function: Callable[..., Any], *, loopless: bool) -> None:
     """Bind a plain function: with or without input, with or without context, coroutine or not."""
     positional = _positional_parameters(function, node.name)
-    if is_coroutine_function(function):
-        if positional == 1:
-            node.mode, node.quick = AWAIT, function
-            node.invoke = lambda context, value: function(value)
-        elif positional == 0:
-            node.mode, node.quick = AWAIT, lambda value: function()
-            node.invoke = lambda context, value: function()
-        else:
-            node.invoke = lambda context, value: function(value, context)
-        return
+    quick = function if positional else lambda value: function()
 
-    def called(context: Context, value: object) -> object:
+    def called(context: Context, value: object) -> Any:
         return function(*(value, context)[:positional])
 
-    if loopless or node.step.blocking == "inline":
+    if is_coroutine_function(function):
+        node.invoke = called
+        if positional < 2:
+            node.mode, node.quick = AWAIT, quick
+    elif loopless or node.step.blocking == "inline":
 
         async def on_the_spot(context: Context, value: object) -> object:
             return called(context, value)
 
         node.invoke = on_the_spot
         if positional < 2:
-            node.mode, node.quick = CALL, function if positional else lambda value: function()
+            node.mode, node.quick = CALL, quick
     else:
 
         async def in_thread(context: Context, value: object) -> object:

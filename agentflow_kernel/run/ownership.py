@@ -1,4 +1,4 @@
-"""Ownership: which process works on which runs, told by a lock that the operating system frees when the process ends."""
+"""Ownership: which process works on which runs, told by a lock that the system frees when the process ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from io import FileIO
 
 _OURS: set[str] = set()
@@ -35,7 +36,7 @@ class Owner:
             self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
             path = os.path.join(self._folder, self.name)
             file = open(path, "xb", buffering=0)  # noqa: SIM115 -- held until release
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX)  # who looks whether we are alive holds it for a moment
             if os.path.exists(path):
                 break
             file.close()  # another process took it for a leftover before it was locked
@@ -49,25 +50,25 @@ class Owner:
             return
         path = os.path.join(self._folder, self.name)
         _OURS.discard(path)
-        os.unlink(path)
+        _unlink(path)
         self._file.close()
         self._file = None
 
     def _remove_leftovers(self) -> None:
         """Remove the files of processes that are gone."""
         for name in os.listdir(self._folder):
-            if not is_alive(os.path.dirname(self._folder), name):
-                try:
-                    os.unlink(os.path.join(self._folder, name))
-                except FileNotFoundError:
-                    continue  # another process was quicker
+            _is_locked(os.path.join(self._folder, name), _unlink)
 
 
 def is_alive(state_folder: str, owner: str) -> bool:
     """Whether the process that runs under this name still works; an unknown name does not."""
     if not owner or os.sep in owner:
         return False
-    path = os.path.join(state_folder, "owners", owner)
+    return _is_locked(os.path.join(state_folder, "owners", owner))
+
+
+def _is_locked(path: str, otherwise: Callable[[str], None] | None = None) -> bool:
+    """Whether somebody holds the lock; if not, ``otherwise`` is called while it is held here, so nobody gets it."""
     if path in _OURS:
         return True
     import fcntl  # lazy: not on every platform
@@ -75,8 +76,18 @@ def is_alive(state_folder: str, owner: str) -> bool:
     try:
         with open(path, "r+b", buffering=0) as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if otherwise is not None:
+                otherwise(path)
     except FileNotFoundError:
         return False
     except OSError:
         return True
     return False
+
+
+def _unlink(path: str) -> None:
+    """Remove a file; that it is gone already is no error."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

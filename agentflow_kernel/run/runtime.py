@@ -77,11 +77,12 @@ class Run:
 
     def tell(self, name: str, path: str, fields: Mapping[str, object]) -> None:
         """Give the listener one progress event; call it only where there is a listener."""
-        seq = self._seq
-        self._seq = seq + 1
-        assert self.listener is not None
-        clock = self.services.clock
-        self.listener(Progress(name, self.run_id, seq, path, clock.now() if clock is not None else 0.0, fields))
+        listener = self.listener
+        if listener is not None:
+            seq = self._seq
+            self._seq = seq + 1
+            clock = self.services.clock
+            listener(Progress(name, self.run_id, seq, path, clock.now() if clock is not None else 0.0, fields))
 
     def blame(self, error: Exception, path: str) -> None:
         """Remember where an error came from: the first, and so the innermost, path that it passes."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.journal import Record
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.flow.node import Node
     from agentflow_kernel.run.bind import BoundNode
     from agentflow_kernel.run.history import Line
     from agentflow_kernel.run.runtime import Run
@@ -135,13 +136,13 @@ async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[
     """The call itself, with the policies round it."""
     context = Context(frame.run, path, node.name)
     if node.phased is not None:
-        return await _phases(frame, node, context, value)
+        return await _phases(frame, node, node.phased, context, value)
     if node.call is None:
         result = await node.invoke(context, value)
     else:
         result = await node.call(_request(node, context, value))
     if result.__class__ is Settled:
-        return result.value, result.lines  # type: ignore[attr-defined]  # a Settled, as just checked
+        return result.value, result.lines
     return result, []
 
 
@@ -158,10 +159,10 @@ def _request(node: BoundNode, context: Context, value: object) -> Request:
     )
 
 
-async def _phases(frame: Frame, node: BoundNode, context: Context, value: object) -> tuple[object, list[Line]]:
+async def _phases(
+    frame: Frame, node: BoundNode, phased: Node, context: Context, value: object
+) -> tuple[object, list[Line]]:
     """prep, exec (with the policies round it) and post; the writes to the state become visible all together."""
-    phased = node.phased
-    assert phased is not None
     view = frame.state.view(node.name)
     prepared = await phased.prep(view, value)
     if node.call is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 
 import anyio
+import anyio.lowlevel
 
 START = 1_700_000_000.0
 """Wall time of a new clock, in seconds since 1970: 2023-11-14T22:13:20Z."""
@@ -26,15 +27,19 @@ class FakeClock:
         """Every sleep asked for, in seconds, in order."""
 
     def now(self) -> float:
+        """Wall time."""
         return self._wall
 
     def monotonic(self) -> float:
+        """Seconds since the clock was made."""
         return self._elapsed
 
     async def sleep(self, seconds: float) -> None:
+        """Wait until the test has moved the time so far, or move it."""
         self.slept.append(seconds)
         if self._auto or seconds <= 0:
             self._move(max(seconds, 0))
+            await anyio.lowlevel.checkpoint()
             return
         event = anyio.Event()
         self._counter += 1

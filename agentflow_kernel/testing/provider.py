@@ -30,6 +30,7 @@ class ScriptedProvider:
         """Every request so far, in order."""
 
     async def complete(self, request: ModelRequest) -> ModelReply:
+        """Take the next turn."""
         if self._closed:
             raise PeerUnavailable("The scripted provider is closed.", executed="no")
         self.requests.append(request)
@@ -50,4 +51,5 @@ class ScriptedProvider:
         return ModelReply(Message("assistant", calls=calls), stop_reason="tool_calls", usage=Usage(1, 1))
 
     async def aclose(self) -> None:
+        """Refuse further calls."""
         self._closed = True

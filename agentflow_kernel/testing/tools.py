@@ -36,9 +36,11 @@ class FunctionToolset:
         self._tools[name] = (Tool(name, description or name, schema, effect=effect), function)
 
     def tools(self) -> Sequence[Tool]:
+        """The tools added so far, in order."""
         return [tool for tool, _ in self._tools.values()]
 
     async def call(self, name: str, arguments: Mapping[str, JSON], context: ToolContext) -> JSON:
+        """Remember the call, then call the function."""
         if name not in self._tools:
             raise UnknownName("tool", name, self._tools)
         self.calls.append((name, arguments, context))

@@ -8,10 +8,10 @@ import tempfile
 import time
 
 import anyio
-
-from agentflow_kernel import Flow, Kernel
 from nodes import chain
 from table import Row
+
+from agentflow_kernel import Flow, Kernel
 
 
 def rows(*, steps: int) -> list[Row]:

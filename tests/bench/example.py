@@ -28,8 +28,8 @@ def rows(*, lines: int) -> list[Row]:
     return [
         Row("example, 2,000 lines, in all", small_s, "s", "", None, "≤ 2 s", small_s <= 2),
         Row(f"example, {lines:,} lines", large_cpu, "CPU s", f"2,000 lines {small_cpu:.2f} s", None, "", True),
-        Row("… second half beside the first", growth, "", f"{expected:.2f} is linear", None, "≤ 1.3 ×", growth <= 1.3 * expected),
-        Row("… peak memory", large_mib, "MiB", f"{small_mib:.1f} MiB", large_mib / small_mib, "≤ 1.2 ×", large_mib <= 1.2 * small_mib),
+        Row("… second half beside the first", growth, "", f"{expected:.2f} is linear", None, "≤ 1.3 x", growth <= 1.3 * expected),
+        Row("… peak memory", large_mib, "MiB", f"{small_mib:.1f} MiB", large_mib / small_mib, "≤ 1.2 x", large_mib <= 1.2 * small_mib),
     ]  # fmt: skip
 
 

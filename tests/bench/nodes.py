@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 import anyio
+from table import Row
 
 from agentflow_kernel import Flow
-from table import Row
 
 if TYPE_CHECKING:
     from agentflow_kernel import Progress
@@ -44,7 +44,7 @@ async def _measure(visits: int) -> list[Row]:
         for what, value, goal in (("no journal, no listener", bare, 8), ("with events", told, 25)):
             name = f"one node of {length:,}, {what}"
             note = f"await f() {floor:.3f} µs"
-            found.append(Row(name, value, "µs", note, value / floor, f"≤ {goal} ×", value <= goal * floor))
+            found.append(Row(name, value, "µs", note, value / floor, f"≤ {goal} x", value <= goal * floor))
     return found
 
 

@@ -12,11 +12,11 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import durable  # noqa: E402 -- found through the line above
-import example  # noqa: E402 -- found through the line above
-import nodes  # noqa: E402 -- found through the line above
-import startup  # noqa: E402 -- found through the line above
-from table import show  # noqa: E402 -- found through the line above
+import durable
+import example
+import nodes
+import startup
+from table import show
 
 
 def main(words: list[str]) -> None:

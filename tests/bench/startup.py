@@ -70,7 +70,7 @@ def rows(*, runs: int) -> list[Row]:
         for what, command, goal in cases:
             value, floor = paired(command, bare, runs=runs, env=env)
             ratio = value / floor
-            found.append(Row(what, value, "ms", f"bare python {floor:.1f} ms", ratio, f"≤ {goal:g} ×", ratio <= goal))
+            found.append(Row(what, value, "ms", f"bare python {floor:.1f} ms", ratio, f"≤ {goal:g} x", ratio <= goal))
         return found
 
 

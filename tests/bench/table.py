@@ -25,8 +25,10 @@ def show(rows: list[Row]) -> None:
     head = ("what", "measured", "floor of the same run", "ratio", "goal", "")
     lines = [head]
     for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f} ×"
-        lines.append((row.what, f"{row.value:.3f} {row.unit}", row.floor, ratio, row.goal, "" if row.reached else "OVER"))
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f} x"
+        lines.append(
+            (row.what, f"{row.value:.3f} {row.unit}", row.floor, ratio, row.goal, "" if row.reached else "OVER")
+        )
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -42,7 +44,9 @@ def cpu_ms(command: list[str], env: dict[str, str] | None = None) -> float:
     return (usage.ru_utime + usage.ru_stime) * 1e3
 
 
-def paired(command: list[str], floor: list[str], *, runs: int, env: dict[str, str] | None = None) -> tuple[float, float]:
+def paired(
+    command: list[str], floor: list[str], *, runs: int, env: dict[str, str] | None = None
+) -> tuple[float, float]:
     """Median CPU milliseconds of a command and of its floor, run in turn after one warm-up of each."""
     cpu_ms(floor, env), cpu_ms(command, env)
     pairs = [(cpu_ms(floor, env), cpu_ms(command, env)) for _ in range(runs)]

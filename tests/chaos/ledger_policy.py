@@ -14,10 +14,10 @@ class Ledger:
         self._address = str(settings["address"])
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
-    def wrap(self, call):  # noqa: ANN001, ANN201 -- the policy contract, kept free of imports
+    def wrap(self, call):
         """The call, told to the ledger first."""
 
-        async def told(request):  # noqa: ANN001, ANN202 -- the policy contract
+        async def told(request):
             line = {"path": request.path, "key": request.key, "pid": os.getpid()}
             self._sender.sendto(json.dumps(line).encode(), self._address)
             return await call(request)

@@ -115,6 +115,13 @@ def start(example: Path, state: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(words, env=environment(example), stdout=subprocess.DEVNULL, start_new_session=True)
 
 
+def kill_at(process: subprocess.Popen[bytes], ledger: Ledger, moment: int) -> bool:
+    """Kill the process when so many effects are on the ledger; whether it was still at work."""
+    wait_until(lambda: ledger.count() >= moment or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
 def completed_paths(state: Path) -> set[str]:
     """The paths of the steps that are on record."""
 
@@ -148,9 +155,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(example: Path, ledger: Led
         ledger.clear()
         moment = dice.randrange(1, total)
         process = start(example, state)
-        wait_until(lambda moment=moment: ledger.count() >= moment or process.poll() is not None)
-        os.killpg(process.pid, signal.SIGKILL)
-        landed += process.wait() == -signal.SIGKILL
+        landed += kill_at(process, ledger, moment)
         before, done = ledger.lines(), completed_paths(state)
         words = command(example, state, "resume", "--all", "--no-progress")
         again = subprocess.run(words, env=environment(example), capture_output=True, check=False)
@@ -165,4 +170,6 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(example: Path, ledger: Led
         assert reports(state) == expected, f"kill {number} at effect {moment} (seed {SEED}): the report differs"
         assert {line["path"] for line in before + after} == paths, "an effect is missing"
     assert landed >= 0.9 * KILLS, f"only {landed} of {KILLS} kills landed while work was in flight"
-    print(f"{KILLS} kills, {landed} landed in flight, lost 0, completed steps run again 0, in flight repeated {repeated}")
+    print(
+        f"{KILLS} kills, {landed} landed in flight, lost 0, completed steps run again 0, in flight repeated {repeated}"
+    )

@@ -93,7 +93,11 @@ def test_another_process_reads_the_state_while_a_run_works(tmp_path: Path) -> No
     with subprocess.Popen([*PROGRAM, *words], env=of_log(SAMPLE), cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         seen = ""
         while process.poll() is None and "running" not in seen:
-            seen = agentflow("get", "runs", "--state", str(tmp_path), "-o", "json").out if (tmp_path / "journal.db").exists() else ""
+            seen = (
+                agentflow("get", "runs", "--state", str(tmp_path), "-o", "json").out
+                if (tmp_path / "journal.db").exists()
+                else ""
+            )
     assert process.returncode == 0
     runs = agentflow("get", "runs", "--state", str(tmp_path), "-o", "json").json()
     assert [run["status"] for run in runs] == ["completed"]  # type: ignore[attr-defined]

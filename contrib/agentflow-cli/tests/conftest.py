@@ -16,10 +16,14 @@ from agentflow_cli.app import run
 
 STANDIN = Path(__file__).parent / "standin"
 SCRIPT = Path(sys.executable).parent / "agentflow"
-ENTRY_POINTS = "".join(
-    f"[agentflow.{group}]\n{name} = standin_plugin\n"
-    for group, name in (("journals", "sqlite"), ("sources", "lines"), ("tools", "cabinet"), ("providers", "echo"))
-)
+OFFERED = {
+    "journals": "sqlite",
+    "planners": "straight",
+    "providers": "echo",
+    "sources": "lines",
+    "tools": "cabinet",
+}
+ENTRY_POINTS = "".join(f"[agentflow.{group}]\n{name} = standin_plugin\n" for group, name in OFFERED.items())
 
 
 @dataclass(frozen=True)

@@ -251,15 +251,23 @@ _TINY = 1e-9
 _ENDLESS = float("inf")
 
 
+_CLASSES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict, Mapping),
+    "array": (list, tuple),
+    "string": (str,),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
+
+
 def _is(value: JSON, name: str) -> bool:
     """Whether a value has a type of JSON Schema; 1.0 is an integer, true is no number."""
-    if name == "integer":
-        return (isinstance(value, int) and not isinstance(value, bool)) or (
-            isinstance(value, float) and value.is_integer()
-        )
-    if name == "number":
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return name == _type_name(value)
+    classes = _CLASSES.get(name)
+    if classes is not None:
+        return isinstance(value, classes)
+    if isinstance(value, float):
+        return name == "number" or (name == "integer" and value.is_integer())
+    return name in {"integer", "number"} and isinstance(value, int) and not isinstance(value, bool)
 
 
 def _type_name(value: JSON) -> str:

@@ -185,6 +185,16 @@ def test_a_reply_that_is_none_ends_the_run_with_an_error(value: object) -> None:
     assert run.end.code == "AF-PROTOCOL"
 
 
+def test_a_reply_without_usage_counts_no_tokens_and_has_no_price() -> None:
+    """A provider that reports nothing is not a fault: the tokens are 0 and the cost is unknown."""
+    reply = says("Done.")
+    del reply["usage"]
+    run = play(reply)
+    assert run.output["usage"] == {"input_tokens": 0, "output_tokens": 0, "cached_tokens": 0, "cost_usd": None}
+    (answered,) = [fields for name, fields in run.events if name == "model.answered"]
+    assert (answered["input_tokens"], answered["output_tokens"]) == (0, 0)
+
+
 def test_an_empty_answer_is_an_answer() -> None:
     """A model that says nothing ends the run with an empty text."""
     assert play(says("")).output["text"] == ""

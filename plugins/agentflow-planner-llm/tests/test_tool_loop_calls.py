@@ -163,6 +163,12 @@ def test_calls_that_share_an_id_are_told_apart() -> None:
     assert [call_id for call_id, _, _ in answers(run)] == ids
 
 
+def test_a_single_call_without_an_id_is_given_one() -> None:
+    """A result can only answer a call that has an id."""
+    run = play(calls(call("")), says("Done."))
+    assert run.requests[1]["messages"][2]["calls"][0]["id"] == answers(run)[0][0] == "call-0"
+
+
 def test_a_long_result_is_cut_and_says_so() -> None:
     """The model is shown the first `max_result_chars` characters and how many are missing."""
     run = play(calls(call("c1")), says("Done."), tools={"files.read": "x" * 30}, max_result_chars=10)

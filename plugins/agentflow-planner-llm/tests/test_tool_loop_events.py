@@ -71,6 +71,13 @@ def test_a_stop_tells_what_it_left_undone() -> None:
     ]
 
 
+def test_calls_of_a_turn_that_was_cut_off_are_told_as_void() -> None:
+    """What was not run and is nobody's fault returns too, with the outcome `void`."""
+    run = play(calls(call("c0"), call("c1"), stop="max_tokens"), says("Done."))
+    returned = [(f["id"], f["call_id"], f["outcome"]) for name, f in run.events if name == "tool.returned"]
+    assert returned == [("tool-1-0", "c0", "void"), ("tool-1-1", "c1", "void")]
+
+
 def test_the_names_of_events_are_those_of_the_loop() -> None:
     """Nothing else is told."""
     run = play(calls(call("c1"), call("c2", "no.such")), max_iterations=6)

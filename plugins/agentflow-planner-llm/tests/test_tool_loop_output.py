@@ -83,6 +83,12 @@ def test_calls_in_a_repair_are_not_run() -> None:
     assert run.tool_actions == []
 
 
+def test_a_repair_in_the_last_iteration_counts_though_it_calls_tools() -> None:
+    """Calls in a repair never outweigh its text, not even where the iterations are used up."""
+    run = play(says("no json"), calls(call("c9"), text='{"name": "Ada"}'), of=ASKS, max_iterations=1)
+    assert (run.output["output"], run.output["stop_reason"]) == ({"name": "Ada"}, "end")
+
+
 def test_a_refusal_is_not_repaired() -> None:
     """Asking again for JSON does not change a refusal."""
     run = play(says("I will not.", stop="refusal"), of=ASKS)

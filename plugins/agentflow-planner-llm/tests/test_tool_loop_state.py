@@ -118,7 +118,7 @@ def check_history(messages: list[dict[str, Any]]) -> None:
         place += 1 + len(wanted)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(script=scripts())
 def test_state_written_and_read_after_every_step_changes_nothing(script: dict[str, Any]) -> None:
     """A run that is dumped to JSON text and loaded before each observation decides as the undisturbed one does."""
@@ -127,7 +127,7 @@ def test_state_written_and_read_after_every_step_changes_nothing(script: dict[st
     assert interrupted.subject.dump(interrupted.state) == undisturbed.subject.dump(undisturbed.state)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(script=scripts())
 def test_state_of_any_run_keeps_the_rules(script: dict[str, Any]) -> None:
     """Whatever model, tools and engine do: the run ends, within its limits, with a valid history and no exception."""
@@ -151,7 +151,7 @@ def test_state_of_any_run_keeps_the_rules(script: dict[str, Any]) -> None:
     assert sum(name == "loop.stopped" for name, _ in run.events) == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(script=scripts())
 def test_state_never_starts_more_than_allowed(script: dict[str, Any]) -> None:
     """At most `parallel_tools` calls run at a time, a sequential one alone, a model call alone."""

@@ -79,7 +79,7 @@ class SqliteJournal:
         """The checked bytes."""
         data = await self._database.read(lambda connection: _get_blob(connection, ref), None)
         if data is None:
-            raise CorruptRecord("?", -1, f"blob {ref} is missing")
+            raise CorruptRecord("", -1, f"the payload {ref} is missing")
         return data
 
     async def aclose(self) -> None:
@@ -112,5 +112,5 @@ def _get_blob(connection: sqlite3.Connection, ref: str) -> bytes | None:
         return None
     (data,) = row
     if not isinstance(data, bytes) or sha256(data).hexdigest() != ref:
-        raise CorruptRecord("?", -1, f"blob {ref} does not match its hash")
+        raise CorruptRecord("", -1, f"the payload {ref} does not match its hash")
     return data

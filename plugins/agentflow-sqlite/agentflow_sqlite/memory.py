@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from agentflow_kernel.errors import UsageError
+
 from agentflow_sqlite._database import Database
 from agentflow_sqlite._entries import (
     MEMORY,
@@ -86,13 +88,13 @@ class SqliteMemory:
         write_key: str | None = None,
         expected_version: int | None = None,
     ) -> Entry | None:
-        """Write durably; ``ValueError`` for a name or a time to live that is none."""
+        """Write durably; :class:`UsageError` for a name or a time to live that is none."""
         _check_names(namespace=namespace, key=key)
         if write_key is not None:
             _check_text("write_key", write_key)
         if ttl_s is not None and not 0 < ttl_s < math.inf:
-            raise ValueError(f"ttl_s must be a number of seconds above 0, found {ttl_s!r}.")
-        write = Write(namespace, key, to_bytes(value, f"{namespace}/{key}"), ttl_s, write_key, expected_version)
+            raise UsageError(f"Memory key {key!r}: ttl_s must be a finite number of seconds above 0, not {ttl_s!r}.")
+        write = Write(namespace, key, to_bytes(value, f"memory key {key}"), ttl_s, write_key, expected_version)
 
         def job(connection: sqlite3.Connection) -> Entry | None:
             now = self._clock.now()
@@ -130,13 +132,13 @@ def _check_names(**names: str) -> None:
     for what, name in names.items():
         _check_text(what, name)
         if not 1 <= len(name) <= LONGEST_NAME:
-            raise ValueError(f"A {what} has 1 to {LONGEST_NAME} characters, found {len(name)}.")
+            raise UsageError(f"A memory {what} has 1 to {LONGEST_NAME} characters; this one has {len(name)}.")
 
 
-def _check_text(what: str, text: str) -> None:
+def _check_text(what: str, text: object) -> None:
     if not isinstance(text, str):
-        raise TypeError(f"{what} must be a text, found {type(text).__name__}.")
+        raise UsageError(f"A memory {what} is a text; this one is a {type(text).__name__}.")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"{what} {text!r} holds half of a surrogate pair.") from error
+        raise UsageError(f"The memory {what} {text!r} holds half of a surrogate pair.") from error

@@ -140,7 +140,7 @@ class TrioMachine(JournalMachine):
     backend = "trio"
 
 
-LIMITS = settings(max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LIMITS = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TestJournal = JournalMachine.TestCase
 TestJournal.settings = LIMITS
 TestJournalOnTrio = TrioMachine.TestCase

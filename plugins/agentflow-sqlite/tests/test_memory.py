@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from agentflow_kernel.contracts.memory import Entry
-from agentflow_kernel.errors import MemoryConflict, NotSerialisable, StorageUnavailable
+from agentflow_kernel.errors import MemoryConflict, NotSerialisable, StorageUnavailable, UsageError
 from agentflow_sqlite.memory import SqliteMemory
 
 pytestmark = pytest.mark.anyio
@@ -265,17 +265,17 @@ async def test_names_have_1_to_512_characters(memory: SqliteMemory, name: str) -
         lambda: memory.list(name),
     ]  # fmt: skip
     for call in calls:
-        with pytest.raises(ValueError, match=r"characters|surrogate"):
+        with pytest.raises(UsageError, match=r"characters|surrogate"):
             await call()
     await memory.put("🐎" * 512, "k" * 512, 1)
-    with pytest.raises(TypeError, match="int"):
+    with pytest.raises(UsageError, match="int"):
         await memory.get("n", 1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("ttl_s", [0, -1, float("nan"), float("inf")])
 async def test_a_time_to_live_is_above_zero(memory: SqliteMemory, ttl_s: float) -> None:
     """An entry that is gone when it is written, or never, is a wrong argument."""
-    with pytest.raises(ValueError, match="ttl_s"):
+    with pytest.raises(UsageError, match="ttl_s"):
         await memory.put("n", "k", 1, ttl_s=ttl_s)
 
 

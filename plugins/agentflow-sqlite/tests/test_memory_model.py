@@ -157,7 +157,7 @@ class TrioMachine(MemoryMachine):
     backend = "trio"
 
 
-LIMITS = settings(max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LIMITS = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TestMemory = MemoryMachine.TestCase
 TestMemory.settings = LIMITS
 TestMemoryOnTrio = TrioMachine.TestCase

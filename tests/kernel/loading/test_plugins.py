@@ -65,7 +65,8 @@ def test_a_spec_is_what_the_hook_returned(site) -> None:
     site.write_toolset("agentflow-good", "good")
     plugins = site.plugins()
     spec = plugins.spec("tool", "good")
-    assert spec == ToolsetSpec("good", factory="agentflow_good.objects:make")
+    assert type(spec) is ToolsetSpec
+    assert (spec.name, spec.factory, spec.settings) == ("good", "agentflow_good.objects:make", None)
     assert plugins.spec("tool", "good") is spec
     assert "agentflow_good.objects" not in sys.modules
 
@@ -121,6 +122,16 @@ def test_a_module_under_two_groups_is_registered_and_asked_once_each(site) -> No
         assert type(plugins.spec("journal", "both")).__name__ == "JournalSpec"
         assert type(plugins.spec("memory", "both")).__name__ == "MemorySpec"
     assert sys.modules["agentflow_both._plugin"].calls == ["import", "journals", "memories"]
+
+
+def test_a_module_under_two_spellings_is_registered_once(site) -> None:
+    """`package._plugin` and `package:_plugin` are one plugin."""
+    location = site.write_toolset("agentflow-good", "one", "two")
+    (site.folder / "agentflow_good" / "__init__.py").write_text("from agentflow_good import _plugin\n")
+    text = "[agentflow.tools]\none = agentflow_good._plugin\ntwo = agentflow_good:_plugin\n"
+    (location / "entry_points.txt").write_text(text)
+    plugins = site.plugins()
+    assert [plugins.spec("tool", name).name for name in ("one", "two")] == ["one", "two"]
 
 
 def test_an_entry_may_name_an_object_in_a_module(site) -> None:
@@ -184,6 +195,7 @@ def test_a_plugin_that_failed_is_not_tried_again(site) -> None:
         ("type('Odd', (BaseException,), {'__str__': lambda self: 1 / 0})()", "Odd at import$"),
         ("ValueError('a' * 10_000)", "ValueError at import: a{500}…$"),
         ("ValueError('two\\nlines')", "ValueError at import: two lines"),
+        ("ValueError('\\x1b[31mred')", "ValueError at import: \ufffd.31mred"),
         ("__import__('agentflow_kernel.errors').errors.Unsupported('x', 'y')", "Unsupported at import: x is not"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import zipfile
 
 import pytest
@@ -85,6 +86,13 @@ def test_what_is_no_folder_is_skipped(site, tmp_path) -> None:
     assert not broken
 
 
+def test_what_is_no_path_may_stand_on_the_path(site, monkeypatch) -> None:
+    """Imports ignore it, so does the listing."""
+    site.write_toolset("agentflow-good", "good")
+    monkeypatch.setattr(sys, "path", [b"x", None, "a\x00b", site.folder, *sys.path])
+    assert "good" in Catalogue(Settings()).names("tool")
+
+
 def test_an_empty_path_entry_is_the_working_directory(badplugins, tmp_path, monkeypatch) -> None:
     """As for imports."""
     badplugins.write_toolset(tmp_path, "agentflow-here", "here")
@@ -115,6 +123,7 @@ def test_the_full_scan_sees_the_same_and_archives_too(site, tmp_path, monkeypatc
         (b"[agentflow.tools]\na = os.system('x')\n", "line 2"),
         (b"[agentflow.tools]\na = ../x\n", "line 2"),
         (b"[agentflow.tools]\na = \n", "line 2"),
+        (b"[agentflow.tools]\n\x1b[31ma = b\n", "line 2"),
         (b"[agentflow.tools]\na = b:\n", "line 2"),
         (b"[agentflow.tools]\na = b\na = c\n", "twice"),
         (b"[agentflow.tool]\na = b\n", "unknown group 'agentflow.tool'"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FLOW = "apiVersion: agentflow.dev/v1\nkind: Flow\nmetadata: {name: f}\nspec:\n  nodes:\n"
 NODES = "'group', 'parse'"
-ROOTS = "'input', 'item' and 'event'"
+ROOTS = "'input', 'item', 'event' and 'state'"
 
 
 def nodes(*lines: str) -> str:
@@ -81,7 +81,7 @@ def nodes(*lines: str) -> str:
             nodes("item: {emit: x, next: a.b}", "a.b: {emit: y}"),
             [
                 f"m.yaml:{line}:5: spec.nodes{path}: Expected a name: letters, digits, '-' and '_', at most 63, "
-                "beginning with a letter or digit, but not 'input', 'item' or 'event'."
+                "beginning with a letter or digit, but not 'input', 'item', 'event' or 'state'."
                 for line, path in ((6, ".item"), (7, '["a.b"]'))
             ],
         ),
@@ -128,7 +128,7 @@ def test_every_place_may_refer_to_data(manifest_of: Callable[..., Manifest]) -> 
     """References stand anywhere in an input; schemas and settings have a ``$ref`` of their own."""
     text = nodes(
         "parse: {emit: x, each: {$ref: input.lines}, input: [{$ref: item}, {a: {$ref: event.data}}], next: group}",
-        "group: {emit: x, each: [1, {$ref: parse.result}], input: {$ref: 'parse.result[\"a b\"][0].c'}}",
+        "group: {emit: x, each: [1, {$ref: parse.result}], input: {$ref: 'parse.result.a b[-1].c'}}",
     )
     text += "  output: {a: {$ref: group.result}, b: 1}\n  display: {$ref: input}\n  input_schema: {$ref: '#/x', y: 1}\n"
     (flow,) = manifest_of(text).resources
@@ -174,6 +174,10 @@ def test_every_place_may_refer_to_data(manifest_of: Callable[..., Manifest]) -> 
                 "21: spec.nodes.group.input.$ref: Malformed reference: character 13 of 'parse.result[x]' is neither "
                 "'.name', '[0]' nor '[\"key\"]'."
             ),
+        ),
+        (
+            "{$ref: 'parse.result[\"a.b\"]'}",
+            "21: spec.nodes.group.input.$ref: Malformed reference: a key in quotes cannot be referred to.",
         ),
         (
             "{$ref: 7}",

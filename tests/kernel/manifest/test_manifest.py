@@ -29,6 +29,7 @@ spec:
     hosts: [one,
         two]
     "a b": 1
+    "7": x
 """
 
 
@@ -83,6 +84,7 @@ def test_an_ambiguous_name_is_refused_with_the_candidates(manifest_of: Callable[
         (("spec", "with", "hosts", 1), (9, 9)),
         ("spec.with.hosts[1]", (9, 9)),
         ('spec.with["a b"]', (10, 12)),
+        (("spec", "with", 7), (11, 10)),
         ("spec.with.absent.deeper", (6, 3)),
         ("spec.with.hosts[7]", (8, 12)),
         ("metadata.name", (3, 18)),

@@ -120,7 +120,7 @@ def test_json_is_read_as_json(folder: Path, value: Any) -> None:
     assert json.dumps(tool.spec["with"]["value"]) == json.dumps(value)
 
 
-STEPS = st.lists(st.integers(0, 10**8) | st.text(min_size=1, max_size=20), max_size=24)
+STEPS = st.lists(st.integers(-(10**8), 10**8) | st.text(min_size=1, max_size=20), max_size=24)
 
 
 @given(path=STEPS)

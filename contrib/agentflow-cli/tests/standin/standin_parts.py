@@ -101,14 +101,11 @@ class Cabinet:
         pass
 
 
-class Echo:
-    """A provider that is never asked."""
+class Idle:
+    """A provider and a planner that nobody asks."""
 
     def __init__(self, settings, context):
         pass
-
-    async def complete(self, request):
-        raise NotImplementedError
 
     async def aclose(self):
         pass

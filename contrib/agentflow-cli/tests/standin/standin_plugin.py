@@ -5,7 +5,7 @@ Its journal in plain files is called `sqlite`, as the command line's default.
 
 from __future__ import annotations
 
-from agentflow_kernel.contracts.plugin import JournalSpec, ProviderSpec, SourceSpec, ToolsetSpec
+from agentflow_kernel.contracts.plugin import JournalSpec, PlannerSpec, ProviderSpec, SourceSpec, ToolsetSpec
 from agentflow_kernel.hookspecs import hookimpl
 
 
@@ -26,4 +26,9 @@ def agentflow_tools():
 
 @hookimpl
 def agentflow_providers():
-    return [ProviderSpec("echo", "standin_parts:Echo")]
+    return [ProviderSpec("echo", "standin_parts:Idle")]
+
+
+@hookimpl
+def agentflow_planners():
+    return [PlannerSpec("straight", "standin_parts:Idle")]

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agentflow_cli.commands.plugins import KINDS
+from agentflow_kernel.loading import KINDS as GROUPS
+
+
+def test_plugins_lists_kind_name_and_source(agentflow) -> None:
+    """Each plugin is a row with its distribution, its version and whether it may be imported."""
+    rows = [line.split() for line in agentflow("plugins").out.splitlines()]
+    assert rows[0] == ["KIND", "NAME", "DISTRIBUTION", "VERSION", "ADMITTED", "WHY", "NOT"]
+    assert ["source", "lines", "agentflow-standin", "1.2.3", "yes"] in rows
+    assert ["tool", "cabinet", "agentflow-standin", "1.2.3", "yes"] in rows
+
+
+def test_plugins_says_why_one_is_not_admitted(agentflow, workplace: Path) -> None:
+    """With a list in agentflow.toml, what is not on it is shown with the line that would allow it."""
+    (workplace / "agentflow.toml").write_text('[plugins]\ntrust = "listed"\n', encoding="utf-8")
+    found = json.loads(agentflow("plugins", "--kind", "source", "-o", "json").out)["plugins"]
+    (lines,) = [plugin for plugin in found if plugin["name"] == "lines"]
+    assert lines["admitted"] is False
+    assert 'agentflow-standin = "==1.2.3"' in lines["why_not"]
+
+
+def test_plugins_of_one_kind(agentflow) -> None:
+    """`--kind` leaves the others out, and says so where none is left."""
+    found = json.loads(agentflow("plugins", "--kind", "tool", "-o", "json").out)["plugins"]
+    assert {plugin["kind"] for plugin in found} == {"tool"}
+    assert agentflow("plugins", "--kind", "sandbox").err == "No plugins of kind sandbox are installed.\n"
+
+
+def test_plugins_knows_every_kind() -> None:
+    """Only harnesses are left out: they serve the conformance kit."""
+    assert set(KINDS) == set(GROUPS.values()) - {"harness"}
+
+
+def test_plugins_tells_of_broken_metadata(agentflow, tmp_path: Path, plugins: Path) -> None:
+    """A distribution whose metadata cannot be read is named; the others are listed."""
+    info = tmp_path / "agentflow_broken-0.9.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[agentflow.tools]\nno entry point\n", encoding="utf-8")
+    answer = agentflow("plugins", PYTHONPATH=f"{plugins}:{tmp_path}")
+    assert answer.code == 0
+    assert "cabinet" in answer.out
+    assert answer.err.startswith("note: agentflow-broken 0.9: entry_points.txt line 2: ")
+
+
+def test_tools_lists_toolsets(agentflow) -> None:
+    """Toolsets are known from metadata."""
+    rows = [line.split() for line in agentflow("tools").out.splitlines()]
+    assert ["cabinet", "agentflow-standin", "1.2.3", "yes"] in rows
+    assert {"cabinet"} <= {toolset["name"] for toolset in json.loads(agentflow("tools", "-o", "json").out)["toolsets"]}
+
+
+def test_tools_of_one_toolset_are_shown_with_their_parameters(agentflow) -> None:
+    """The toolset is made with the settings given, and says what it offers; text of others is harmless."""
+    answer = agentflow("tools", "cabinet", "--with", "root=here")
+    assert answer.code == 0
+    assert "\x1b" not in answer.out
+    _, first, second = answer.out.splitlines()
+    assert first.split(maxsplit=5) == ["cabinet.open", "pure", "path:", "string,", "limit?:", "integer  Open a drawer of here."]
+    assert second.split()[:2] == ["cabinet.burn", "effect"]
+
+
+def test_tools_of_one_toolset_are_a_document(agentflow) -> None:
+    """Programs get the JSON Schema of each tool's parameters."""
+    found = json.loads(agentflow("tools", "cabinet", "--with", '{"root": "here"}', "-o", "json").out)
+    assert [tool["name"] for tool in found["tools"]] == ["cabinet.open", "cabinet.burn"]
+    assert found["tools"][0]["parameters"]["required"] == ["path"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["cabinet"], "at /root: is missing. Settings are given as --with key=value."),
+        (["cabinet", "--with", "rot=x"], "Did you mean 'root'?"),
+        (["cabinet", "--with", "root"], "--with 'root': Expected a JSON object"),
+        (["cabinetz"], "Did you mean 'cabinet'? To add it: pip install agentflow-cabinetz"),
+        (["--with", "root=x"], "--with needs the NAME of a toolset."),
+    ],
+)
+def test_tools_asked_for_wrongly_end_with_2(agentflow, arguments: list[str], problem: str) -> None:
+    """The error says how settings are given, and which names there are."""
+    answer = agentflow("tools", *arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert problem in answer.err
