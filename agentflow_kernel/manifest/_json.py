@@ -77,11 +77,19 @@ def read_reference(node: Node, path: Path, context: Context) -> Any:
         return context.found("An object with '$ref' has no other fields.", node.key_place(other), (path, other))
     if text.value.__class__ is not str or not text.value:
         return context.wrong(text, inner, "the path of a value, such as 'parse.result.items[0]'")
-    try:
-        if '"' in text.value:
-            raise ValueError("a key in quotes cannot be referred to")
-        steps(text.value)
-    except ValueError as exc:
-        return context.found(f"Malformed reference: {exc}.", (text.line, text.column), inner)
+    problem = _malformed(text.value)
+    if problem:
+        return context.found(f"Malformed reference: {problem}.", (text.line, text.column), inner)
     context.data.append(Mention((), text.value, text, inner))
     return {"$ref": text.value}
+
+
+def _malformed(reference: str) -> str:
+    """What is wrong with the form of a reference, or nothing."""
+    if '"' in reference:
+        return "a key in quotes cannot be referred to"
+    try:
+        steps(reference)
+    except ValueError as exc:
+        return str(exc)
+    return ""
