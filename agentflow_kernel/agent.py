@@ -12,6 +12,7 @@ from agentflow_kernel.errors import InputInvalid, PlanFailed, UnknownName, Usage
 from agentflow_kernel.run.bind import wrap
 from agentflow_kernel.run.drive import Drive, refuse_action
 from agentflow_kernel.run.settle import Settled
+from agentflow_kernel.schema import find_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,14 +203,15 @@ class ToolStep:
         known = {offered.name: offered for offered in toolset.tools()}
         if tool not in known:
             raise UnknownName(f"tool of {name.partition('.')[0]!r}", tool, known)
-        self.effect = known[tool].effect
         self.name = name
         self.toolset = toolset
-        self.tool = tool
+        self.tool = known[tool]
+        self.effect = self.tool.effect
 
     async def perform(self, context: Context, value: JSON) -> JSON:
         """Call the tool; the engine calls this."""
-        if not isinstance(value, dict):
-            raise InputInvalid(f"Tool {self.name!r}", f"its arguments must be an object, not {type(value).__name__}")
+        problems = find_problems(value, self.tool.parameters)
+        if problems or not isinstance(value, dict):
+            raise InputInvalid(f"The arguments of tool {self.name!r}", "; ".join(problems) or "must be an object")
         call = ToolContext(context.run_id, context.path, context.key, context.attempt)
-        return await self.toolset.call(self.tool, value, call)
+        return await self.toolset.call(self.tool.name, value, call)

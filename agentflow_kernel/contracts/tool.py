@@ -20,7 +20,8 @@ class Tool(Value):
     """One tool of a toolset.
 
     ``name`` is local to the set (``read``); the kernel prefixes the set's name (``files.read``).
-    ``parameters`` is a JSON Schema of type ``object``; the kernel checks arguments against it before any call.
+    ``parameters`` is a JSON Schema of type ``object``; whoever decides on a call (planner, flow) checks its arguments
+    against it first, with :func:`agentflow_kernel.schema.find_problems`.
     ``sequential`` tools never run beside another call of the same turn.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.errors import FlowInvalid, UsageError, nearest
+from agentflow_kernel.errors import FlowInvalid, InputInvalid, UsageError, nearest
 from agentflow_kernel.flow.node import DEFAULT, END
 from agentflow_kernel.flow.reference import ROOTS, Template
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.policy import Policy
     from agentflow_kernel.contracts.tool import Effect
+    from agentflow_kernel.contracts.values import JSON
 
     OnItemError = Literal["fail", "skip", "collect"]
     Blocking = Literal["thread", "inline"]
@@ -70,6 +71,8 @@ class Graph:
         self.start = start
         self.max_steps = max_steps
         self.steps: dict[str, Step] = {}
+        self.input_schema: Mapping[str, JSON] | None = None
+        """A JSON Schema that the input of every run must fit."""
         self.output: Template | None = None
         self.display: Template | None = None
         self.policies: Sequence[Policy] = ()
@@ -81,6 +84,15 @@ class Graph:
         self.steps[step.name] = step
         if self.start is None:
             self.start = step.name
+
+    def check_input(self, value: object) -> None:
+        """Raise :class:`InputInvalid` with everything in which the value does not fit ``input_schema``."""
+        if self.input_schema is not None:
+            from agentflow_kernel.schema import find_problems  # only flows with a schema pay
+
+            problems = find_problems(value, self.input_schema)  # type: ignore[arg-type]  # JSON, checked before
+            if problems:
+                raise InputInvalid(f"The input of flow {self.name!r}", "; ".join(problems))
 
     def check(self) -> None:
         """Raise :class:`FlowInvalid` with all findings when the graph cannot be run."""

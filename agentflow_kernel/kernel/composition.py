@@ -159,6 +159,7 @@ class Composition:
             if "emit" in node:
                 options["emits"] = node["emit"]
             flow.add_step(name, self._target(resource, name, node), options)
+        flow.input_schema = spec.get("input_schema")
         if "output" in spec:
             flow.returns(spec["output"])
         if "display" in spec:

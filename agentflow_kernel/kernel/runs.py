@@ -154,6 +154,7 @@ class Runs:
     async def _start(self, run_id: str, name: str, flow: Flow, value: object) -> RunHandle:
         """A new run under this id."""
         value, text = to_json(value, "input")
+        flow.check_input(value)
         history = self._history(run_id, epoch=1)
         payload: dict[str, JSON] = {
             "name": name,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def run_here(wiring: Wiring, name: str, flow: Flow, value: object) -> object:
     """Run to the end and return the output; raises what a node raises."""
+    flow.check_input(value)
     run = Run("", name, services=wiring.services(), listener=wiring.listener(), loopless=True)
     start = flow.bound(loopless=True)
     return drive_to_end(run_frame(Frame(run, flow, value), start, value), name)

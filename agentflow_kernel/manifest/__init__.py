@@ -28,8 +28,8 @@ from agentflow_kernel.manifest._resource import Resource
 
 __all__ = (
     "API_VERSION",
-    "KINDS",
     "Catalogue",
+    "KINDS",
     "Manifest",
     "Resource",
     "json_schema",

@@ -55,13 +55,3 @@ class Node:
             else:
                 break
         return node.line, node.column
-
-    def plain(self) -> Any:
-        """The JSON value of this node; what is broken becomes ``None``."""
-        value = self.value
-        kind = value.__class__
-        if kind is dict:
-            return {key: child.plain() for key, child in value.items()}
-        if kind is list:
-            return [child.plain() for child in value]
-        return None if value is BROKEN else value

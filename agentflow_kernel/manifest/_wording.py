@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from itertools import islice
 
-from agentflow_kernel.manifest._node import BROKEN
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -37,8 +35,6 @@ def described(value: object) -> str:
     """What a node holds, in words: ``the string 'x'``, ``a list``, ``nothing (null)``."""
     if value is None:
         return "nothing (null)"
-    if value is BROKEN:
-        return "something that cannot be read"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

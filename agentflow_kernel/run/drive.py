@@ -105,7 +105,9 @@ class Drive:
             result: JSON = await self.perform(action, path)
         except ENDS_RUN:
             raise
-        except (AgentFlowError, ControlFlow) as error:
+        except Exception as error:
+            if action.kind != "tool" and not isinstance(error, AgentFlowError | ControlFlow):
+                raise  # a defect of the provider, which no planner can mend
             if history is not None and action.kind == "model" and isinstance(error, Unavailable):
                 raise  # the run is suspended here and asks the model again when it is resumed
             observation = Observation("error", action.id, error_value(error))
@@ -157,7 +159,7 @@ def error_value(error: Exception) -> dict[str, JSON]:
     code = getattr(error, "code", None) or {"AskModelAgain": "AF-TOOL-ASK-AGAIN"}.get(
         type(error).__name__, "AF-TOOL-FAILED"
     )
-    return {"code": code, "message": printable(str(error)), "executed": getattr(error, "executed", "yes")}
+    return {"code": code, "message": printable(str(error)), "executed": getattr(error, "executed", "maybe")}
 
 
 def refuse_action(action: Action) -> Unsupported:

@@ -6,9 +6,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import anyio
-
     from agentflow_kernel.run.runtime import Context
+
+LOOK_EVERY_S = 0.01
+"""How often a cancelled run looks whether its thread has ended. Asking is safe where waiting to be told is not:
+a thread that ends after its event loop would wait for ever to have told it."""
 
 
 async def call_in_thread(context: Context, function: Callable[[Context, object], object], value: object) -> object:
@@ -19,7 +21,6 @@ async def call_in_thread(context: Context, function: Callable[[Context, object],
     """
     import anyio.to_thread  # lazy: 25 ms, and loaded already wherever there is a loop
 
-    waiter: list[anyio.Event] = []
     begun: list[bool] = []
     ended: list[bool] = []
 
@@ -30,27 +31,14 @@ async def call_in_thread(context: Context, function: Callable[[Context, object],
             return None if context.cancelled else function(context, value)
         finally:
             ended.append(True)
-            if waiter:
-                _wake(waiter[0])
 
     try:
         return await anyio.to_thread.run_sync(body, abandon_on_cancel=True)
     except anyio.get_cancelled_exc_class():
         context.cancelled = True
-        waiter.append(anyio.Event())
+        with anyio.move_on_after(context.run.services.grace_s, shield=True):
+            while begun and not ended:  # noqa: ASYNC110 -- see LOOK_EVERY_S
+                await anyio.sleep(LOOK_EVERY_S)
         if begun and not ended:
-            with anyio.move_on_after(context.run.services.grace_s, shield=True) as scope:
-                await waiter[0].wait()
-            if scope.cancelled_caught:
-                context.run.abandoned.append(context.path)
+            context.run.abandoned.append(context.path)
         raise
-
-
-def _wake(event: anyio.Event) -> None:
-    """Tell the loop that the thread has ended; nobody minds when the loop is gone."""
-    import contextlib
-
-    import anyio.from_thread
-
-    with contextlib.suppress(RuntimeError):  # the loop ended first: nobody waits any more
-        anyio.from_thread.run_sync(event.set)

@@ -76,5 +76,5 @@ def run(arguments: Sequence[str]) -> int:
         terminal.say("Interrupted.")
         return failure.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the border of the program: every error becomes a line and a code
-        return failure.report(error, debug=shared.debug or "--debug" in sys.argv)
+        return failure.report(error, debug=shared.debug or "--debug" in arguments)
     return result if isinstance(result, int) else 0

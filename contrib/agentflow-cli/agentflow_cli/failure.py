@@ -25,7 +25,7 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-_CALLERS = (UsageError, PluginError, NotAllowed, UnknownRun, click.UsageError)
+_CALLERS = (UsageError, PluginError, NotAllowed, UnknownRun, click.ClickException)
 """What the caller repairs: the call, the manifest, the installation."""
 
 
@@ -52,12 +52,11 @@ def lines(error: BaseException) -> Iterator[str]:
         yield _line(error.code, f"Run {error.run_id} failed{at}: {error.reason}")
     elif isinstance(error, AgentFlowError):
         yield _line(error.code, str(error))
-    elif isinstance(error, click.UsageError):
-        yield _line(UsageError.code, error.format_message())
-        if error.ctx is not None:
-            yield f"Try '{error.ctx.command_path} --help'."
     elif isinstance(error, click.ClickException):
-        yield _line("AF-CLI", error.format_message())
+        yield _line(UsageError.code, error.format_message())
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            yield f"Try '{context.command_path} --help'."
     elif isinstance(error, OSError):
         yield _line("AF-IO", str(error))
     else:

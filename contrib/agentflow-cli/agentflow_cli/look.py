@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 
+from agentflow_cli.terminal import answer_only
 from agentflow_kernel import Kernel
 from agentflow_kernel.errors import UnknownRun, UsageError
 
@@ -38,7 +39,8 @@ def look(shared: Shared, ask: Callable[[Kernel], Awaitable[T]]) -> T | None:
         async with Kernel(settings=settings, state=state, journal="sqlite") as kernel:
             return await ask(kernel)
 
-    return anyio.run(main)
+    with answer_only(for_people=shared.for_people):
+        return anyio.run(main)
 
 
 def pick(infos: Sequence[RunInfo], given: str) -> RunInfo:

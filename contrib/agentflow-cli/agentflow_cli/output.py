@@ -58,8 +58,8 @@ class Table:
         from rich.text import Text
 
         table = RichTable(box=None, pad_edge=False, header_style="bold", show_edge=False)
-        for column in self.columns:
-            table.add_column(column, overflow="fold")
+        for number, column in enumerate(self.columns):
+            table.add_column(column, overflow="fold", no_wrap=not number)  # what comes first is there to be copied
         for row in self.rows:
             table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
         console = Console(file=sys.stdout)
@@ -112,10 +112,9 @@ def as_text(value: Any) -> str:
     """A result for people: text as it is, anything else as YAML, nothing for nothing; control characters removed."""
     if value is None:
         return ""
-    if isinstance(value, str):
-        text = value
-    else:
-        text = as_yaml(value) if isinstance(value, list | dict) else json.dumps(value)
+    if isinstance(value, list | dict):
+        value = as_yaml(value)
+    text = value if isinstance(value, str) else json.dumps(value)
     return visible(text).rstrip("\n") + "\n"
 
 

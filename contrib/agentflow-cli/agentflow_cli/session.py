@@ -44,14 +44,14 @@ class Session:
         Ctrl-C suspends the runs at work; they, and those that an error left unfinished, are named with the command
         that goes on with them.
         """
-        broken: Exception | None = None
+        broken: BaseException | None = None
         try:
             with self._interrupt, answer_only(for_people=self._shared.for_people):
                 for kernel, begin in work:
                     if not self._interrupt.asked:
                         anyio.run(self._work, kernel, begin)
-        except Exception as error:  # noqa: BLE001 - reported below, with the runs that it left unfinished
-            broken = error
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - reported below, with the runs that it left unfinished
+            broken = error  # code in a manifest may want to exit: it does not decide how the command ends
         finally:
             self._watch.view.close()
         self._report_runs_without_handle()
@@ -63,7 +63,7 @@ class Session:
         if self._interrupt.asked and (unfinished or self._begun < len(work)):
             say("Interrupted." if self._reports else "Interrupted; no run was started.")
             return failure.INTERRUPTED
-        return code
+        return code or (failure.FAILED if unfinished else 0)
 
     async def _work(self, kernel: Kernel, begin: Begin) -> None:
         handles: list[RunHandle] = []
@@ -79,6 +79,7 @@ class Session:
                         await _outcome(handle)
                     await self._followers()
         finally:
+            self._interrupt.on_ask(lambda: None)  # the loop is about to close
             for handle in handles:
                 self._reports.append(await self._report(handle))
 
@@ -95,8 +96,7 @@ class Session:
         if handle.status != "running":
             report.output, report.error = await _outcome(handle)
             report.take(handle)
-        report.seconds = self._watch.seconds.get(handle.run_id, 0.0)
-        report.events = self._watch.emitted.get(handle.run_id, {})
+        self._add_figures(report)
         return report
 
     def _report_runs_without_handle(self) -> None:
@@ -106,7 +106,12 @@ class Session:
             if run_id not in known:
                 report = RunReport(run_id, name)
                 report.status = status
+                self._add_figures(report)
                 self._reports.append(report)
+
+    def _add_figures(self, report: RunReport) -> None:
+        report.seconds = self._watch.seconds.get(report.run_id, 0.0)
+        report.events = self._watch.emitted.get(report.run_id, {})
 
     def _show_answer(self) -> None:
         """Put on standard output what the runs gave, and one line for each on standard error."""
@@ -120,7 +125,7 @@ class Session:
         for report in self._reports:
             say(report.summary())
 
-    def _show_errors(self, broken: Exception | None) -> int:
+    def _show_errors(self, broken: BaseException | None) -> int:
         """Say what went wrong; returns the exit code."""
         code = 0
         for report in self._reports:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,6 +137,35 @@ def start(environment: dict[str, str]) -> Any:
         process.communicate()
 
 
+@pytest.fixture
+def at_terminal(environment: dict[str, str]) -> Any:
+    """Call the installed script at a terminal of its own: its exit code and all that the terminal was sent.
+
+    ``press`` maps files to keys that are typed once when the file is there.
+    """
+
+    def call(*arguments: str, press: dict[Path, bytes] | None = None) -> tuple[int, str]:
+        child, terminal = pty.fork()
+        if child == 0:
+            default_signals()
+            variables = {**environment, "TERM": "xterm", "COLUMNS": "150"}
+            os.execve(SCRIPT, ["agentflow", *arguments], variables)  # noqa: S606 - the command itself, no shell
+        shown, keys, end = b"", dict(press or {}), time.monotonic() + 15
+        while time.monotonic() < end:
+            for file in [file for file in keys if file.exists()]:
+                os.write(terminal, keys.pop(file))
+            if select.select([terminal], [], [], 0.01)[0]:
+                try:
+                    shown += os.read(terminal, 65536)
+                except OSError:  # the child has closed its side
+                    break
+        os.close(terminal)
+        _, status = os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(status), shown.decode()
+
+    return call
+
+
 CODE = """
 import os
 import pathlib
@@ -147,6 +179,10 @@ def greet(value):
 def loud(value):
     print("said by a node")
     return {"text": value["text"].upper()}
+
+
+def evil(value):
+    return {"text": "be\\x1b]0;title\\x07fore\\x1b[2Jafter\\u202e"}
 
 
 def fail(value):
@@ -195,6 +231,14 @@ spec:
     greet: {uses: "./code.py:greet", next: loud}
     loud: {uses: "./code.py:loud"}
   display: {"$ref": "loud.result.text"}
+---
+apiVersion: agentflow.dev/v1
+kind: Flow
+metadata: {name: evil}
+spec:
+  nodes:
+    evil: {uses: "./code.py:evil"}
+  display: {"$ref": "evil.result.text"}
 ---
 apiVersion: agentflow.dev/v1
 kind: Flow

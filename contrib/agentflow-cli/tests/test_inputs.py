@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import io
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from agentflow_cli.inputs import read_input
+from agentflow_cli.inputs import read_input, read_settings
 from agentflow_kernel.errors import InputInvalid
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -27,10 +30,14 @@ from agentflow_kernel.errors import InputInvalid
         ("dotted.key=1", {"dotted.key": 1}),
         ('{"a": {"b": [1]}}', {"a": {"b": [1]}}),
         (" {} ", {}),
+        ('"ERROR disk = full"', "ERROR disk = full"),
+        ("[1, 2]", [1, 2]),
+        ("5", 5),
+        ("null", None),
     ],
 )
-def test_input_takes_objects_and_pairs(option: str, value: object) -> None:
-    """A value that is JSON is taken as that, any other as text, and only the first `=` counts."""
+def test_input_takes_json_and_pairs(option: str, value: object) -> None:
+    """A value that is JSON is taken as that, any other as text; only the first `=` counts; any JSON can be an input."""
     assert read_input([option]) == value
 
 
@@ -59,12 +66,14 @@ def test_input_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("option", "problem"),
     [
-        ("word", "--input 'word': Expected a JSON object, @file.json, - for standard input, or key=value."),
+        (
+            "word",
+            "--input 'word': Expected a JSON object or other JSON, @file.json, - for standard input, or key=value",
+        ),
         ("=5", "Expected a JSON object"),
         ("", "Expected a JSON object"),
+        ("NaN", "Expected a JSON object"),
         ('{"a": }', r"--input: Expecting value at line 1, column 7\. Expected"),
-        ("[1]", "is JSON, but no object. Expected"),
-        ('"text"', "is JSON, but no object. Expected"),
         ('{"a": NaN}', "NaN is no JSON number. Expected"),
         ('{"a":' * 100_000, "recursion"),
         ("@absent.json", "--input @absent.json: cannot be read: No such file or directory."),
@@ -79,6 +88,19 @@ def test_input_that_is_none_of_the_forms_is_refused(option: str, problem: str, w
     (workplace / "broken.json").write_text('{"a": 1,\n', encoding="utf-8")
     with pytest.raises(InputInvalid, match=problem):
         read_input([option])
+
+
+def test_input_of_several_options_must_be_objects() -> None:
+    """A text and a key cannot be one value."""
+    with pytest.raises(InputInvalid, match="is no object; only objects and key=value can be combined"):
+        read_input(["a=1", '"text"'])
+
+
+def test_settings_must_be_an_object() -> None:
+    """What has keys by nature takes nothing else."""
+    assert read_settings(["a=1"], "--with") == {"a": 1}
+    with pytest.raises(InputInvalid, match='--with "text": is no object; settings are given as key=value'):
+        read_settings(['"text"'], "--with")
 
 
 def test_input_error_names_the_option_that_was_used() -> None:

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import select
 import shlex
 import signal
 import subprocess
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEADLINE_S = 15
 
@@ -71,30 +72,12 @@ def test_a_second_signal_ends_at_once(start, manifest: str, workplace: Path) -> 
     assert process.wait(timeout=DEADLINE_S) == 130
 
 
-def test_ctrl_c_at_a_terminal_suspends(environment: dict[str, str], script: str, manifest: str, workplace: Path) -> None:
+def test_ctrl_c_at_a_terminal_suspends(at_terminal, manifest: str, workplace: Path) -> None:
     """The key itself, at a real terminal with progress bars: 130, and the terminal is left in order."""
-    child, terminal = pty.fork()
-    if child == 0:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.execve(script, ["agentflow", "run", "app", "holding"], {**environment, "TERM": "xterm"})
-    shown = b""
-    pressed = False
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
-        if not pressed and (workplace / "holding").exists():
-            os.write(terminal, b"\x03")
-            pressed = True
-        if not select.select([terminal], [], [], 0.01)[0]:
-            continue
-        try:
-            shown += os.read(terminal, 65536)
-        except OSError:  # the child has closed its side
-            break
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 130, shown.decode()
-    assert b"Go on with: agentflow resume " in shown
-    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l"), "the cursor stays hidden"
+    code, shown = at_terminal("run", "app", "holding", press={workplace / "holding": b"\x03"})
+    assert code == 130, shown
+    assert "Go on with: agentflow resume " in shown
+    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l"), "the cursor stays hidden"
 
 
 def test_an_ignored_signal_stays_ignored(environment, script: str, manifest: str, workplace: Path) -> None:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import io
 import json
 import sys
-
-import pytest
+from typing import TYPE_CHECKING
 
 from agentflow_cli.output import Table, show
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_table_is_aligned_and_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agentflow_cli.commands.plugins import KINDS
 from agentflow_kernel.loading import KINDS as GROUPS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_plugins_lists_kind_name_and_source(agentflow) -> None:
@@ -62,7 +65,14 @@ def test_tools_of_one_toolset_are_shown_with_their_parameters(agentflow) -> None
     assert answer.code == 0
     assert "\x1b" not in answer.out
     _, first, second = answer.out.splitlines()
-    assert first.split(maxsplit=5) == ["cabinet.open", "pure", "path:", "string,", "limit?:", "integer  Open a drawer of here."]
+    assert first.split(maxsplit=5) == [
+        "cabinet.open",
+        "pure",
+        "path:",
+        "string,",
+        "limit?:",
+        "integer  Open a drawer of here.",
+    ]
     assert second.split()[:2] == ["cabinet.burn", "effect"]
 
 

@@ -19,7 +19,10 @@ class Bench:
 
     def __init__(self, view: object) -> None:
         self.now = 0.0
-        self.watch = Watch(view, clock=lambda: self.now)
+        self.watch = Watch(view, clock=self.time)
+
+    def time(self) -> float:
+        return self.now
 
     def tell(self, event: str, path: str = "", run: str = RUN, /, **fields: object) -> None:
         self.watch(Progress(event, run, 0, path, 0.0, fields))
@@ -28,8 +31,11 @@ class Bench:
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]):
     """A bench that shows lines, and the lines since the last look."""
-    bench = Bench(Lines())
-    return bench, lambda: capsys.readouterr().err.splitlines()
+
+    def shown() -> list[str]:
+        return capsys.readouterr().err.splitlines()
+
+    return Bench(Lines()), shown
 
 
 def test_lines_tell_of_a_run_and_its_nodes(lines) -> None:

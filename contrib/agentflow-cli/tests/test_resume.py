@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 import select
 import signal
-import subprocess
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
 
 DEADLINE_S = 15
 

@@ -22,7 +22,7 @@ def test_a_run_is_meant_by_its_id_or_a_beginning(given: str, meant: str) -> None
 
 def test_a_beginning_of_several_runs_is_refused() -> None:
     """The error lists them."""
-    with pytest.raises(UsageError, match="2 runs begin with '0190aaaa': 0190aaaa-1, 0190aaaa-2. Give more of the id"):
+    with pytest.raises(UsageError, match=r"2 runs begin with '0190aaaa': 0190aaaa-1, 0190aaaa-2\. Give more of the id"):
         pick(runs(), "0190aaaa")
     with pytest.raises(UsageError, match="and 4 more"):
         pick([RunInfo(f"x{number}") for number in range(9)], "x")

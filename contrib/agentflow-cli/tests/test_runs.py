@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -74,7 +77,9 @@ def test_describe_run_is_a_document(agentflow, two_runs: list[str]) -> None:
     assert (found["input"], found["output"]) == ({"count": 3}, [0, 1, 4])
     assert found["origin"]["trust_code"] is False
     steps = {moment["path"]: moment for moment in found["timeline"] if moment["type"] == "step.completed"}
-    assert list(steps) == ["spread", "square[0]", "square[1]", "square[2]", "square", "tell", "write"]
+    items = ["square[0]", "square[1]", "square[2]"]  # they ran side by side: their order is chance
+    assert sorted(list(steps)[1:4]) == items
+    assert [path for path in steps if path not in items] == ["spread", "square", "tell", "write"]
     assert steps["square[0]"]["took_s"] is None
     assert steps["square"]["took_s"] >= 0
     assert steps["spread"]["size_bytes"] == len('{"result":{"items":[0,1,2]}}')

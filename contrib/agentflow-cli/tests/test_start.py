@@ -50,7 +50,7 @@ def test_version_option_loads_nothing_but_the_start(environment: dict[str, str])
 
 def json_parts() -> set[str]:
     """What the report itself loads."""
-    return {name for name in loaded_by("pass", {}) if name not in {"__future__"}}
+    return loaded_by("pass", {}) - {"__future__"}
 
 
 def test_version_option_works_behind_other_options(agentflow) -> None:

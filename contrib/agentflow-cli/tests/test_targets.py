@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agentflow_cli.targets import choose, path_of
 from agentflow_kernel.errors import UnknownName, UsageError
 from agentflow_kernel.manifest import Manifest, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FLOW = "apiVersion: agentflow.dev/v1\nkind: Flow\nmetadata: {name: %s}\nspec: {nodes: {one: {emit: some.event}}}\n"
 AGENT = "apiVersion: agentflow.dev/v1\nkind: Agent\nmetadata: {name: %s}\nspec: {model: made}\n"
@@ -74,5 +77,5 @@ def test_an_unknown_name_is_refused_with_the_nearest(manifest) -> None:
 
 def test_a_trigger_on_the_bus_cannot_be_run(manifest) -> None:
     """It has no source to be read to its end; the error says what it starts."""
-    with pytest.raises(UsageError, match="starts at events of type 'order.*'.*Run what it starts: flow/a"):
+    with pytest.raises(UsageError, match=r"starts at events of type 'order\.\*'.*Run what it starts: flow/a"):
         choose(manifest(FLOW % "a", ON % "o"), "o")

@@ -55,7 +55,8 @@ def test_visible_removes_what_acts_on_a_terminal(text: str, shown: str) -> None:
 
 def harmless(text: str) -> bool:
     return all(
-        char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs", "Zl", "Zp"} and char not in "\u202e\u2066\ufeff"
+        char in "\n\t"
+        or (unicodedata.category(char) not in {"Cc", "Cs", "Zl", "Zp"} and char not in "\u202e\u2066\ufeff")
         for char in text
     )
 

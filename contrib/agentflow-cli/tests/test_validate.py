@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAD = "apiVersion: agentflow.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n"
 FLOW = HEAD.format(kind="Flow", name="f") + "  nodes: {one: {emit: some.event}}\n---\n"
@@ -16,7 +19,7 @@ def test_validate_lists_the_resources(agentflow, manifest: str) -> None:
     header, first, *_ = answer.out.splitlines()
     assert header.split() == ["KIND", "NAME", "PLACE"]
     assert first.split() == ["Flow", "hello", "app/manifest.yaml:4"]
-    assert answer.err == "app is valid: 7 resources.\n"
+    assert answer.err == "app is valid: 8 resources.\n"
 
 
 def test_validate_is_a_document(agentflow, manifest: str) -> None:
@@ -39,7 +42,11 @@ def test_validate_runs_nothing(agentflow, manifest: str, workplace: Path) -> Non
     [
         (HEAD.format(kind="Flwo", name="f") + "  nodes: {}\n", "m.yaml:2:7", "Did you mean 'Flow'?"),
         (FLOW.replace("nodes", "nodse"), "m.yaml:5:3", "Did you mean 'nodes'?"),
-        (HEAD.format(kind="Trigger", name="t") + "  plugin: lines\n  start: flow/x\n", "m.yaml:6:10", "flow/x"),
+        (
+            HEAD.format(kind="Trigger", name="t") + "  plugin: lines\n  start: flow/x\n",
+            "m.yaml:6:10",
+            "Unknown Flow 'x'",
+        ),
         (
             FLOW + HEAD.format(kind="Trigger", name="t") + "  plugin: line\n  start: flow/f\n",
             "m.yaml:11:11",
@@ -57,9 +64,7 @@ def test_validate_runs_nothing(agentflow, manifest: str, workplace: Path) -> Non
         ),
     ],
 )
-def test_validate_says_what_is_wrong_and_where(
-    agentflow, workplace: Path, text: str, place: str, problem: str
-) -> None:
+def test_validate_says_what_is_wrong_and_where(agentflow, workplace: Path, text: str, place: str, problem: str) -> None:
     """File, line and column, the path in the document, and the nearest valid name; settings of plugins too."""
     (workplace / "m.yaml").write_text(text, encoding="utf-8")
     answer = agentflow("validate", "m.yaml")
@@ -83,10 +88,12 @@ def test_validate_shows_findings_as_a_document(agentflow, workplace: Path) -> No
 def test_validate_checks_the_settings_of_a_planner(agentflow, workplace: Path) -> None:
     """An agent's planner is a plugin with settings as well."""
     (workplace / "m.yaml").write_text(
-        HEAD.format(kind="Model", name="m") + "  plugin: echo\n---\n" + HEAD.format(kind="Agent", name="a")
+        HEAD.format(kind="Model", name="m")
+        + "  plugin: echo\n---\n"
+        + HEAD.format(kind="Agent", name="a")
         + "  model: m\n  planner: {plugin: straight, with: {depth: 3}}\n",
         encoding="utf-8",
     )
     answer = agentflow("validate", "m.yaml")
     assert answer.code == 2
-    assert "m.yaml:12:43: spec.planner.with.depth: unknown setting; this plugin takes none." in answer.err
+    assert "m.yaml:12:45: spec.planner.with.depth: unknown setting; this plugin takes none." in answer.err

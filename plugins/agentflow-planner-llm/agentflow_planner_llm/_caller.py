@@ -7,9 +7,8 @@ from typing import cast
 
 from agentflow_kernel.contracts.planner import Action
 from agentflow_kernel.errors import InputInvalid, UnknownName
+from agentflow_kernel.schema import find_problems, write_compactly
 from agentflow_planner_llm import _sentences
-from agentflow_planner_llm._json import write_compactly
-from agentflow_planner_llm._schema import find_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

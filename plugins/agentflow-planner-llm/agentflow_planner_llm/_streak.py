@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from agentflow_planner_llm._json import same
+from agentflow_kernel.schema import same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

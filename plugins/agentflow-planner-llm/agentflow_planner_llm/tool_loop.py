@@ -6,13 +6,13 @@ from typing import cast
 
 from agentflow_kernel.contracts.planner import Action, Decision
 from agentflow_kernel.errors import ProtocolViolation, Refused, RunCancelled
+from agentflow_kernel.schema import find_problems, write_compactly
 from agentflow_planner_llm import _sentences
 from agentflow_planner_llm._caller import Caller, read_error
 from agentflow_planner_llm._draft import Draft
 from agentflow_planner_llm._ending import Fault, leave_turn, stop
-from agentflow_planner_llm._json import read_strictly, write_compactly
+from agentflow_planner_llm._json import read_strictly
 from agentflow_planner_llm._reply import read_reply
-from agentflow_planner_llm._schema import find_problems
 from agentflow_planner_llm._state import LoopState, load_state
 from agentflow_planner_llm._turn import Turn
 

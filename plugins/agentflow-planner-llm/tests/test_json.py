@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentflow_planner_llm._json import read_strictly, same, write_compactly
+from agentflow_kernel.schema import same, write_compactly
+from agentflow_planner_llm._json import read_strictly
 
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(-3, 3), st.text(max_size=3)),

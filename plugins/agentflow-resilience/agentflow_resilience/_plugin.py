@@ -16,14 +16,14 @@ def agentflow_policies() -> Sequence[PolicySpec]:
     return (
         PolicySpec(
             "retry",
-            "agentflow_resilience.retry._policy:Retry",
-            "agentflow_resilience.retry.settings:RetrySettings",
+            "agentflow_resilience.retry:Retry",
+            "agentflow_resilience.retry:RetrySettings",
             summary="Repeats a failed call that was not executed or is idempotent, after growing random waits.",
         ),
         PolicySpec(
             "timeout",
-            "agentflow_resilience.timeout._policy:Timeout",
-            "agentflow_resilience.timeout.settings:TimeoutSettings",
+            "agentflow_resilience.timeout:Timeout",
+            "agentflow_resilience.timeout:TimeoutSettings",
             summary="Ends a call that has not answered in time.",
         ),
     )

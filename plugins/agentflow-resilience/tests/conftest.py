@@ -9,8 +9,7 @@ import pytest
 
 from agentflow_kernel.contracts.plugin import PluginContext
 from agentflow_kernel.contracts.policy import Request
-from agentflow_resilience.retry._policy import Retry
-from agentflow_resilience.retry.settings import RetrySettings
+from agentflow_resilience.retry import Retry, RetrySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

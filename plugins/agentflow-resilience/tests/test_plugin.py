@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from agentflow_resilience._plugin import agentflow_policies
-from agentflow_resilience.retry.settings import RetrySettings
-from agentflow_resilience.timeout.settings import TimeoutSettings
+from agentflow_resilience.retry import RetrySettings
+from agentflow_resilience.timeout import TimeoutSettings
 
 
 @pytest.mark.parametrize("spec", agentflow_policies(), ids=lambda spec: spec.name)

@@ -8,6 +8,7 @@ import tracemalloc
 import types
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from agentflow_kernel import errors

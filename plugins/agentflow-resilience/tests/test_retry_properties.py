@@ -43,9 +43,10 @@ def may_repeat(outcome: object, *, idempotent: bool) -> bool:
 
 
 @LIMITS
-@given(settings(), outcomes, st.booleans(), seconds)
-def test_every_history_keeps_the_promises(make_bench, finish, make_request, settings, outcomes, idempotent, takes_s):
+@given(st.tuples(settings(), outcomes, st.booleans(), seconds))
+def test_every_history_keeps_the_promises(make_bench, finish, make_request, history):
     """Attempts, waits, deadline, events and result, for any settings and any course of the call."""
+    settings, outcomes, idempotent, takes_s = history
     bench = make_bench()
     script = bench.script(*outcomes, takes_s=takes_s)
     call = bench.retry(**settings).wrap(script)(make_request(idempotent=idempotent))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio.testing
 
 from agentflow_kernel.errors import Elapsed, Unsupported
-from agentflow_resilience.timeout._policy import Timeout
-from agentflow_resilience.timeout.settings import TimeoutSettings
+from agentflow_resilience.timeout import Timeout, TimeoutSettings
 
 SOON_S = 0.02
 """A real wait on asyncio; under trio the clock jumps."""

@@ -16,7 +16,7 @@ def agentflow_sources() -> Sequence[SourceSpec]:
     return (
         SourceSpec(
             "file",
-            "agentflow_sources._file:FileSource",
+            "agentflow_sources.file:FileSource",
             "agentflow_sources.settings:FileSettings",
             capabilities=("finite",),
             summary="Reads one file to its end and tells of it in one event.",

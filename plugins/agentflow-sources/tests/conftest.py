@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentflow_kernel.contracts.plugin import PluginContext
-from agentflow_sources._file import FileSource
+from agentflow_sources.file import FileSource
 from agentflow_sources.settings import FileSettings
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ async def test_nothing_new_gives_nothing(log, read_once, monkeypatch) -> None:
     """The same file, size and time of change: not even read."""
     log.write_bytes(b"a\nb\n")
     (item,) = await read_once()
-    monkeypatch.setattr("agentflow_sources._file.os.pread", lambda *_: pytest.fail("It was read."))
+    monkeypatch.setattr("agentflow_sources.file.os.pread", lambda *_: pytest.fail("It was read."))
     assert await read_once(json.loads(json.dumps(item.cursor))) == []
 
 

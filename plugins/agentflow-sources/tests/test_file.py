@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -15,7 +17,8 @@ import pytest
 
 from agentflow_kernel.errors import InputInvalid, StorageUnavailable, UsageError
 from agentflow_kernel.event import Event
-from agentflow_sources import _file
+from agentflow_sources import file as module
+from agentflow_sources.file import FileSource
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +81,7 @@ async def test_file_counts_the_same_however_it_is_cut(log, read_once, monkeypatc
     """The size of the pieces has no influence, also not within a character or a line end."""
     content = "".join(f"Zeile {number}: Größe 日志\r\n" for number in range(50)).encode() + b"rest"
     log.write_bytes(content)
-    monkeypatch.setattr(_file, "_PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(module, "_PIECE_BYTES", piece_bytes)
     (item,) = await read_once()
     assert item.event.data["lines"] == 51
     assert item.event.data["sha256"] == hashlib.sha256(content).hexdigest()
@@ -107,7 +110,7 @@ async def test_file_takes_an_absolute_path_and_follows_links(tmp_path, log, read
 
 async def test_file_names_the_first_line_that_does_not_decode(log, read_once, monkeypatch) -> None:
     """The content is still read; who works with it knows that some of it has to be replaced."""
-    monkeypatch.setattr(_file, "_PIECE_BYTES", 10)
+    monkeypatch.setattr(module, "_PIECE_BYTES", 10)
     log.write_bytes(b"good\n" * 7 + b"caf\xe9\ngood\n\xff\n")
     (item,) = await read_once()
     assert item.event.data["first_undecodable_line"] == 8
@@ -157,7 +160,7 @@ async def test_file_reads_up_to_the_size_it_found(log, read_once, monkeypatch) -
     """What is appended while it reads belongs to a later reading."""
     content = b"line\n" * 1_000
     log.write_bytes(content)
-    monkeypatch.setattr(_file, "_PIECE_BYTES", 512)
+    monkeypatch.setattr(module, "_PIECE_BYTES", 512)
     plain = os.pread
 
     def appending(fd: int, size: int, offset: int) -> bytes:
@@ -165,7 +168,7 @@ async def test_file_reads_up_to_the_size_it_found(log, read_once, monkeypatch) -
             file.write(b"more\n" * 100)
         return plain(fd, size, offset)
 
-    monkeypatch.setattr("agentflow_sources._file.os.pread", appending)
+    monkeypatch.setattr("agentflow_sources.file.os.pread", appending)
     (item,) = await read_once()
     assert (item.event.data["size_bytes"], item.event.data["lines"]) == (5_000, 1_000)
     assert item.event.data["sha256"] == hashlib.sha256(content).hexdigest()
@@ -178,14 +181,14 @@ async def test_file_reads_up_to_the_size_it_found(log, read_once, monkeypatch) -
 async def test_file_that_is_shortened_while_it_is_read_is_an_error(log, read_once, monkeypatch) -> None:
     """Half of an old and half of a new content is no content; another attempt may find a whole one."""
     log.write_bytes(b"line\n" * 1_000)
-    monkeypatch.setattr(_file, "_PIECE_BYTES", 512)
+    monkeypatch.setattr(module, "_PIECE_BYTES", 512)
     plain = os.pread
 
     def cutting(fd: int, size: int, offset: int) -> bytes:
         os.truncate(log, 1_000)
         return plain(fd, size, offset)
 
-    monkeypatch.setattr("agentflow_sources._file.os.pread", cutting)
+    monkeypatch.setattr("agentflow_sources.file.os.pread", cutting)
     with pytest.raises(
         StorageUnavailable, match=r"app\.log' was shortened while it was read, to 1000 of 5000"
     ) as caught:
@@ -206,7 +209,7 @@ async def test_cancellation_ends_the_thread_first(log, make_source, monkeypatch)
             anyio.from_thread.run_sync(begun.set)
         return plain(fd, size, offset)
 
-    monkeypatch.setattr("agentflow_sources._file.os.pread", tell_once)
+    monkeypatch.setattr("agentflow_sources.file.os.pread", tell_once)
     borrowed = []
 
     async def read() -> None:
@@ -223,10 +226,42 @@ async def test_cancellation_ends_the_thread_first(log, make_source, monkeypatch)
     assert borrowed == [0]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_cancelled_by_asyncio_itself_leaves_nothing_running(log, make_source, monkeypatch) -> None:
+    """Such a cancellation does not wait for the thread; the thread ends at its next look."""
+    log.write_bytes(b"line\n" * 1_000)
+    monkeypatch.setattr(module, "_PIECE_BYTES", 512)
+    begun, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
+    plain_read, plain_pread = FileSource._read, os.pread
+
+    def observed(*arguments: object) -> object:
+        try:
+            return plain_read(*arguments)
+        except module._Ended:
+            ended.set()
+            raise
+
+    def held_up(fd: int, size: int, offset: int) -> bytes:
+        begun.set()
+        cancelled.wait()
+        return plain_pread(fd, size, offset)
+
+    monkeypatch.setattr(FileSource, "_read", observed)
+    monkeypatch.setattr("agentflow_sources.file.os.pread", held_up)
+    task = asyncio.ensure_future(anext(make_source().events()))
+    with ThreadPoolExecutor() as pool:
+        await asyncio.wrap_future(pool.submit(begun.wait))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        cancelled.set()
+        await asyncio.wrap_future(pool.submit(ended.wait))
+
+
 async def test_close_ends_a_reading_without_an_event(log, make_source, monkeypatch) -> None:
     """The iterator ends; it may be closed again."""
     log.write_bytes(b"line\n" * 1_000)
-    monkeypatch.setattr(_file, "_PIECE_BYTES", 512)
+    monkeypatch.setattr(module, "_PIECE_BYTES", 512)
     source = make_source()
     plain = os.pread
 
@@ -236,7 +271,7 @@ async def test_close_ends_a_reading_without_an_event(log, make_source, monkeypat
         assert offset <= 512
         return plain(fd, size, offset)
 
-    monkeypatch.setattr("agentflow_sources._file.os.pread", closing)
+    monkeypatch.setattr("agentflow_sources.file.os.pread", closing)
     assert [item async for item in source.events()] == []
     await source.aclose()
 
@@ -272,7 +307,7 @@ async def test_the_event_loop_goes_on_while_a_file_is_read(log, make_source, mon
         threads.append(threading.current_thread())
         return plain(fd, size, offset)
 
-    monkeypatch.setattr("agentflow_sources._file.os.pread", noting)
+    monkeypatch.setattr("agentflow_sources.file.os.pread", noting)
     async for _ in make_source().events():
         pass
     assert threads
@@ -281,8 +316,8 @@ async def test_the_event_loop_goes_on_while_a_file_is_read(log, make_source, mon
 
 async def test_a_time_beyond_the_calendar_is_left_out(log, read_once, monkeypatch) -> None:
     """A file system can hold times before the year 1 and after 9999."""
-    assert _file._rfc3339(253_402_300_800 * 10**9) is None
-    assert _file._rfc3339(-62_135_596_801 * 10**9) is None
-    assert _file._rfc3339(253_402_300_799 * 10**9 + 999_999_999) == "9999-12-31T23:59:59.999999Z"
-    assert _file._rfc3339(-62_135_596_800 * 10**9) == "0001-01-01T00:00:00.000000Z"
-    assert _file._rfc3339(-1) == "1969-12-31T23:59:59.999999Z"
+    assert module._rfc3339(253_402_300_800 * 10**9) is None
+    assert module._rfc3339(-62_135_596_801 * 10**9) is None
+    assert module._rfc3339(253_402_300_799 * 10**9 + 999_999_999) == "9999-12-31T23:59:59.999999Z"
+    assert module._rfc3339(-62_135_596_800 * 10**9) == "0001-01-01T00:00:00.000000Z"
+    assert module._rfc3339(-1) == "1969-12-31T23:59:59.999999Z"

@@ -94,8 +94,10 @@ async def test_a_binary_file_is_named(log, read_once, content) -> None:
         await read_once()
 
 
-async def test_a_nul_far_inside_is_taken_for_an_accident(log, read_once) -> None:
+@pytest.mark.parametrize("piece_bytes", [1_000, 1_048_576])
+async def test_a_nul_far_inside_is_taken_for_an_accident(log, read_once, monkeypatch, piece_bytes) -> None:
     """Such as the hole that a crash leaves in a log."""
+    monkeypatch.setattr("agentflow_sources.file._PIECE_BYTES", piece_bytes)
     log.write_bytes(b"x" * 65_536 + b"\0\n")
     (item,) = await read_once()
     assert item.event.data["size_bytes"] == 65_538
@@ -137,7 +139,7 @@ async def test_a_failing_machine_is_unavailable_storage(log, read_once, monkeypa
     def broken(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    for function in ("_opening.os.open", "_file.os.pread"):
+    for function in ("_opening.os.open", "file.os.pread"):
         with monkeypatch.context() as patch:
             patch.setattr(f"agentflow_sources.{function}", broken)
             with pytest.raises(StorageUnavailable, match=r"'log-file' could not read '.*app\.log'") as caught:

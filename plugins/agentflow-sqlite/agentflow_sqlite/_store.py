@@ -61,7 +61,7 @@ class Store:
         while True:
             connection: sqlite3.Connection | None = None
             try:
-                connection = self._connect(self.path, uri=False)
+                connection = self._connect(os.path.abspath(self.path), uri=False)
                 self._prepare(connection)
             except BaseException as error:
                 if connection is not None:
@@ -80,8 +80,12 @@ class Store:
 
         Tables of an older version are migrated first. Raises as :meth:`open_writer`.
         """
-        if not os.path.exists(self.path):
+        try:
+            os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise self._unavailable(f"It cannot be looked at: {error.strerror}.") from error
         connection, version = self._connect_to_read()
         if 0 < version < self.schema.version:
             connection.close()
@@ -143,10 +147,10 @@ class Store:
                     os.mkdir(path)
                 _sync_folder(os.path.dirname(path))
         except OSError as error:
-            raise StorageUnavailable(
-                f"Storage {self.path!r} is not available. Its folder cannot be created: {error.strerror}.",
-                executed="no",
-            ) from error
+            raise self._unavailable(f"Its folder cannot be created: {error.strerror}.") from error
+
+    def _unavailable(self, reason: str) -> StorageUnavailable:
+        return StorageUnavailable(f"Storage {self.path!r} is not available. {reason}", executed="no")
 
 
 def _decode_text(data: bytes) -> str:

@@ -115,9 +115,10 @@ class Group:
         self.lane.pass_on()
 
     def abandon(self, ticket: Ticket[Any]) -> None:
-        """The leading task is torn out of its wait, which only ``Task.cancel`` of asyncio does.
+        """The leading task was cancelled before the thread has begun: another one leads, without its job.
 
-        What the thread has begun it finishes, and wakes the others itself.
+        Later only ``Task.cancel`` of asyncio does this, which pierces every shield; then the thread finishes what it
+        has begun, and tells the others through the event loop.
         """
         if self.claim():
             self.lane.pending.remove(ticket)
@@ -185,8 +186,7 @@ class Writer:
     async def _lead(self, lane: Lane, ticket: Ticket[Any]) -> None:
         group = Group(lane, self.transactions)
         try:
-            with anyio.CancelScope(shield=True):
-                await run_sync(group.commit, limiter=lane.committing)
+            await run_sync(group.commit, limiter=lane.committing)  # not cancellable once the thread has begun
         except BaseException:
             group.abandon(ticket)
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from agentflow_kernel.errors import UsageError
-
 from agentflow_sqlite._database import Database
 from agentflow_sqlite._entries import (
     MEMORY,

@@ -200,6 +200,8 @@ async def memory(anyio_backend: str, path: str, clock: SetClock) -> AsyncIterato
 @pytest.fixture
 def open_files() -> Callable[[str], list[str]]:
     """Which files below a folder this process holds open."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("this system does not list open files")
 
     def find(folder: str) -> list[str]:
         links = []

@@ -42,10 +42,12 @@ def change(path: str, statement: str, *arguments: object) -> None:
 
 @pytest.fixture
 async def filled(anyio_backend: str, path: str, author) -> str:
-    """A closed journal with the runs a, b and c, ten records each."""
+    """A closed journal with the runs a, b and c, ten records each, appended in turn."""
     journal = SqliteJournal(path)
-    for run_id in "abc":
-        await journal.append(run_id, 0, 1, author(run_id).write(count=10))
+    runs = [author(run_id) for run_id in "abc"]
+    for seq in range(10):
+        for run in runs:
+            await journal.append(run.run_id, seq, 1, run.write())
     await journal.aclose()
     return path
 

@@ -201,6 +201,21 @@ async def test_a_store_that_lost_records_in_a_fault_takes_no_more(path: str, dis
     await journal.aclose()
 
 
+async def test_what_failed_is_not_counted_as_acknowledged(path: str, disk, author) -> None:
+    """A failed append is not looked for after the next fault, whatever was written in between."""
+    journal = SqliteJournal(path)
+    run = author("r")
+    await journal.append("r", 0, 1, run.write(count=3))
+    batch = run.write()
+    for call in (lambda: journal.append("r", 3, 1, batch), lambda: journal.put_blob(b"second")):
+        Broken.failures = 1
+        with pytest.raises(StorageUnavailable):
+            await call()
+        await journal.put_blob(b"first")
+    await journal.append("r", 3, 1, batch)
+    await journal.aclose()
+
+
 async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, author) -> None:
     """A file stands where the folder should be."""
     (tmp_path / "file").touch()
@@ -209,6 +224,15 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, author) -> N
         with pytest.raises(StorageUnavailable, match=r"store\.db") as refused:
             await journal.append("r", 0, 1, author("r").write())
         assert refused.value.executed == "no"
+        await journal.aclose()
+
+
+async def test_a_file_that_cannot_be_looked_at_is_no_empty_store(tmp_path: Path) -> None:
+    """Only a file that is not there holds nothing; any other trouble is told to the reader too."""
+    for place in ("x" * 5_000, "."):
+        journal = SqliteJournal(str(tmp_path / place))
+        with pytest.raises(StorageUnavailable, match="not available"):
+            await journal.runs()
         await journal.aclose()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from agentflow_kernel.contracts.journal import Record
 from agentflow_kernel.errors import AppendConflict, StorageUnavailable
+from agentflow_sqlite._writer import Group
 from agentflow_sqlite.journal import SqliteJournal
 
 if TYPE_CHECKING:
@@ -152,6 +153,26 @@ async def test_an_append_in_a_cancelled_scope_is_not_begun(journal: SqliteJourna
     assert await journal.read("r") == []
 
 
+async def test_a_leader_that_is_cancelled_at_once_is_replaced(journal: SqliteJournal, author) -> None:
+    """Whoever comes after a leader whose transaction has not begun is served, and the leader's own job is not done."""
+    scope = anyio.CancelScope()
+
+    async def step() -> None:
+        with scope:
+            await journal.append("gone", 0, 1, author("gone").write())
+
+    await journal.append("before", 0, 1, author("before").write())
+    async with anyio.create_task_group() as group:
+        group.start_soon(step)
+        lane = journal._database._writer._lane()
+        while not lane.led:
+            await anyio.lowlevel.checkpoint()
+        group.start_soon(journal.append, "kept", 0, 1, author("kept").write())
+        scope.cancel()
+    assert len(await journal.read("kept")) == 1
+    assert len(await journal.read("gone")) in {0, 1}
+
+
 async def test_the_next_leader_may_be_cancelled_as_it_is_chosen(journal: SqliteJournal, gate, author) -> None:
     """The lead goes on to the one after it, whether it was still waiting or had just been woken."""
     for name in ("a", "b", "c"):
@@ -196,6 +217,64 @@ async def test_a_leader_torn_out_by_asyncio_harms_nobody(journal: SqliteJournal,
     await asyncio.gather(*others)
     assert len(await journal.runs()) == 3
     await journal.append("after", 0, 1, author("after").write())
+
+
+class Torn:
+    """An event whose waiter is cancelled by asyncio in the moment in which it is set."""
+
+    def __init__(self, event: anyio.Event, waiter: asyncio.Task[None]) -> None:
+        self.event = event
+        self.waiter = waiter
+        self.is_set = event.is_set
+
+    def set(self) -> None:
+        self.event.set()
+        self.waiter.cancel()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_next_leader_torn_out_as_it_is_chosen_passes_the_lead_on(journal: SqliteJournal, gate, author) -> None:
+    """`Task.cancel` strikes between being woken to lead and leading."""
+    first = asyncio.create_task(journal._database.write(gate.wait))
+    gate.database = journal._database
+    await gate.until_entered()
+    chosen = asyncio.create_task(journal.append("gone", 0, 1, author("gone").write()))
+    await gate.until_waiting(1)
+    other = asyncio.create_task(journal.append("kept", 0, 1, author("kept").write()))
+    await gate.until_waiting(2)
+    ticket = journal._database._writer._lane().pending[0]
+    ticket.woken = Torn(ticket.woken, chosen)
+    gate.opened.set()
+    await asyncio.wait([first, chosen, other], timeout=10)
+    assert chosen.cancelled()
+    assert other.done()
+    assert [info.run_id for info in await journal.runs()] == ["kept"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_leader_torn_out_just_after_the_commit_wakes_the_others(
+    journal: SqliteJournal, gate, author, monkeypatch
+) -> None:
+    """The thread is done and the leader has not heard of it yet when `Task.cancel` strikes."""
+    done = threading.Event()
+    commit = Group.commit
+
+    def observed(group: Group) -> None:
+        commit(group)
+        done.set()
+
+    monkeypatch.setattr(Group, "commit", observed)
+    gate.database = journal._database
+    leader = asyncio.create_task(journal._database.write(gate.wait))
+    await gate.until_entered()
+    other = asyncio.create_task(journal.append("r", 0, 1, author("r").write()))
+    await gate.until_waiting(1)
+    gate.opened.set()
+    assert done.wait(10)  # on purpose without letting the event loop run
+    leader.cancel()
+    await asyncio.wait([leader, other], timeout=10)
+    assert leader.cancelled()
+    assert other.done()
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -271,9 +350,12 @@ async def test_user_threads_cannot_hold_up_the_journal(journal: SqliteJournal, a
             group.start_soon(anyio.to_thread.run_sync, opened.wait, 10)
         while limiter.available_tokens:
             await anyio.lowlevel.checkpoint()
-        await journal.append("r", 0, 1, author("r").write())
-        assert len(await journal.read("r")) == 1
-        opened.set()
+        try:
+            with anyio.fail_after(5):
+                await journal.append("r", 0, 1, author("r").write())
+                assert len(await journal.read("r")) == 1
+        finally:
+            opened.set()
 
 
 def test_no_thread_is_left(path: str, author) -> None:

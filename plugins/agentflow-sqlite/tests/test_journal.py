@@ -16,6 +16,8 @@ from agentflow_kernel.errors import (
     StorageUnavailable,
     UnknownRun,
 )
+from agentflow_sqlite._store import Store
+from agentflow_sqlite._writer import READERS
 from agentflow_sqlite.journal import SqliteJournal
 
 pytestmark = pytest.mark.anyio
@@ -267,6 +269,39 @@ async def test_aclose_finishes_what_was_accepted(path: str, gate, author) -> Non
     again = SqliteJournal(path)
     assert len(await again.runs()) == 20
     await again.aclose()
+
+
+async def test_aclose_waits_for_a_reading_under_way(path: str, gate, author, open_files) -> None:
+    """Its connection is not pulled away, and no file is open when the end has come."""
+    journal = SqliteJournal(path)
+    await journal.append("r", 0, 1, author("r").write())
+    async with anyio.create_task_group() as group:
+        group.start_soon(journal._database.read, gate.wait, None)
+        await gate.until_entered()
+        group.start_soon(journal.aclose)
+        while not journal._database._snapshots._closed:
+            await anyio.lowlevel.checkpoint()
+        for _ in range(5):
+            await anyio.to_thread.run_sync(int)
+        assert open_files(os.path.dirname(path))
+        assert not journal._database.transactions._closed
+        gate.opened.set()
+    assert open_files(os.path.dirname(path)) == []
+
+
+async def test_readings_share_few_connections(journal: SqliteJournal, author, monkeypatch) -> None:
+    """One after the other they use the same one; at the same time there are only a few."""
+    opened = []
+    open_reader = Store.open_reader
+    monkeypatch.setattr(Store, "open_reader", lambda store: opened.append(store) or open_reader(store))
+    await journal.append("r", 0, 1, author("r").write())
+    for _ in range(5):
+        await journal.read("r")
+    assert len(opened) == 1
+    async with anyio.create_task_group() as group:
+        for _ in range(50):
+            group.start_soon(journal.read, "r")
+    assert len(opened) <= READERS
 
 
 def test_one_journal_serves_one_event_loop_after_the_other(path: str, author) -> None:

@@ -16,7 +16,7 @@ def agentflow_tools() -> Sequence[ToolsetSpec]:
     return (
         ToolsetSpec(
             "files",
-            "agentflow_tools._files:Files",
+            "agentflow_tools.files:Files",
             "agentflow_tools.settings:FilesSettings",
             capabilities=("read", "list", "search"),
             summary="Reads, lists and searches files below one root folder and never leaves it.",

@@ -15,7 +15,7 @@ class FilesSettings(BaseModel):
     root: str = Field(min_length=1)
     """Folder that holds everything the tools can see; relative to the manifest's folder. It must exist at first use."""
 
-    max_bytes: int = Field(default=65_536, ge=4_096, le=16_777_216)
+    max_bytes: int = Field(default=16_384, ge=4_096, le=16_777_216)
     """Most text in one result, in bytes of UTF-8 before JSON escapes."""
 
     max_lines: int = Field(default=500, ge=1, le=100_000)

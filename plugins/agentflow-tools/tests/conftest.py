@@ -12,10 +12,10 @@ import pytest
 from agentflow_kernel.contracts.plugin import PluginContext
 from agentflow_kernel.contracts.tool import ToolContext
 from agentflow_tools import _opener
-from agentflow_tools._files import Files
 from agentflow_tools._openat2 import Openat2
 from agentflow_tools._opener import Opener, StepOpener
 from agentflow_tools._watch import Watch
+from agentflow_tools.files import Files
 from agentflow_tools.settings import FilesSettings
 
 if TYPE_CHECKING:

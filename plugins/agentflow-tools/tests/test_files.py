@@ -13,7 +13,7 @@ import anyio.to_thread
 import pytest
 
 from agentflow_kernel.errors import InputInvalid, PathRefused, StorageUnavailable, UnknownName, UsageError
-from agentflow_tools import _files
+from agentflow_tools import files as module
 from agentflow_tools._watch import Abandoned
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +95,7 @@ async def test_a_cancelled_call_ends_its_thread_first(root, make_desk, clock) ->
         anyio.from_thread.run_sync(begun.set)
 
     clock.on_look = tell_once
-    desk = make_desk(timeout_s=3_600.0)
+    desk = make_desk(timeout_s=3_600.0, max_search_bytes=1 << 41)
     ended = []
 
     async def ask() -> None:
@@ -117,7 +117,7 @@ async def test_a_task_cancelled_by_asyncio_itself_leaves_nothing_running(root, m
     with (root / "log").open("wb") as file:
         file.truncate(1 << 40)
     begun, ended = threading.Event(), threading.Event()
-    plain = _files.search
+    plain = module.search
 
     def observed(*arguments: object) -> object:
         begun.set()
@@ -127,8 +127,10 @@ async def test_a_task_cancelled_by_asyncio_itself_leaves_nothing_running(root, m
             ended.set()
             raise
 
-    monkeypatch.setattr(_files, "search", observed)
-    task = asyncio.ensure_future(make_desk(timeout_s=3_600.0).call("search", path="log", pattern="x"))
+    monkeypatch.setattr(module, "search", observed)
+    task = asyncio.ensure_future(
+        make_desk(timeout_s=3_600.0, max_search_bytes=1 << 41).call("search", path="log", pattern="x")
+    )
     with ThreadPoolExecutor() as pool:
         await asyncio.wrap_future(pool.submit(begun.wait))
         task.cancel()

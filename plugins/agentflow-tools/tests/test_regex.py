@@ -22,7 +22,7 @@ LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ATOMS = [
     *"aAbk0_ -K", ".", r"\d", r"\D", r"\w", r"\W", r"\s", r"\S", r"\.", r"\-", r"\x41", r"\u00e9", "é", "É", "{", "}",
     "a{", "{,}b", "[ab]", "[^a]", "[a-c0]", r"[\d_]", "[]a]", "[^]a]", "[a-]", r"[\w.-]", r"[^\s\d]", "^", "$", r"\b",
-    r"\A", r"\Z",
+    r"\b", r"\b", r"\A", r"\Z",
 ]  # fmt: skip
 REPEATS = ["*", "+", "?", "{2}", "{1,3}", "{0,2}", "{,2}", "{1,}", "*?", "+?", "??", "{1,2}?"]
 
@@ -49,7 +49,7 @@ def matching(pattern, texts: list[str]) -> list[int]:
     return [number for number, line in pattern.candidates(block, 1) if pattern.find(line) is not None]
 
 
-@LIMITS
+@settings(LIMITS, max_examples=400)
 @given(patterns, st.lists(lines, min_size=1, max_size=5), st.booleans())
 def test_answers_are_those_of_python(pattern, texts, ignore_case) -> None:
     """For every expression that both know, the same lines match."""
@@ -74,6 +74,37 @@ def test_plain_texts_are_found_where_they_are(needle, data) -> None:
         texts.append("x")
     expected = [number for number, text in enumerate(texts, 1) if needle in text]
     assert matching(machine(needle, regex=False), texts) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        (r"\broot\b", "for root from", True),
+        (r"\broot\b", "chroot", False),
+        (r"\broot\b", "rooted", False),
+        (r"\broot\b", "root", True),
+        (r"a\b", "ab", False),
+        (r"a\B", "ab", True),
+        (r"a\B", "a b", False),
+        (r"\Bb", "ab", True),
+        (r"\b\b\ba", "-a", True),
+        (r"(\b|x)a", "xa", True),
+        (r"(\b|x)a", "ya", False),
+        (r"^\ba", "a", True),
+        ("^^a$$", "a", True),
+        ("a^b", "ab", False),
+        ("(^a|b$)", "xb", True),
+        ("(^a|b$)", "ax", True),
+        ("(^a|b$)", "xax", False),
+        ("(a|^)b", "b", True),
+        ("(^)*b", "ab", True),
+        (r"\w+é\b", "caféé", True),
+    ],
+)
+def test_places_are_held_by_what_stands_on_both_sides(pattern, text, found) -> None:
+    """Beginnings, ends and word boundaries, also several in one place, in choices and in repetitions."""
+    assert (re.search(pattern, text) is not None) is found
+    assert matching(machine(pattern), [text]) == ([1] if found else [])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import pytest
 
 from agentflow_kernel.errors import AskModelAgain, ToolFailed
 from agentflow_tools import _walk
+from agentflow_tools._bytes import PIECE_BYTES
+from agentflow_tools._searching import MAX_LINE_BYTES
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +66,8 @@ async def test_search_takes_the_pattern_as_it_stands(root, make_desk) -> None:
         ("err.r", True, [2, 4]),
         ("[e]RROR", True, [2, 4]),
         ("k", False, [5]),
+        ("[k]", True, [5]),
+        ("^[^k]$", True, [1, 6]),
     ],
 )
 async def test_search_can_ignore_case(root, make_desk, pattern, regex, lines) -> None:
@@ -198,8 +202,8 @@ async def test_search_of_a_ten_megabyte_line_stays_small(root, make_desk) -> Non
 
 async def test_search_joins_nothing_across_a_part_it_left_out(root, make_desk) -> None:
     """The end of a long line does not stand behind its beginning."""
-    limit = 1_048_576
-    (root / "log").write_bytes(b"y" * (limit - 4) + b"need" + b"z" * 3_000_000 + b"le\nneedle\n")
+    limit = MAX_LINE_BYTES
+    (root / "log").write_bytes(b"y" * (limit - 4) + b"need" + b"z" * (12 * PIECE_BYTES) + b"le\nneedle\n")
     assert places(await make_desk().call("search", pattern="needle")) == [("log", 2)]
 
 

@@ -215,6 +215,7 @@ def test_code_must_be_there(findings_of: Callable[..., list[str]], tmp_path_fact
     Path("folder.py").mkdir()
     tool = HEAD + "kind: Tool\nmetadata: {name: %s}\nspec: {uses: './%s.py:f'}\n"
     text = "---\n".join(tool % (name, name) for name in ("none", "folder", "far", "near", "nodes"))
+    text += "---\n" + tool % ("again", "nodes")
     assert findings_of(text) == [
         "m.yaml:4:14: spec.uses: There is no file './none.py' below the manifest's folder.",
         "m.yaml:9:14: spec.uses: There is no file './folder.py' below the manifest's folder.",

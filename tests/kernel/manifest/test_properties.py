@@ -130,6 +130,14 @@ def test_a_path_is_read_back(path: list[str | int]) -> None:
     assert list(unrolled(linked(path))) == path
 
 
+@pytest.mark.parametrize("text", ["a" * 3_000, 'a["\\x"]', "a..b", "a[-]", "a[0", "[]", "a]", ".a"])
+def test_a_text_that_is_no_path_is_refused(text: str) -> None:
+    """With a short message, whatever its length."""
+    with pytest.raises(ValueError, match=r"characters|JSON string|is neither") as caught:
+        steps(text)
+    assert len(str(caught.value)) < 200
+
+
 @given(text=st.text(st.sampled_from('ab.[]"0 \\é$-')))
 def test_a_text_is_a_path_or_refused(text: str) -> None:
     """Nothing is passed over: writing the steps again gives steps that are equal."""

@@ -108,4 +108,4 @@ def test_the_room_exports_what_it_says() -> None:
     """``__all__`` is sorted, complete and importable."""
     public = {name for name in vars(room) if not name.startswith("_") and name != "annotations"}
     assert set(room.__all__) == public
-    assert list(room.__all__) == sorted(room.__all__, key=lambda name: (not name.isupper(), name))
+    assert list(room.__all__) == sorted(room.__all__)

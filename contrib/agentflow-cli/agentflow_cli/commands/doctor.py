@@ -10,7 +10,7 @@ from agentflow_cli.checkup import examine
 from agentflow_cli.failure import FAILED
 from agentflow_cli.output import Table, show
 from agentflow_cli.shared import common_options
-from agentflow_cli.terminal import say
+from agentflow_cli.terminal import answer_only, say
 
 if TYPE_CHECKING:
     from agentflow_cli.shared import Shared
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(shared: Shared, timeout_s: float) -> int:
     """Examine Python, settings, plugins, state folder and journal; ends with 1 if there is a problem."""
-    checks = examine(shared, timeout_s)
+    with answer_only(for_people=shared.for_people):
+        checks = examine(shared, timeout_s)
     problems = sum(check.result == "problem" for check in checks)
     names = ("check", "result", "plugin", "distribution", "version", "detail")
     document = {

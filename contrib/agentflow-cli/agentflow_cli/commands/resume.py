@@ -67,7 +67,7 @@ def command(
             show(shared.output, {"runs": []})
         return 0
     if not origins:
-        show(shared.output, [as_document(info) for info in chosen], as_table(chosen))
+        show(shared.output, {"runs": [as_document(info) for info in chosen]}, as_table(chosen))
         raise UsageError(f"{len(chosen)} runs can be resumed: name one or more, or give --all.")
     return Session(shared).carry_out(_work(shared, origins, accept_environment=accept_environment))
 

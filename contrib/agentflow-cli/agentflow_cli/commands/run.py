@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from agentflow_cli.inputs import read_input
+from agentflow_cli.inputs import read_input, read_settings
 from agentflow_cli.session import Session
 from agentflow_cli.shared import common_options, progress_option
 from agentflow_cli.targets import choose, path_of
 from agentflow_kernel import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from agentflow_cli.session import Begin
     from agentflow_cli.shared import Shared
     from agentflow_kernel import RunHandle
-    from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.manifest import Manifest, Resource
 
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     "--input",
     "inputs",
     multiple=True,
-    help="A JSON object, @file.json, - for standard input, or key=value; may be repeated. "
+    help="JSON, @file.json, - for standard input, or key=value; may be repeated. "
     "For a trigger these are settings of its source.",
 )
 @click.option("--model", help="A model in the place of all agents' models: <provider>/<model>.")
@@ -51,22 +50,31 @@ def command(
     NAME is `trigger/x`, `flow/x` or `agent/x`, or only `x` where nothing else is called that. Without it, the only
     trigger is run; where there is none, the only flow; where there is none, the only agent.
     """
-    values = read_input(inputs)
     settings = shared.settings()
     state = shared.state_folder(settings)
     kernel = Kernel.from_manifest(
         path, settings=settings, state=state, journal="sqlite", trust_code=trust_code, model=model
     )
     target = choose(cast("Manifest", kernel.manifest), name)  # the kernel was made from one
-    return Session(shared).carry_out([(kernel, _begin(target, values))])
+    begin = _fire(target, inputs) if target.kind == "Trigger" else _start(target, inputs)
+    return Session(shared).carry_out([(kernel, begin)])
 
 
-def _begin(target: Resource, values: Mapping[str, JSON]) -> Begin:
-    """What to do in the open kernel."""
+def _fire(target: Resource, inputs: Sequence[str]) -> Begin:
+    """Read the trigger's source to its end."""
+    overrides = read_settings(inputs, "--input")
 
     async def begin(kernel: Kernel) -> Sequence[RunHandle]:
-        if target.kind == "Trigger":
-            return await kernel.fire(path_of(target), overrides=values)
-        return [await kernel.start(path_of(target), values)]
+        return await kernel.fire(path_of(target), overrides=overrides)
+
+    return begin
+
+
+def _start(target: Resource, inputs: Sequence[str]) -> Begin:
+    """Start the flow or agent once."""
+    value = read_input(inputs)
+
+    async def begin(kernel: Kernel) -> Sequence[RunHandle]:
+        return [await kernel.start(path_of(target), value)]
 
     return begin

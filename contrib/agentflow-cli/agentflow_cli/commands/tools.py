@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 import click
 
-from agentflow_cli.inputs import read_input
+from agentflow_cli.inputs import read_settings
 from agentflow_cli.output import Table, show
 from agentflow_cli.shared import common_options
 from agentflow_cli.terminal import answer_only, say
@@ -41,7 +41,7 @@ def command(shared: Shared, name: str | None, settings: Sequence[str]) -> None:
             raise UsageError("--with needs the NAME of a toolset.")
         _list_toolsets(shared, catalogue)
         return
-    values = read_input(settings, "--with")
+    values = read_settings(settings, "--with")
     with answer_only(for_people=shared.for_people):
         tools = _tools_of(Plugins(catalogue), name, values)
     document = {"toolset": name, "tools": [_as_document(name, tool) for tool in tools]}
@@ -65,14 +65,16 @@ def _list_toolsets(shared: Shared, catalogue: Catalogue) -> None:
 def _tools_of(plugins: Plugins, name: str, settings: Mapping[str, JSON]) -> Sequence[Tool]:
     """The tools that the toolset offers with these settings; it is closed again."""
     context = PluginContext(name, clock=SystemClock(), random=Random(), folder=os.getcwd())  # noqa: S311 - no secret
-    try:
-        toolset = cast("Toolset", plugins.make("tool", name, settings, context))
-    except InputInvalid as error:
-        hint = f"{error.problem} Settings are given as --with key=value."
-        raise InputInvalid(error.what, hint, path=error.path) from error
+    toolset = cast("Toolset", plugins.make("tool", name, settings, context, on_setting_error=_all))
     tools = list(toolset.tools())
     anyio.run(toolset.aclose)
     return tools
+
+
+def _all(found: Sequence[InputInvalid]) -> Exception:
+    """All that is wrong with the settings, and how they are given."""
+    hint = "Settings are given as --with key=value."
+    return ExceptionGroup("settings", [InputInvalid(one.what, f"{one.problem} {hint}", path=one.path) for one in found])
 
 
 def _as_document(toolset: str, tool: Tool) -> dict[str, Any]:

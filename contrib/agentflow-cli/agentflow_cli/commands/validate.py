@@ -10,7 +10,7 @@ from agentflow_cli.failure import WRONG_USAGE, report
 from agentflow_cli.output import Table, show
 from agentflow_cli.setting_check import findings
 from agentflow_cli.shared import common_options
-from agentflow_cli.terminal import say
+from agentflow_cli.terminal import answer_only, say
 from agentflow_kernel.errors import ManifestErrors
 from agentflow_kernel.loading import Catalogue, Plugins
 from agentflow_kernel.manifest import read
@@ -32,7 +32,8 @@ def command(shared: Shared, path: str) -> int:
     are imported for that; its own code is not.
     """
     try:
-        manifest = _checked(path, Catalogue(shared.settings()))
+        with answer_only(for_people=shared.for_people):
+            manifest = _checked(path, Catalogue(shared.settings()))
     except ManifestErrors as error:
         report(error, debug=shared.debug)
         if not shared.for_people:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import anyio
-import anyio.lowlevel
 
 from agentflow_kernel.errors import Elapsed, Unsupported
 
@@ -37,8 +36,6 @@ class Timeout:
                 raise Unsupported("The policy 'timeout'", "there is no event loop to wake the call.") from error
             with scope:
                 return await call(request)
-            # who cancelled from outside in the same moment wants no error but an end
-            await anyio.lowlevel.checkpoint_if_cancelled()
             emit(
                 "timeout.elapsed",
                 {

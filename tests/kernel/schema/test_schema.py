@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentflow_planner_llm._schema import find_problems
+from agentflow_kernel.schema import find_problems
 
 NESTED: dict[str, Any] = {
     "type": "object",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentflow_planner_llm._keywords import KEYWORDS
+from agentflow_kernel.schema._keywords import KEYWORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_planner_llm._keywords import Findings
+    from agentflow_kernel.schema._keywords import Findings
 
 _MOST = 5
 """Problems named at a time: enough to correct a call, short enough to read."""

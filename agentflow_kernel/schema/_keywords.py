@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from agentflow_planner_llm._json import same, write_compactly
+from agentflow_kernel.schema._types import has_type, may_fit, name_type
+from agentflow_kernel.schema._values import same, write_compactly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_planner_llm._schema import Check
+    from agentflow_kernel.schema._check import Check
 
     Object: TypeAlias = Mapping[str, JSON]
     Findings: TypeAlias = list[tuple[str, str]]
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 
 def _type(check: Check, value: JSON, rule: JSON, _schema: Object, path: str) -> None:
-    if isinstance(rule, str) and _is(value, rule):
+    if isinstance(rule, str) and has_type(value, rule):
         return
     names = [rule] if isinstance(rule, str) else cast("Sequence[str]", rule)
-    if not any(_is(value, name) for name in names):
-        check.found.append((path, f"must be {' or '.join(names)}, not {_type_name(value)}"))
+    if not any(has_type(value, name) for name in names):
+        check.found.append((path, f"must be {' or '.join(names)}, not {name_type(value)}"))
 
 
 def _enum(check: Check, value: JSON, rule: JSON, _schema: Object, path: str) -> None:
@@ -147,7 +148,7 @@ def _one_of(check: Check, value: JSON, rule: JSON, _schema: Object, path: str) -
 
 def _why_none(value: JSON, branches: Sequence[JSON], trials: list[Findings], path: str) -> Findings:
     """Why no branch fits: the only branch of the value's type says it best."""
-    likely = [trial for branch, trial in zip(branches, trials, strict=True) if _type_fits(value, branch)]
+    likely = [trial for branch, trial in zip(branches, trials, strict=True) if may_fit(value, branch)]
     return likely[0] if len(likely) == 1 else [(path, "fits none of the allowed forms")]
 
 
@@ -249,46 +250,6 @@ KEYWORDS: Mapping[str, Keyword] = {
 _TINY = 1e-9
 """How far from a whole number a multiple of a fraction may be: 0.3 / 0.1 is 2.9999999999999996."""
 _ENDLESS = float("inf")
-
-
-_CLASSES: Mapping[str, tuple[type, ...]] = {
-    "object": (dict, Mapping),
-    "array": (list, tuple),
-    "string": (str,),
-    "boolean": (bool,),
-    "null": (type(None),),
-}
-
-
-def _is(value: JSON, name: str) -> bool:
-    """Whether a value has a type of JSON Schema; 1.0 is an integer, true is no number."""
-    classes = _CLASSES.get(name)
-    if classes is not None:
-        return isinstance(value, classes)
-    if isinstance(value, float):
-        return name == "number" or (name == "integer" and value.is_integer())
-    return name in {"integer", "number"} and isinstance(value, int) and not isinstance(value, bool)
-
-
-def _type_name(value: JSON) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, (int, float)):
-        return "number"
-    return "object" if isinstance(value, (dict, Mapping)) else "array"
-
-
-def _type_fits(value: JSON, schema: JSON) -> bool:
-    """Whether a branch names the value's type, or refers to an object where the value is one."""
-    if not isinstance(schema, (dict, Mapping)):
-        return False
-    rule = schema.get("type", "object" if "$ref" in schema else ())
-    names = [rule] if isinstance(rule, str) else cast("Sequence[str]", rule)
-    return any(_is(value, name) for name in names)
 
 
 def _below(path: str, name: str) -> str:

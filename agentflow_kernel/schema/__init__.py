@@ -1,0 +1,8 @@
+"""Schemas: values checked against the part of JSON Schema 2020-12 that tools, flows and models are described with."""
+
+from __future__ import annotations
+
+from agentflow_kernel.schema._check import find_problems
+from agentflow_kernel.schema._values import same, write_compactly
+
+__all__ = ("find_problems", "same", "write_compactly")

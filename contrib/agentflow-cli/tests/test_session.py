@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentflow_cli.session import Session
+from agentflow_cli.shared import Shared
+from agentflow_kernel import Progress
+from agentflow_kernel.errors import RunFailed, RunSuspended, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+A, B = "0190a3c4-0000-7000-8000-00000000000a", "0190a3c4-0000-7000-8000-00000000000b"
+
+
+class Handle:
+    """A run that has ended as it was made to."""
+
+    def __init__(self, run_id: str, status: str = "completed", error: Exception | None = None) -> None:
+        self.run_id, self.name, self.status = run_id, "flow/x", status
+        self.steps, self.display, self.folder = 3, None, None
+        self._error = error
+
+    async def result(self) -> object:
+        if self._error is not None:
+            raise self._error
+        return {"by": self.run_id[-1]}
+
+
+class Kernel:
+    """A kernel that runs nothing."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.listener: Any = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.closed = True
+
+    def listen(self, listener: Any) -> None:
+        self.listener = listener
+
+    def tell(self, event: str, run_id: str, /, **fields: object) -> None:
+        self.listener(Progress(event, run_id, 0, "", 0.0, fields))
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Signals as a program at a terminal has them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def session(output: str = "table", state: str | None = None) -> Session:
+    shared = Shared()
+    shared.output, shared.state, shared.no_progress = output, state, True
+    return Session(shared)
+
+
+def gives(*handles: Handle) -> Any:
+    async def begin(kernel: Kernel) -> list[Handle]:
+        return list(handles)
+
+    return begin
+
+
+def test_session_shows_every_run_and_closes_the_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+    """Outputs in the order of the handles, one line for each run, exit code 0."""
+    kernel = Kernel()
+    assert session().carry_out([(kernel, gives(Handle(A), Handle(B)))]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "by: a\nby: b\n"
+    assert [line.split(" in ")[0] for line in captured.err.splitlines()] == [f"run {A} completed", f"run {B} completed"]
+    assert kernel.closed
+
+
+def test_session_of_one_failed_run_among_others_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """The good output is shown, the failed run is named with its cause and where to look."""
+    failed = Handle(B, "failed", RunFailed(B, "AF-X", "no luck"))
+    assert session().carry_out([(Kernel(), gives(Handle(A), failed))]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "by: a\n"
+    assert f"error[AF-X]: Run {B} failed: no luck\n" in captured.err
+    assert f"`agentflow describe run {B}` shows its steps." in captured.err
+    assert "Go on with" not in captured.err
+
+
+def test_session_of_a_run_that_stopped_by_itself_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """A service that is down suspends a run: that is no success, and the way to go on is printed."""
+    stopped = Handle(A, "suspended", RunSuspended(A, "suspended", "the disk is full"))
+    assert session(state="my state").carry_out([(Kernel(), gives(stopped))]) == 1
+    assert f"Go on with: agentflow resume {A} --state 'my state'\n" in capsys.readouterr().err
+
+
+def test_session_names_runs_that_an_error_left_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    """A source that breaks after its first event: the error decides the code, the run it had started is named."""
+
+    async def begin(kernel: Kernel) -> list[Handle]:
+        kernel.tell("run.started", A, name="flow/x")
+        kernel.tell("run.started", B, name="flow/x")
+        kernel.tell("run.completed", B)
+        raise UsageError("the source broke")
+
+    kernel = Kernel()
+    assert session().carry_out([(kernel, begin)]) == 2
+    captured = capsys.readouterr()
+    assert "error[AF-USAGE]: the source broke\n" in captured.err
+    assert f"Go on with: agentflow resume {A}\n" in captured.err
+    assert f"run {B} completed" in captured.err
+    assert kernel.closed
+
+
+def test_session_without_a_run_has_no_document(capsys: pytest.CaptureFixture[str]) -> None:
+    """When nothing could be started, standard output stays empty."""
+
+    async def begin(kernel: Kernel) -> list[Handle]:
+        raise UsageError("wrong")
+
+    assert session("json").carry_out([(Kernel(), begin)]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "error[AF-USAGE]: wrong\n")
+
+
+def test_session_waits_for_runs_that_others_have_started(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that an event of the first one started is seen to its end before the kernel is closed."""
+
+    async def begin(kernel: Kernel) -> list[Handle]:
+        kernel.tell("run.started", A, name="flow/x")
+        kernel.tell("run.started", B, name="flow/y")
+        kernel.tell("run.completed", A)
+
+        def later() -> None:
+            assert not kernel.closed
+            kernel.tell("run.completed", B)
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, loop.call_soon, later)
+        return [Handle(A)]
+
+    assert session("json").carry_out([(Kernel(), begin)]) == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert [(run["run_id"], run["name"], run["status"]) for run in runs] == [
+        (A, "flow/x", "completed"),
+        (B, "flow/y", "completed"),
+    ]
+
+
+@pytest.mark.blocking(reason="a signal handler writes")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_session_that_is_interrupted_begins_nothing_more(
+    capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    """A signal cancels what is under way; kernels that wait their turn stay closed; 130."""
+    begun = []
+
+    async def begin(kernel: Kernel) -> list[Handle]:
+        begun.append(kernel)
+        os.kill(os.getpid(), number)
+        await asyncio.Event().wait()
+        return []
+
+    kernel = Kernel()
+    assert session().carry_out([(kernel, begin), (Kernel(), begin)]) == 130
+    assert begun == [kernel]
+    assert kernel.closed
+    assert capsys.readouterr().err == "Interrupted; no run was started.\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.blocking(reason="a signal handler writes")
+def test_session_that_was_done_when_the_signal_came_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """A signal after the last step changes nothing: all runs are completed."""
+
+    async def begin(kernel: Kernel) -> list[Handle]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return [Handle(A)]
+
+    assert session().carry_out([(Kernel(), begin)]) == 0
+    assert capsys.readouterr().out == "by: a\n"
+
+
+def test_code_that_exits_does_not_decide_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """A node that calls `sys.exit(0)` does not make a command succeed."""
+
+    async def begin(kernel: Kernel) -> list[Handle]:
+        raise SystemExit(0)
+
+    assert session().carry_out([(Kernel(), begin)]) == 1
+    assert "error[AF-INTERNAL]: SystemExit: 0" in capsys.readouterr().err
+
+
+def test_output_of_others_does_not_reach_a_document(capsys: pytest.CaptureFixture[str]) -> None:
+    """What code in a run prints goes to standard error while a program waits for the document."""
+
+    async def begin(kernel: Kernel) -> list[Handle]:
+        print("noise")
+        return [Handle(A)]
+
+    assert session("yaml").carry_out([(Kernel(), begin)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("runs:\n")
+    assert captured.err.startswith("noise\n")
