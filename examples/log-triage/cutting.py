@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NotRequired, TypedDict, cast
 
-from agentflow_kernel.errors import InputInvalid
+from agentflow_kernel.errors import InputInvalid, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,7 +62,8 @@ def split(order: Order) -> Cut:
     """The log cut into batches.
 
     Batches have ``batch_lines`` lines; a log too long for ``max_batches`` of them gets larger ones.
-    Raises :class:`InputInvalid` when the log is not the one the event tells of, or lies outside the agent's folder.
+    Raises :class:`StorageUnavailable` when the log is not the one the event tells of, :class:`InputInvalid` when it
+    lies outside the agent's folder.
     """
     source = source_of(order["log"])
     path = HERE.joinpath(source["path"]).resolve()
@@ -165,15 +166,22 @@ def below(root: Path, path: Path) -> str:
 
 
 def opened(path: Path) -> BinaryIO:
-    """The log, open for reading; raises :class:`InputInvalid` for anything but a regular file that can be read."""
+    """The log, open for reading; raises :class:`StorageUnavailable` for anything but a regular file."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InputInvalid(f"The log {str(path)!r}", "it is not a regular file. Name a file that has an end.")
+            raise unreadable(path, "it is not a regular file. Put the log back, then resume the run.")
         return path.open("rb")
     except OSError as exc:
-        raise InputInvalid(f"The log {str(path)!r}", f"it cannot be read: {exc.strerror}.") from exc
+        raise unreadable(path, f"it cannot be read: {exc.strerror}. Put the log back, then resume the run.") from exc
 
 
-def changed(path: Path, how: str) -> InputInvalid:
+def changed(path: Path, how: str) -> StorageUnavailable:
     """The error for a log that is no longer the one this run was started for."""
-    return InputInvalid(f"The log {str(path)!r}", f"it has changed since the run was started: {how}. Start a new run.")
+    return unreadable(
+        path, f"it has changed since the run was started: {how}. Put it back and resume, or start a new run."
+    )
+
+
+def unreadable(path: Path, problem: str) -> StorageUnavailable:
+    """The error for a log that is not there as it was; the run is suspended and can be resumed."""
+    return StorageUnavailable(f"The log {str(path)!r}: {problem}", executed="no")

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypedDict
 
-from agentflow_kernel.errors import InputInvalid
+from agentflow_kernel.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,19 +84,24 @@ class Tally(TypedDict):
 
 
 def parse(order: Order) -> Tally:
-    """The tally of one batch. Raises :class:`InputInvalid` when the file no longer holds what was cut."""
+    """The tally of one batch. Raises :class:`StorageUnavailable` when the file no longer holds what was cut."""
     path = order["path"]
     try:
         with Path(path).open("rb") as file:
             reader = Reader(file, order["batch"])
             found = tally(reader)
     except OSError as exc:
-        raise InputInvalid(f"The log {path!r}", f"it cannot be read: {exc.strerror}.") from exc
+        raise unreadable(path, f"it cannot be read: {exc.strerror}. Put the log back, then resume the run.") from exc
     if not reader.is_unchanged:
-        raise InputInvalid(
-            f"The log {path!r}", "it has changed since the run was started: lines differ. Start a new run."
+        raise unreadable(
+            path, "it has changed since the run was started: lines differ. Put it back and resume, or start a new run."
         )
     return found
+
+
+def unreadable(path: str, problem: str) -> StorageUnavailable:
+    """The error for a log that is not there as it was; the run is suspended and can be resumed."""
+    return StorageUnavailable(f"The log {path!r}: {problem}", executed="no")
 
 
 class Reader:

@@ -82,7 +82,7 @@ def example(tmp_path_factory: pytest.TempPathFactory, ledger: Ledger) -> Path:
     manifest = folder / "triage.yaml"
     text = manifest.read_text()
     told = text.replace("policies: [retry, timeout]", "policies: [retry, timeout, ledger]")
-    told = told.replace("  start: split\n", "  policies: [ledger]\n  start: split\n")
+    told = told.replace("policies: [retry, patience]", "policies: [retry, patience, ledger]")
     assert told.count("ledger") == 2, "the example's manifest has changed its form"
     told += (
         "\n---\napiVersion: agentflow.dev/v1\nkind: Policy\nmetadata: {name: ledger}\n"

@@ -199,3 +199,34 @@ def test_a_log_that_grows_while_it_is_read_is_read_as_it_was(tmp_path: Path) -> 
     assert process.returncode == 0
     lines = report(tmp_path / "state")["log"]["lines"]  # type: ignore[index]
     assert lines <= 50000 + 2000
+
+
+def test_a_log_that_is_gone_leaves_the_run_resumable(tmp_path: Path) -> None:
+    """A run whose log cannot be read is suspended with the reason; when the log is back, resume completes it."""
+    log, state = tmp_path / "away.log", tmp_path / "state"
+    words = ["run", str(EXAMPLE), "flow/triage", "--input", f"path={log}", "--state", str(state), "--no-progress"]
+    result = agentflow(*words, env=of_log(log))
+    assert result.code == 1
+    assert "No such file" in result.err
+    assert "agentflow resume" in result.err
+    assert "Traceback" not in result.err
+    (run,) = agentflow("get", "runs", "--state", str(state), "-o", "json").json()  # type: ignore[misc]
+    assert run["status"] == "suspended"
+    log.write_bytes(SAMPLE.read_bytes())
+    again = agentflow("resume", "--state", str(state), "--no-progress", env=of_log(log))
+    assert again.code == 0, again.err
+    assert "attacking addresses" in again.out
+
+
+def test_resume_wants_the_environment_of_the_start(tmp_path: Path) -> None:
+    """A variable that the manifest names has changed: resume refuses by name, unless the change is accepted."""
+    log, state = tmp_path / "away.log", tmp_path / "state"
+    words = ["run", str(EXAMPLE), "flow/triage", "--input", f"path={log}", "--state", str(state), "--no-progress"]
+    assert agentflow(*words, env=of_log(log)).code == 1
+    log.write_bytes(SAMPLE.read_bytes())
+    refused = agentflow("resume", "--state", str(state))
+    assert refused.code == 2
+    assert "AGENTFLOW_LOG_ROOT" in refused.err
+    elsewhere = {**of_log(log), "AGENTFLOW_LOG": "another.log"}
+    accepted = agentflow("resume", "--accept-environment", "--state", str(state), "--no-progress", env=elsewhere)
+    assert accepted.code == 0, accepted.err

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentflow_kernel.errors import InputInvalid
+from agentflow_kernel.errors import InputInvalid, StorageUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def test_split_leaves_out_what_was_added_after_the_event(cutting, log: Path) -> 
 def test_split_refuses_a_log_that_has_changed(cutting, log: Path, content: bytes, match: str) -> None:
     facts = {"size_bytes": len(TEXT), "lines": 5, "sha256": hashlib.sha256(TEXT).hexdigest()}
     log.write_bytes(content)
-    with pytest.raises(InputInvalid, match=match):
+    with pytest.raises(StorageUnavailable, match=match):
         cutting.split(order(log, **facts))
 
 
@@ -107,10 +107,10 @@ def test_split_says_what_input_it_expects(cutting, value: object) -> None:
 
 def test_split_names_a_log_that_cannot_be_read(cutting, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AGENTFLOW_LOG_ROOT")  # that it is not there matters more than where it is not
-    with pytest.raises(InputInvalid, match=r"gone\.log.*No such file"):
+    with pytest.raises(StorageUnavailable, match=r"gone\.log.*No such file"):
         cutting.split(order(log.with_name("gone.log")))
     os.mkfifo(log.with_name("pipe"))
-    with pytest.raises(InputInvalid, match=r"pipe.*not a regular file"):
+    with pytest.raises(StorageUnavailable, match=r"pipe.*not a regular file"):
         cutting.split(order(log.with_name("pipe")))
 
 

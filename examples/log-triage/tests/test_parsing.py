@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agentflow_kernel.errors import InputInvalid
+from agentflow_kernel.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,10 +158,10 @@ def test_parse_refuses_a_log_that_has_changed_since_it_was_cut(parsing, tmp_path
     log = tmp_path / "auth.log"
     for now in (text.upper(), text[:-5], b""):
         log.write_bytes(now)
-        with pytest.raises(InputInvalid, match="has changed"):
+        with pytest.raises(StorageUnavailable, match="has changed"):
             parsing.parse({"path": str(log), "batch": batch_of(text)})
     log.unlink()
-    with pytest.raises(InputInvalid, match="No such file"):
+    with pytest.raises(StorageUnavailable, match="No such file"):
         parsing.parse({"path": str(log), "batch": batch_of(text)})
 
 
