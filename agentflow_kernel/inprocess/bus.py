@@ -87,6 +87,16 @@ class InProcessBus:
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
 
+    @property
+    def holds_events(self) -> bool:
+        """Whether an event is waiting or being handled."""
+        return any(subscription.held for subscription in self._subscriptions)
+
+    async def drain(self) -> None:
+        """Return when every event accepted so far has been handled, put aside or dropped."""
+        for subscription in list(self._subscriptions):
+            await subscription.drain()
+
     async def aclose(self) -> None:
         """Close every subscription; what they still hold is forgotten."""
         self._closed = True
@@ -105,7 +115,7 @@ class InProcessSubscription:
         self._max_in_flight = max_in_flight
         self._lanes: dict[str, deque[Event]] = {}
         self._ready: deque[str] = deque()
-        self._held = 0
+        self.held = 0
         self._working = 0
         self._pauses: set[anyio.CancelScope] = set()
         """Deliveries that wait for their next attempt."""
@@ -118,7 +128,7 @@ class InProcessSubscription:
 
     async def put(self, event: Event, key: str) -> None:
         """Hold the event; waits while the subscription is full."""
-        while self._held >= self._bus._capacity and not self._closed:  # noqa: SLF001 -- its own bus
+        while self.held >= self._bus._capacity and not self._closed:  # noqa: SLF001 -- its own bus
             await self._changed.wait()
         if self._closed:
             return
@@ -127,7 +137,7 @@ class InProcessSubscription:
             lane = self._lanes[key] = deque()
             self._ready.append(key)
         lane.append(event)
-        self._held += 1
+        self.held += 1
         if self._working < self._max_in_flight and self._ready:
             self._working += 1
             self._bus._group.start_soon(self._work)  # noqa: SLF001 -- its own bus
@@ -140,7 +150,7 @@ class InProcessSubscription:
                 lane = self._lanes[key]
                 await self._deliver(lane[0])
                 lane.popleft()
-                self._held -= 1
+                self.held -= 1
                 if lane:
                     self._ready.append(key)
                 else:
@@ -187,7 +197,7 @@ class InProcessSubscription:
 
     async def drain(self) -> None:
         """Return when nothing is held any more."""
-        while self._held and not self._closed:
+        while self.held and not self._closed:
             await self._changed.wait()
 
     async def aclose(self) -> None:

@@ -201,6 +201,10 @@ class Kernel:
 
         return await fire(self._wiring, self._open, trigger, overrides)
 
+    async def idle(self) -> None:
+        """Return when the bus is empty and no run is at work: those that events have started included."""
+        await self._open.idle()
+
     async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
         """Heads of runs, newest first; a run whose owner is gone shows as ``suspended`` with the cause ``crash``."""
         return await self._open.infos(status=status, limit=limit)

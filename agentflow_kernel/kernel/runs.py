@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from agentflow_kernel.contracts.journal import TERMINAL
-from agentflow_kernel.errors import AppendConflict, UnknownRun, UsageError
+from agentflow_kernel.errors import AppendConflict, StorageUnavailable, UnknownRun, UsageError
 from agentflow_kernel.event import uuid7
 from agentflow_kernel.inprocess.bus import InProcessBus
 from agentflow_kernel.inprocess.journal import InProcessJournal
@@ -237,6 +237,15 @@ class Runs:
         self._group.start_soon(work)
         return handle
 
+    async def idle(self) -> None:
+        """Return when the bus is empty and no run is at work."""
+        bus = self._wiring.bus
+        while self._handles or (bus is not None and bus.holds_events):
+            if bus is not None:
+                await bus.drain()
+            for handle in list(self._handles.values()):
+                await handle.ended()
+
     async def finish(self, handle: RunHandle) -> object:
         """The output of a run; a caller that is cancelled suspends the run first."""
         try:
@@ -253,7 +262,14 @@ class Runs:
             async with self._owning:
                 if self._owner is None:
                     owner = Owner(self._wiring.state)
-                    await anyio.to_thread.run_sync(owner.acquire)
+                    try:
+                        await anyio.to_thread.run_sync(owner.acquire)
+                    except OSError as error:
+                        raise StorageUnavailable(
+                            f"The state folder {self._wiring.state!r} cannot be used: {error.strerror}. "
+                            "Name one that can be written (--state, AGENTFLOW_STATE).",
+                            executed="no",
+                        ) from error
                     self._owner = owner
         return self._owner.name
 

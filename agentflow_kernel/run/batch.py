@@ -57,12 +57,12 @@ async def _side_by_side(work: Callable[[], Awaitable[None]], workers: int) -> No
     """Run so many workers; the first error cancels the others and is raised as it is."""
     import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
 
-    failures: list[Exception] = []
+    failures: list[Exception | SystemExit] = []
 
     async def guarded() -> None:
         try:
             await work()
-        except Exception as error:  # noqa: BLE001 -- raised again below, once the others have ended
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- raised again below, once the others have ended
             failures.append(error)
             group.cancel_scope.cancel()
 

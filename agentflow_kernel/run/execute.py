@@ -54,7 +54,7 @@ class Execution:
             with anyio.CancelScope(shield=True):
                 await self._stopped()
             raise
-        except Exception as error:  # noqa: BLE001 -- every failure of a run belongs to its handle
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- every failure of a run belongs to its handle
             with anyio.CancelScope(shield=True):
                 await self._failed(error)
 
@@ -92,7 +92,7 @@ class Execution:
         else:
             await self._suspend("suspended", "asked", "It was stopped on request.")
 
-    async def _failed(self, error: Exception) -> None:
+    async def _failed(self, error: Exception | SystemExit) -> None:
         code, text = code_of(error), text_of(error)
         if isinstance(error, Fenced | AppendConflict):  # the run has another owner: it says how the run ends
             self._settle("suspended", error=RunSuspended(self.run.run_id, "suspended", text))

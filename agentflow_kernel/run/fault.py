@@ -11,12 +11,12 @@ ENDS_RUN = (JournalError, NonDeterminism, RunCancelled)
 """Errors that end the run's executor: no planner hears of them, no batch skips or collects them."""
 
 
-def code_of(error: Exception) -> str:
+def code_of(error: BaseException) -> str:
     """The stable code of an error."""
     return error.code if isinstance(error, AgentFlowError) else NODE_FAILED
 
 
-def text_of(error: Exception) -> str:
+def text_of(error: BaseException) -> str:
     """What an error says, with its class where it is not the framework's; always text that can be encoded."""
     text = str(error) if isinstance(error, AgentFlowError) else f"{type(error).__name__}: {error}"
     return printable(text)

@@ -41,6 +41,10 @@ class RunHandle:
             raise self._error
         return self._output
 
+    async def ended(self) -> None:
+        """Return when the run has stopped, however it did."""
+        await self._ended.wait()
+
     async def cancel(self) -> None:
         """End the run for good; returns when nothing of it is left. A run that has ended stays as it is."""
         await self._stop("cancel")

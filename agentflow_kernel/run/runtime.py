@@ -89,7 +89,7 @@ class Run:
         if self._blamed is None or self._blamed[0] is not error:
             self._blamed = (error, path)
 
-    def origin_of(self, error: Exception) -> str:
+    def origin_of(self, error: BaseException) -> str:
         """The path that :meth:`blame` remembers for this error, or ``""``."""
         return self._blamed[1] if self._blamed is not None and self._blamed[0] is error else ""
 

@@ -1,7 +1,5 @@
 """The `agentflow` command; `main` is the console script."""
 
-from __future__ import annotations
-
 from agentflow_cli._start import __version__, main
 
 __all__ = ("__version__", "main")

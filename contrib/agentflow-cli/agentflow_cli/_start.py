@@ -1,7 +1,5 @@
 """The start: nothing beyond `sys` is imported before it is known that more than the version is asked for."""
 
-from __future__ import annotations
-
 import sys
 
 __version__ = "0.1.0"

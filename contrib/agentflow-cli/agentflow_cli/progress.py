@@ -88,8 +88,6 @@ class Watch:
         """How long each run that has stopped took, from the first to the last that was heard of it."""
         self.emitted: dict[str, dict[str, int]] = {}
         """Events emitted while watching, by run and type."""
-        self.stopped: Callable[[], object] = lambda: None
-        """Called when a run has stopped."""
         self._clock = clock
         self._since: dict[str, float] = {}
         self._nodes: dict[tuple[str, str], NodeState] = {}
@@ -134,7 +132,6 @@ class Watch:
     def _run_ended(self, progress: Progress, _: Mapping[str, object]) -> None:
         self.runs[progress.run_id] = (self.runs[progress.run_id][0], progress.name.removeprefix("run."))
         self.seconds[progress.run_id] = self._clock() - self._since[progress.run_id]
-        self.stopped()
 
     def _node_started(self, progress: Progress, fields: Mapping[str, object]) -> None:
         if "[" in progress.path:

@@ -77,18 +77,11 @@ class Session:
                     self._begun += 1
                     for handle in handles:
                         await _outcome(handle)
-                    await self._followers()
+                    await kernel.idle()  # runs that events of these have started
         finally:
             self._interrupt.on_ask(lambda: None)  # the loop is about to close
             for handle in handles:
                 self._reports.append(await self._report(handle))
-
-    async def _followers(self) -> None:
-        """Wait for the runs that events of the others have started."""
-        while self._watch.working():
-            stopped = anyio.Event()
-            self._watch.stopped = stopped.set
-            await stopped.wait()
 
     async def _report(self, handle: RunHandle) -> RunReport:
         """The report of a run that the kernel has let go of."""

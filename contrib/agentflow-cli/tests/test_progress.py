@@ -140,8 +140,6 @@ def test_a_resumed_run_is_said_to_be_resumed(lines) -> None:
 def test_watch_knows_which_runs_are_at_work() -> None:
     """Runs are counted from the first to the last that is heard of them, and keep their last status."""
     bench = Bench(Silence())
-    stopped = []
-    bench.watch.stopped = lambda: stopped.append(bench.watch.working())
     bench.tell("run.started", name="flow/a")
     bench.tell("run.started", "", OTHER, name="flow/b")
     assert bench.watch.working() == 2
@@ -151,7 +149,6 @@ def test_watch_knows_which_runs_are_at_work() -> None:
     bench.tell("run.stuck", "", OTHER)
     assert bench.watch.runs[OTHER] == ("flow/b", "stuck")
     assert bench.watch.seconds == {RUN: 2.5, OTHER: 2.5}
-    assert stopped == [1, 0]
 
 
 def test_watch_counts_events_by_type() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+import anyio.lowlevel
 import pytest
 
 from agentflow_cli.session import Session
@@ -40,6 +41,7 @@ class Kernel:
     def __init__(self) -> None:
         self.closed = False
         self.listener: Any = None
+        self.at_work: set[str] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,6 +54,14 @@ class Kernel:
 
     def tell(self, event: str, run_id: str, /, **fields: object) -> None:
         self.listener(Progress(event, run_id, 0, "", 0.0, fields))
+        if event == "run.started":
+            self.at_work.add(run_id)
+        elif event.startswith("run."):
+            self.at_work.discard(run_id)
+
+    async def idle(self) -> None:
+        while self.at_work:
+            await anyio.lowlevel.checkpoint()
 
 
 @pytest.fixture(autouse=True)
