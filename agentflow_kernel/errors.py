@@ -286,7 +286,7 @@ class Refused(AgentFlowError):
 
 
 class PathRefused(Refused):
-    """A path that leaves its root, or names something other than a plain file or folder."""
+    """A path that leaves its root, names something other than a plain file or folder, or may not be read."""
 
     code = "AF-PATH-REFUSED"
 

@@ -17,7 +17,8 @@ class Request(Value):
 
     ``name`` is what is called (node, ``files.read``, model), ``path`` its identity in the run, ``key`` its
     idempotency key. ``idempotent`` says whether it may run again although it may have been executed. ``payload`` is
-    what the innermost call takes. ``attempt`` starts at 1; a policy that repeats the call raises it.
+    what the innermost call takes. ``attempt`` starts at 1; a policy that repeats the call raises it in
+    place, the only field that changes.
     """
 
     __slots__ = ("kind", "name", "payload", "run_id", "path", "key", "idempotent", "attempt")
