@@ -18,7 +18,6 @@ ROOT_FILES = (
     "CONTRIBUTING.md",
     "PACKAGE_STATUS.md",
     "noxfile.py",
-    "uv.lock",
 )
 README_SECTIONS = ("Install", "Example", "Settings", "Capabilities", "Known deviations", "Maintained by", "State")
 FRAGMENT = re.compile(r"[a-z0-9-]+\.(?:breaking|added|changed|fixed|security|doc)\.md")
