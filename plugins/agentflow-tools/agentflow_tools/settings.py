@@ -12,7 +12,7 @@ class FilesSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    root: str = Field(min_length=1)
+    root: str = Field(default=".", min_length=1)
     """Folder that holds everything the tools can see; relative to the manifest's folder. It must exist at first use."""
 
     max_bytes: int = Field(default=16_384, ge=4_096, le=16_777_216)

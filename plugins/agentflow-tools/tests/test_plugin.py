@@ -50,10 +50,11 @@ def test_settings_refuse_what_they_do_not_know() -> None:
         FilesSettings(root=".", max_byte=1)
 
 
-def test_settings_need_a_root() -> None:
-    """There is no default root: nobody opens a folder by accident."""
+def test_settings_begin_with_the_folder_of_the_manifest() -> None:
+    """Without a root the tools see the folder of the manifest that names them; an empty one is refused."""
+    assert FilesSettings().root == "."
     with pytest.raises(ValidationError, match="root"):
-        FilesSettings()
+        FilesSettings(root="")
 
 
 def test_settings_keep_room_for_one_line() -> None:
