@@ -20,19 +20,19 @@ class Value:
     """
 
     __slots__: tuple[str, ...] = ()
-    _names: tuple[str, ...] = ()
+    content: tuple[str, ...] = ()
     """The names of all slots, those of the base classes first."""
 
     def __init_subclass__(cls) -> None:
-        cls._names = (*cls._names, *cls.__slots__)
+        cls.content = (*cls.content, *cls.__slots__)
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self._names)
+        return all(getattr(self, name) == getattr(other, name) for name in self.content)
 
     __hash__ = None  # type: ignore[assignment]  # holds JSON, which cannot be hashed
 
     def __repr__(self) -> str:
-        inner = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names)
+        inner = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.content)
         return f"{type(self).__name__}({inner})"

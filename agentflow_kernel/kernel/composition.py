@@ -67,9 +67,11 @@ class Composition:
         self._model = model
         self._made: dict[tuple[str, str], Any] = {}
 
-    def objects(self) -> list[object]:
-        """Everything made so far, the latest first: the order in which it is closed."""
-        return list(reversed(self._made.values()))
+    def release(self) -> list[object]:
+        """Everything made so far, the latest first, which is the order to close it in; it is made anew when needed."""
+        made = list(reversed(self._made.values()))
+        self._made.clear()
+        return made
 
     def flow(self, name: str) -> Flow:
         """The flow of that name."""

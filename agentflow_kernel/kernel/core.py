@@ -158,24 +158,28 @@ class Kernel:
 
         Raises :class:`RunFailed`, :class:`RunCancelled`, :class:`RunSuspended`.
         """
-        return await self._open.finish(await self.start(target, value, key=key))
+        runs = self._open
+        return await runs.finish(await runs.start(target, value, key=key))
 
     def run_sync(self, target: Flow | Agent | str, value: object = None) -> object:
         """Run to the end without an event loop of the caller's; plain functions run on the calling thread.
 
-        A flow of plain functions in a kernel without a journal needs no event loop; all others get one of their own.
+        A flow of plain functions in a kernel without a journal or handlers needs no event loop; all others get one of
+        their own, in which the events that the run emits are handled before this returns.
         On the calling thread errors are raised as the nodes raise them, from a loop they are :class:`RunFailed`.
         """
         from agentflow_kernel.kernel.sync import run_here  # only callers without a loop pay
 
         name, flow = self._wiring.find(target)
-        if not self._wiring.keeps_runs and not needs_loop(flow):
+        if not self._wiring.keeps_runs and not self._subscribers and not needs_loop(flow):
             return run_here(self._wiring, name, flow, value)
         import anyio  # lazy: 25 ms, plain flows need no loop
 
         async def main() -> object:
             async with self:
-                return await self.run(name, value)
+                output = await self.run(name, value)
+                await self.idle()  # what the run has emitted is handled before the bus is closed
+                return output
 
         return anyio.run(main)
 

@@ -100,7 +100,7 @@ class Runs:
         """Close each object and give up ownership, whatever goes wrong on the way; raises the first error."""
         objects: list[object] = [self._journal] if self._durable else []
         if self._wiring.manifest is not None:
-            objects = [*self._wiring.composition.objects(), *objects]
+            objects = [*self._wiring.release(), *objects]
         failures: list[Exception] = []
         for thing in objects:
             close = getattr(thing, "aclose", None)
@@ -165,7 +165,7 @@ class Runs:
         }
         if self._unasked:
             self._unasked = False
-            warnings.warn(_NOT_DURABLE, NotDurableWarning, stacklevel=5)
+            warnings.warn(_NOT_DURABLE, NotDurableWarning, stacklevel=4)
         await history.commit([("run.started", "", payload, "", len(text))])
         return self._begin(history, name, flow, value)
 

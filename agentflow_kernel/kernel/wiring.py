@@ -48,6 +48,8 @@ class Wiring:
         self._plugins: Plugins | None = None
         self._environment: Environment | None = None
         self._composition: Composition | None = None
+        self._composed: set[str] = set()
+        """Names of the targets that come from the manifest."""
 
     def compose(self, composition: Composition) -> None:
         """Take the manifest's objects from here."""
@@ -97,6 +99,13 @@ class Wiring:
             raise UsageError("This kernel has no manifest; make it with Kernel.from_manifest(path).")
         return self._composition
 
+    def release(self) -> list[object]:
+        """The manifest's objects, the latest first, for whoever closes them; they are made anew when needed again."""
+        for name in self._composed:
+            self.targets.pop(name, None)
+        self._composed.clear()
+        return self.composition.release()
+
     @property
     def keeps_runs(self) -> bool:
         """Whether a journal was asked for, by the caller or in the manifest."""
@@ -127,6 +136,7 @@ class Wiring:
         make = self._composition.flow if resource.kind == "Flow" else self._composition.agent
         name = f"{resource.kind.lower()}/{resource.name}"
         flow = self.targets[name] = as_flow(make(resource.name))
+        self._composed.add(name)
         return name, flow
 
     def _known(self, kind: str, name: str) -> str:

@@ -235,4 +235,6 @@ def _waits(step: Step, within: tuple[Graph, ...]) -> bool:
         return bool(step.policies) or needs_loop(step.target, within)
     if step.policies or not callable(step.target) or hasattr(step.target, "perform"):
         return True
-    return is_coroutine_function(step.target) or isinstance(step.target, type)
+    if isinstance(step.target, type):
+        return issubclass(step.target, Node)
+    return is_coroutine_function(step.target)

@@ -6,7 +6,22 @@ from agentflow_kernel.errors import NotSerialisable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from agentflow_kernel.contracts.values import JSON
+
+
+_CODEC: list[Callable[[Any], Any]] = []
+
+
+def _make_codec() -> list[Callable[[Any], Any]]:
+    """Encoder and decoder, made once and with their defaults: ``json.dumps`` with options makes one a call."""
+    import json  # lazy: 10 ms, only runs with a journal pay
+
+    encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    _CODEC[:] = (encoder.encode, json.JSONDecoder().decode)
+    return _CODEC
 
 
 def to_json(value: object, node: str) -> tuple[JSON, str]:
@@ -15,11 +30,10 @@ def to_json(value: object, node: str) -> tuple[JSON, str]:
     Raises :class:`NotSerialisable` naming the first place that is not JSON, also for what JSON would change silently
     (tuples, keys that are no strings).
     """
-    import json  # lazy: 10 ms, only runs with a journal pay
-
+    write, read = _CODEC or _make_codec()
     try:
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        back: JSON = json.loads(text)
+        text = write(value)
+        back: JSON = read(text)
         same = back == value and (text.isascii() or bool(text.encode()))
     except (TypeError, ValueError, RecursionError):  # the last but one also for lone surrogates
         same = False

@@ -6,9 +6,9 @@ from typing import cast
 
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.contracts.planner import Action, End, Observation
-from agentflow_kernel.errors import AgentFlowError, ControlFlow, Unavailable, Unsupported
+from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, Unavailable, Unsupported
 from agentflow_kernel.run.canonical import hash_text, to_json
-from agentflow_kernel.run.fault import ENDS_RUN, printable
+from agentflow_kernel.run.fault import ENDS_RUN, printable, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,10 +156,11 @@ def _observation_of(record: Record, action: Action) -> Observation:
 
 def error_value(error: Exception) -> dict[str, JSON]:
     """What a planner is told of an error."""
-    code = getattr(error, "code", None) or {"AskModelAgain": "AF-TOOL-ASK-AGAIN"}.get(
-        type(error).__name__, "AF-TOOL-FAILED"
-    )
-    return {"code": code, "message": printable(str(error)), "executed": getattr(error, "executed", "maybe")}
+    if isinstance(error, AgentFlowError):
+        return {"code": error.code, "message": printable(str(error)), "executed": error.executed}
+    code = "AF-TOOL-ASK-AGAIN" if isinstance(error, AskModelAgain) else "AF-TOOL-FAILED"
+    message = printable(str(error)) if isinstance(error, ControlFlow) else text_of(error)
+    return {"code": code, "message": message, "executed": getattr(error, "executed", "maybe")}
 
 
 def refuse_action(action: Action) -> Unsupported:

@@ -194,7 +194,7 @@ def content_of(path: str) -> bytes:
 
 
 def fill(path: str, content: bytes) -> None:
-    Path(path).parent.mkdir()
+    Path(path).parent.mkdir(parents=True)
     Path(path).write_bytes(content)
 
 
@@ -214,6 +214,29 @@ async def test_no_flipped_bit_of_the_file_changes_what_is_read(filled: str, tmp_
             except AgentFlowError:
                 refused += 1
     assert refused
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_run_whose_name_is_damaged_is_not_taken_for_an_unknown_one(path: str, tmp_path: Path, author) -> None:
+    """Wherever the name of a run stands in the file, in its row, its index or its records: the run is not lost."""
+    name = "needle-in-a-haystack"
+    journal = SqliteJournal(path)
+    records = author(name).write(count=3)
+    await journal.append(name, 0, 1, records)
+    await journal.aclose()
+    content, copy = content_of(path), str(tmp_path / "copy" / "store.db")
+    places = [place for place in range(len(content)) if content.startswith(name.encode(), place)]
+    problems = set()
+    for number, place in enumerate(places):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        fill(f"{copy}-{number}/store.db", bytes(damaged))
+        try:
+            assert await read(f"{copy}-{number}/store.db", name) == records
+        except CorruptRecord as error:
+            problems.add(error.problem)
+    assert len(places) > 4
+    assert "the index of the runs has lost it" in problems
 
 
 @pytest.mark.parametrize("use", ["read", "write"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from agentflow_kernel.errors import StorageUnavailable
+from agentflow_kernel.errors import StorageUnavailable, Unsupported
 from agentflow_sqlite._store import Store
 from agentflow_sqlite.journal import SqliteJournal
 from agentflow_sqlite.memory import SqliteMemory
@@ -225,6 +225,15 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, author) -> N
             await journal.append("r", 0, 1, author("r").write())
         assert refused.value.executed == "no"
         await journal.aclose()
+
+
+async def test_a_place_without_shared_memory_is_refused(path: str, author, monkeypatch) -> None:
+    """Where SQLite cannot switch to a write-ahead log, as on a network share, the error says so."""
+    monkeypatch.setattr(Store, "_connect", lambda *_, **__: sqlite3.connect(":memory:", isolation_level=None))
+    journal = SqliteJournal(path)
+    with pytest.raises(Unsupported, match="local disk"):
+        await anyio.to_thread.run_sync(journal.append_inline, "r", 0, 1, author("r").write())
+    await journal.aclose()
 
 
 async def test_a_file_that_cannot_be_looked_at_is_no_empty_store(tmp_path: Path) -> None:

@@ -144,6 +144,33 @@ async def test_a_cancelled_append_under_way_is_finished(journal: SqliteJournal, 
     assert len(await journal.read("r")) == 1
 
 
+async def test_a_cancelled_append_that_shares_a_transaction_is_carried_out(
+    journal: SqliteJournal, gate, author
+) -> None:
+    """A task that does not lead may go at once; its batch is in the transaction all the same."""
+    second = type(gate)()
+    scope, gone = anyio.CancelScope(), anyio.Event()
+
+    async def step() -> None:
+        with scope:
+            await journal.append("left", 0, 1, author("left").write())
+        gone.set()
+
+    async with anyio.create_task_group() as group:
+        await gate.hold(journal, group)
+        group.start_soon(journal._database.write, second.wait)
+        await gate.until_waiting(1)
+        group.start_soon(step)
+        await gate.until_waiting(2)
+        gate.opened.set()
+        await second.until_entered()
+        scope.cancel()
+        await gone.wait()
+        second.opened.set()
+    assert scope.cancelled_caught
+    assert len(await journal.read("left")) == 1
+
+
 async def test_an_append_in_a_cancelled_scope_is_not_begun(journal: SqliteJournal, author) -> None:
     """Who is cancelled already writes nothing."""
     with anyio.CancelScope() as scope:

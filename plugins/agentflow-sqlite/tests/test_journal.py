@@ -204,6 +204,17 @@ async def test_blobs_are_kept_once_under_their_hash(journal: SqliteJournal) -> N
         await journal.get_blob("f" * 64)
 
 
+async def test_a_head_that_made_room_for_others_is_found_again(journal: SqliteJournal, author, monkeypatch) -> None:
+    """Only so many heads are kept in mind; the others are read from the file when their run goes on."""
+    monkeypatch.setattr("agentflow_sqlite._log.REMEMBERED", 2)
+    runs = [author(f"r{number}") for number in range(5)]
+    for _ in range(3):
+        for run in runs:
+            await journal.append(run.run_id, run.next_seq, 1, run.write())
+    assert len(journal._heads._heads) == 2
+    assert {info.next_seq for info in await journal.runs()} == {3}
+
+
 async def test_two_journals_of_one_file_see_each_other(journal: SqliteJournal, path: str, author) -> None:
     """What one connection remembers of a run is dropped when another one has written."""
     other = SqliteJournal(path)

@@ -74,6 +74,7 @@ class Passes:
         (Flow("f").step(Flow("inner").step(plain)), False),
         (Flow("f").step(None, name="tell", emits="thing.happened"), False),
         (Flow("f").step(len), False),
+        (Flow("f").step(str), False),
         (Flow("f").step(waits), True),
         (Flow("f").step(Flow("inner").step(waits)), True),
         (Flow("f").step(Node), True),
