@@ -15,6 +15,7 @@ from anyio.lowlevel import RunVar, checkpoint_if_cancelled
 from anyio.to_thread import run_sync
 
 from agentflow_kernel.errors import AgentFlowError
+from agentflow_sqlite._thread import OwnThread
 from agentflow_sqlite._transactions import Ticket, closed
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ class Lane:
     Its threads are its own: user code that fills the threads of the event loop must not hold up a journal.
     """
 
-    __slots__ = ("pending", "led", "committing", "reading")
+    __slots__ = ("pending", "led", "thread", "reading")
 
     def __init__(self) -> None:
         self.pending: deque[Ticket[Any]] = deque()
         self.led = False
-        self.committing = anyio.CapacityLimiter(1)
+        self.thread = OwnThread()
         self.reading = anyio.CapacityLimiter(READERS)
 
     def leave(self, ticket: Ticket[Any]) -> None:
@@ -166,7 +167,8 @@ class Writer:
             if lane.led:
                 with suppress(AgentFlowError):
                     await self._enter(Ticket(_nothing))
-            await run_sync(close, limiter=lane.committing)
+            await lane.thread.run(close)
+            await lane.thread.aclose()
 
     async def _enter(self, ticket: Ticket[T]) -> T:
         lane = self._lane()
@@ -186,7 +188,7 @@ class Writer:
     async def _lead(self, lane: Lane, ticket: Ticket[Any]) -> None:
         group = Group(lane, self.transactions)
         try:
-            await run_sync(group.commit, limiter=lane.committing)  # not cancellable once the thread has begun
+            await lane.thread.run(group.commit)
         except BaseException:
             group.abandon(ticket)
             raise
