@@ -118,7 +118,7 @@ def built_wheels() -> dict[str, Path]:
 
 
 def install(session: nox.Session, names: list[str], *groups: str) -> None:
-    """Install built wheels by name and the root's dependency groups, at the versions of the lock file."""
+    """Install built wheels by name and the root's dependency groups, at the pinned versions."""
     wheels = [str(built_wheels()[name]) for name in names]
     tools = nox.project.dependency_groups(DISTS["agentflow-kernel"].table, *groups)
     session.install(*wheels, *tools, "--constraint", str(CONSTRAINTS))

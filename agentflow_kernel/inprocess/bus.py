@@ -12,6 +12,8 @@ from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anyio.abc import TaskGroup
 
     from agentflow_kernel.contracts.bus import Handler
@@ -39,6 +41,8 @@ class InProcessBus:
         self.dead_letters: deque[tuple[Event, str]] = deque(maxlen=1000)
         """The latest events put aside, each with the reason."""
         self.dropped = 0
+        self.on_dead_letter: Callable[[Event, str], None] = lambda event, reason: None
+        """Called for each event put aside."""
 
     async def publish(self, event: Event) -> None:
         """Return when every matching subscription has room for the event and holds it."""
@@ -86,6 +90,14 @@ class InProcessBus:
         """Take a subscription off the list."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
+
+    def put_aside(self, event: Event, reason: str) -> None:
+        """Keep a dead letter, log it, and tell whoever wants to know."""
+        from agentflow_kernel.telemetry import get_logger  # only where something went wrong
+
+        self.dead_letters.append((event, reason))
+        get_logger("agentflow.bus").warning("event.dead_lettered", type=event.type, id=event.id, reason=reason)
+        self.on_dead_letter(event, reason)
 
     @property
     def holds_events(self) -> bool:
@@ -177,7 +189,7 @@ class InProcessSubscription:
                 delay *= 2
                 continue
             if isinstance(outcome, DeadLetter):
-                self._bus.dead_letters.append((event, outcome.reason))
+                self._bus.put_aside(event, outcome.reason)
             elif isinstance(outcome, Drop):
                 self._bus.dropped += 1
             return

@@ -7,7 +7,7 @@ import os
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.errors import UsageError
 from agentflow_kernel.kernel.wiring import Wiring, as_flow, qualified_name
-from agentflow_kernel.run.bind import needs_loop
+from agentflow_kernel.run.bind import is_coroutine_function, needs_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,6 +118,9 @@ class Kernel:
         """Handle events of the bus: ``@kernel.on("order.created")``, before the kernel is opened or while it is."""
 
         def register(handler: Handler) -> Handler:
+            if not is_coroutine_function(handler):
+                name = getattr(handler, "__qualname__", repr(handler))
+                raise UsageError(f"The handler {name} of {pattern!r} must be an `async def` function of one event.")
             if self._wiring.bus is not None:
                 self._wiring.bus.add(pattern, handler)
             else:

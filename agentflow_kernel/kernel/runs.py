@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from agentflow_kernel.contracts.journal import TERMINAL
-from agentflow_kernel.errors import AppendConflict, StorageUnavailable, UnknownRun, UsageError
+from agentflow_kernel.errors import AppendConflict, Fenced, StorageUnavailable, UnknownRun, UsageError
 from agentflow_kernel.event import uuid7
 from agentflow_kernel.inprocess.bus import InProcessBus
 from agentflow_kernel.inprocess.journal import InProcessJournal
@@ -62,6 +62,7 @@ class Runs:
         self._journal, self._durable = self._choose_journal()
         await self._group.__aenter__()
         bus = self._wiring.bus = InProcessBus(self._group, clock=self._wiring.clock)
+        bus.on_dead_letter = self._wiring.tell_dead_letter
         for pattern, handler in subscribers:
             bus.add(pattern, handler)
         subscribe(self._wiring, self)
@@ -196,7 +197,13 @@ class Runs:
         flow.bound(loopless=False)
         history = self._history(run_id, epoch=records[-1].epoch + 1)
         await history.load(records)
-        await history.commit([("lease", "", {"owner": await self._own()}, "", 0)])
+        try:
+            await history.commit([("lease", "", {"owner": await self._own()}, "", 0)])
+        except (AppendConflict, Fenced) as error:
+            owner = (await self._journal.head(run_id)).owner
+            raise UsageError(
+                f"Run {run_id} is being worked on by process {owner.partition('-')[0]}, which has just taken it."
+            ) from error
         return self._begin(history, name, flow, started["input"])
 
     async def _settled(self, head: RunInfo, records: Sequence[Record]) -> RunHandle:
@@ -274,7 +281,7 @@ class Runs:
         return self._owner.name
 
     async def _is_alive(self, owner: str) -> bool:
-        """Whether somebody else works on this owner's runs; of ours, those that run have a handle."""
+        """Whether another process works on the runs of this owner; for our own, the handles say that."""
         state = self._wiring.state
         if state is None or (self._owner is not None and owner == self._owner.name):
             return False

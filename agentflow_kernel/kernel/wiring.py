@@ -175,6 +175,10 @@ class Wiring:
         for listener in list(self.listeners):
             listener(progress)
 
+    def tell_dead_letter(self, event: Event, reason: str) -> None:
+        """Progress of an event that no handler could handle."""
+        self._tell_all("event.dead_lettered", {"type": event.type, "id": event.id, "reason": reason})
+
     def _tell_all(self, name: str, fields: dict[str, object]) -> None:
         """Progress of an object that is shared by runs, such as a policy."""
         if self.listeners:

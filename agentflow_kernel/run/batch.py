@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentflow_kernel.errors import InputInvalid, StopFlow, UsageError
 from agentflow_kernel.flow.node import Route
 from agentflow_kernel.run.canonical import hash_text, to_json
-from agentflow_kernel.run.fault import ENDS_RUN, code_of, text_of
+from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, text_of
 from agentflow_kernel.run.settle import SKIPPED, settle
 
 TYPE_CHECKING = False
@@ -90,7 +90,7 @@ async def _chunk(frame: Frame, node: BoundNode, path: str, item: object, perform
     try:
         result, lines = await perform(frame, node, path, value)
     except Exception as error:
-        if step.on_item_error == "fail" or isinstance(error, (StopFlow, *ENDS_RUN)):
+        if step.on_item_error == "fail" or isinstance(error, (StopFlow, *ENDS_RUN)) or is_broken(history, error):
             frame.run.blame(error, path)
             raise
         fault: dict[str, object] = {"error": {"code": code_of(error), "message": text_of(error)}}

@@ -8,7 +8,7 @@ from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.contracts.planner import Action, End, Observation
 from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, Unavailable, Unsupported
 from agentflow_kernel.run.canonical import hash_text, to_json
-from agentflow_kernel.run.fault import ENDS_RUN, printable, text_of
+from agentflow_kernel.run.fault import ENDS_RUN, is_broken, printable, stray_cancellation, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,9 +105,12 @@ class Drive:
             result: JSON = await self.perform(action, path)
         except ENDS_RUN:
             raise
-        except Exception as error:
+        except BaseException as raised:
+            error = stray_cancellation(raised, action.name or action.kind) or raised
+            if not isinstance(error, Exception) or is_broken(history, error):
+                raise
             if action.kind != "tool" and not isinstance(error, AgentFlowError | ControlFlow):
-                raise  # a defect of the provider, which no planner can mend
+                raise error from None  # a defect of the provider, which no planner can mend
             if history is not None and action.kind == "model" and isinstance(error, Unavailable):
                 raise  # the run is suspended here and asks the model again when it is resumed
             observation = Observation("error", action.id, error_value(error))

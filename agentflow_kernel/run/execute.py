@@ -16,7 +16,7 @@ from agentflow_kernel.errors import (
     Unavailable,
 )
 from agentflow_kernel.run.canonical import to_json
-from agentflow_kernel.run.fault import code_of, text_of
+from agentflow_kernel.run.fault import code_of, stray_cancellation, text_of
 from agentflow_kernel.run.runtime import Frame
 from agentflow_kernel.run.settle import publish_event
 from agentflow_kernel.run.walk import run_frame
@@ -50,10 +50,12 @@ class Execution:
                 await self._complete(output)
                 return
             await self._stopped()
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class() as error:
+            stray = stray_cancellation(error, self.run.name)
             with anyio.CancelScope(shield=True):
-                await self._stopped()
-            raise
+                await (self._stopped() if stray is None else self._failed(stray))
+            if stray is None:
+                raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- every failure of a run belongs to its handle
             with anyio.CancelScope(shield=True):
                 await self._failed(error)
@@ -97,7 +99,7 @@ class Execution:
         if isinstance(error, Fenced | AppendConflict):  # the run has another owner: it says how the run ends
             self._settle("suspended", error=RunSuspended(self.run.run_id, "suspended", text))
         elif isinstance(error, NonDeterminism):
-            await self._suspend("stuck", code, text)
+            await self._suspend("stuck", code, f"at {error.path!r}: {error.problem}")
         elif isinstance(error, Unavailable) and self.handle.durable:
             await self._suspend("suspended", code, text)
         else:

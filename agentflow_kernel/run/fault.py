@@ -4,11 +4,39 @@ from __future__ import annotations
 
 from agentflow_kernel.errors import AgentFlowError, JournalError, NonDeterminism, RunCancelled
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentflow_kernel.run.history import History
+
 NODE_FAILED = "AF-NODE-FAILED"
 """The code of every error that is not the framework's."""
 
 ENDS_RUN = (JournalError, NonDeterminism, RunCancelled)
 """Errors that end the run's executor: no planner hears of them, no batch skips or collects them."""
+
+
+def is_broken(history: History | None, error: BaseException) -> bool:
+    """Whether it is the journal that failed: then no step may go on as if an item or a tool had."""
+    return history is not None and error is history.broken
+
+
+def stray_cancellation(error: BaseException, what: str) -> Exception | None:
+    """The error to raise for a cancellation that nobody asked for, ``None`` for everything else.
+
+    User code that awaits a task which was cancelled raises the cancellation of that task. Taken for a cancellation of
+    the run it would suspend it, or make a branch vanish without a word.
+    """
+    if isinstance(error, Exception):
+        return None
+    import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
+
+    try:
+        cancelled, deadline = anyio.get_cancelled_exc_class(), anyio.current_effective_deadline()
+    except anyio.NoEventLoopError:
+        return None
+    if not isinstance(error, cancelled) or deadline == -float("inf"):
+        return None
+    return RuntimeError(f"{what!r} waited for a task that was cancelled.")
 
 
 def code_of(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import TYPE_CHECKING
 
 import anyio
@@ -10,7 +11,10 @@ import anyio
 from agentflow_kernel.errors import RunSuspended
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from agentflow_kernel.contracts.journal import RunStatus
+    from agentflow_kernel.run.progress import Progress
     from agentflow_kernel.run.runtime import Run
 
 
@@ -28,6 +32,7 @@ class RunHandle:
         self._output: object = None
         self._error: Exception | None = None
         self._ended = anyio.Event()
+        self._news = anyio.Event()
         self.scope = anyio.CancelScope()
         self.wish = ""
 
@@ -44,6 +49,26 @@ class RunHandle:
     async def ended(self) -> None:
         """Return when the run has stopped, however it did."""
         await self._ended.wait()
+
+    async def events(self) -> AsyncIterator[Progress]:
+        """Progress of this run from now on, in order, until it has stopped; what a slow reader has not read waits."""
+        waiting: deque[Progress] = deque()
+        before = self._run.listener
+
+        def listen(progress: Progress) -> None:
+            if before is not None:
+                before(progress)
+            waiting.append(progress)
+            self._news.set()
+
+        self._run.listener = listen
+        while True:
+            while waiting:
+                yield waiting.popleft()
+            if self._ended.is_set():
+                return
+            self._news = anyio.Event()
+            await self._news.wait()
 
     async def cancel(self) -> None:
         """End the run for good; returns when nothing of it is left. A run that has ended stays as it is."""
@@ -77,8 +102,12 @@ class RunHandle:
         """Called by the engine, once, when the run has stopped."""
         self.status, self._output, self._error = status, output, error
         self._ended.set()
+        self._news.set()
 
     def suspended_error(self, reason: str) -> RunSuspended:
         """The error for those who wait for a run that has stopped without an end."""
-        tail = f"`agentflow resume {self.run_id}` goes on." if self.durable else "It is lost: it was not durable."
+        if self.status == "stuck":
+            tail = "A person has to decide: it is neither repeated nor skipped by guessing."
+        else:
+            tail = "It can be resumed." if self.durable else "It is lost: it was not durable."
         return RunSuspended(self.run_id, self.status, f"{reason} {tail}")

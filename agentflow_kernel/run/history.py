@@ -27,7 +27,7 @@ class History:
 
     __slots__ = (
         "journal", "run_id", "epoch", "clock", "next_seq", "prev_hash", "done", "decisions", "intents",
-        "unpublished", "marks", "steps",
+        "unpublished", "marks", "steps", "broken",
     )  # fmt: skip
 
     def __init__(self, journal: Journal, run_id: str, *, clock: Clock, epoch: int = 1) -> None:
@@ -49,6 +49,8 @@ class History:
         """Ids of published events that the next commit puts on record."""
         self.steps = 0
         """Steps this owner has completed."""
+        self.broken: Exception | None = None
+        """The error of the first append that failed: nothing can be appended after it, and no step may go on."""
 
     async def load(self, records: Sequence[Record]) -> None:
         """Take up the records of earlier owners; large payloads are fetched. Raises :class:`CorruptRecord`."""
@@ -112,6 +114,8 @@ class History:
 
         Batches of one run are numbered in the order of the calls. Cancellation waits until the batch is decided.
         """
+        if self.broken is not None:
+            raise self.broken
         prepared = [(line, await self._store_large(line)) for line in lines]
         start = self.next_seq
         records = []
@@ -123,7 +127,12 @@ class History:
         import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
 
         with anyio.CancelScope(shield=True):
-            await self.journal.append(self.run_id, start, self.epoch, records)
+            try:
+                await self.journal.append(self.run_id, start, self.epoch, records)
+            except Exception as error:  # noqa: BLE001 -- whatever it is, nothing can be appended after it
+                if self.broken is None:
+                    self.broken = error
+                raise self.broken from None if self.broken is error else error
         return first
 
     async def _store_large(self, line: Line) -> str:

@@ -8,7 +8,7 @@ from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.batch import run_batch
 from agentflow_kernel.run.bind import AWAIT, LEAVES, VISIT
 from agentflow_kernel.run.canonical import hash_text, to_json
-from agentflow_kernel.run.fault import code_of, text_of
+from agentflow_kernel.run.fault import code_of, stray_cancellation, text_of
 from agentflow_kernel.run.runtime import Context, Frame
 from agentflow_kernel.run.settle import Settled, emit_line, settle
 
@@ -135,12 +135,18 @@ async def perform(frame: Frame, node: BoundNode, path: str, value: object) -> tu
 async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[object, list[Line]]:
     """The call itself, with the policies round it."""
     context = Context(frame.run, path, node.name)
-    if node.phased is not None:
-        return await _phases(frame, node, node.phased, context, value)
-    if node.call is None:
-        result = await node.invoke(context, value)
-    else:
-        result = await node.call(_request(node, context, value))
+    try:
+        if node.phased is not None:
+            return await _phases(frame, node, node.phased, context, value)
+        if node.call is None:
+            result = await node.invoke(context, value)
+        else:
+            result = await node.call(_request(node, context, value))
+    except BaseException as error:
+        stray = stray_cancellation(error, node.name)
+        if stray is None:
+            raise
+        raise stray from error
     if result.__class__ is Settled:
         return result.value, result.lines
     return result, []

@@ -1,4 +1,4 @@
-"""What tests of flows, agents and plugins need: a scripted provider, a clock to move by hand, an effect ledger."""
+"""What tests of flows, agents and plugins need: a scripted provider, a toolset of functions, a clock moved by hand."""
 
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.inprocess.memory import InProcessMemory

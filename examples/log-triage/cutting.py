@@ -67,7 +67,7 @@ def split(order: Order) -> Cut:
     """
     source = source_of(order["log"])
     path = HERE.joinpath(source["path"]).resolve()
-    root = HERE.joinpath(os.environ.get("AGENTFLOW_LOG_ROOT") or ".").resolve()
+    root = HERE.joinpath(os.environ.get("TRIAGE_LOG_ROOT") or ".").resolve()
     with opened(path) as file:
         log = below(root, path)
         found = os.fstat(file.fileno()).st_size
@@ -161,7 +161,7 @@ def below(root: Path, path: Path) -> str:
     raise InputInvalid(
         f"The log {str(path)!r}",
         f"it does not lie below {str(root)!r}, the folder that the agent may look into. "
-        f"Name the log's folder as well: AGENTFLOW_LOG_ROOT={path.parent}",
+        f"Name the log's folder as well: TRIAGE_LOG_ROOT={path.parent}",
     )
 
 

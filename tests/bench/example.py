@@ -47,7 +47,7 @@ def _log(folder: Path, lines: int) -> Path:
 def _run(log: Path, state: Path) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds and peak MiB of one run of the program."""
     words = [sys.executable, "-P", "-m", "agentflow_cli", "run", str(EXAMPLE), "--state", str(state), "--trust-code"]
-    env = {**os.environ, "AGENTFLOW_LOG": str(log), "AGENTFLOW_LOG_ROOT": str(log.parent)}
+    env = {**os.environ, "TRIAGE_LOG": str(log), "TRIAGE_LOG_ROOT": str(log.parent)}
     start = time.perf_counter()
     with open(os.devnull, "wb") as devnull:
         process = subprocess.Popen([*words, "--no-progress"], env=env, stdout=devnull, stderr=devnull)

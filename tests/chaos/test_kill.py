@@ -106,7 +106,7 @@ def command(example: Path, state: Path, *words: str) -> list[str]:
 def environment(example: Path) -> dict[str, str]:
     """The environment of the run: which log, and where its tools may look."""
     log = log_file(example)
-    return {**os.environ, "AGENTFLOW_LOG": str(log), "AGENTFLOW_LOG_ROOT": str(log.parent)}
+    return {**os.environ, "TRIAGE_LOG": str(log), "TRIAGE_LOG_ROOT": str(log.parent)}
 
 
 def start(example: Path, state: Path) -> subprocess.Popen[bytes]:

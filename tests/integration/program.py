@@ -26,13 +26,13 @@ class Result:
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment without a state folder or settings of its own, and some variables more."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AGENTFLOW_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AGENTFLOW_", "TRIAGE_"))}
     return {**kept, **variables}
 
 
 def of_log(log: Path) -> dict[str, str]:
     """The variables that point the example at a log."""
-    return environment(AGENTFLOW_LOG=str(log), AGENTFLOW_LOG_ROOT=str(log.parent))
+    return environment(TRIAGE_LOG=str(log), TRIAGE_LOG_ROOT=str(log.parent))
 
 
 def agentflow(*words: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> Result:

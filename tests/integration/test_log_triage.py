@@ -226,7 +226,7 @@ def test_resume_wants_the_environment_of_the_start(tmp_path: Path) -> None:
     log.write_bytes(SAMPLE.read_bytes())
     refused = agentflow("resume", "--state", str(state))
     assert refused.code == 2
-    assert "AGENTFLOW_LOG_ROOT" in refused.err
-    elsewhere = {**of_log(log), "AGENTFLOW_LOG": "another.log"}
+    assert "TRIAGE_LOG_ROOT" in refused.err
+    elsewhere = {**of_log(log), "TRIAGE_LOG": "another.log"}
     accepted = agentflow("resume", "--accept-environment", "--state", str(state), "--no-progress", env=elsewhere)
     assert accepted.code == 0, accepted.err

@@ -72,9 +72,9 @@ def run(arguments: Sequence[str]) -> int:
     shared = Shared()
     try:
         result = agentflow.main(list(arguments) or ["--help"], prog_name="agentflow", standalone_mode=False, obj=shared)
-    except (KeyboardInterrupt, click.Abort):
-        terminal.say("Interrupted.")
-        return failure.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the border of the program: every error becomes a line and a code
+    except BaseException as error:  # noqa: BLE001 - the border of the program: every error becomes a line and a code
+        if failure.interrupts(error):
+            terminal.say("Interrupted.")
+            return failure.INTERRUPTED
         return failure.report(error, debug=shared.debug or "--debug" in arguments)
     return result if isinstance(result, int) else 0

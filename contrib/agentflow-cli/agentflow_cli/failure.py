@@ -21,6 +21,8 @@ from agentflow_kernel.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agentflow_kernel.errors import InputInvalid
+
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
@@ -29,14 +31,30 @@ _CALLERS = (UsageError, PluginError, NotAllowed, UnknownRun, click.ClickExceptio
 """What the caller repairs: the call, the manifest, the installation."""
 
 
+class InputUnusable(Exception):
+    """What a source was to read cannot be used: the run's input has failed, not the call."""
+
+    def __init__(self, cause: InputInvalid) -> None:
+        super().__init__(str(cause))
+        self.code = cause.code
+
+
+def interrupts(error: BaseException) -> bool:
+    """Whether the error, or one of its group, is an interrupt."""
+    return any(isinstance(leaf, KeyboardInterrupt | click.Abort) for leaf in _leaves(error))
+
+
 def report(error: BaseException, *, debug: bool) -> int:
     """Say on standard error what went wrong, one line for each finding, and return the exit code."""
     if debug:
         say(visible("".join(traceback.format_exception(error))).rstrip())
     code = WRONG_USAGE
+    said: set[str] = set()
     for leaf in _leaves(error):
         for line in lines(leaf):
-            say(line)
+            if line not in said:
+                say(line)
+            said.add(line)
         if not isinstance(leaf, _CALLERS):
             code = FAILED
     return code
@@ -50,7 +68,7 @@ def lines(error: BaseException) -> Iterator[str]:
     elif isinstance(error, RunFailed):
         at = f" at {error.path}" if error.path else ""
         yield _line(error.code, f"Run {error.run_id} failed{at}: {error.reason}")
-    elif isinstance(error, AgentFlowError):
+    elif isinstance(error, AgentFlowError | InputUnusable):
         yield _line(error.code, str(error))
     elif isinstance(error, click.ClickException):
         yield _line(UsageError.code, error.format_message())
@@ -61,6 +79,11 @@ def lines(error: BaseException) -> Iterator[str]:
         yield _line("AF-IO", str(error))
     else:
         yield _line("AF-INTERNAL", f"{type(error).__name__}: {error} (--debug shows where)")
+
+
+def dead_letter_line(kind: str, event_id: str, reason: str) -> str:
+    """The line of an event that was put aside."""
+    return _line("AF-EVENT-DEAD-LETTERED", f"Event {kind} {event_id} was put aside: {reason}")
 
 
 def _line(code: str, message: str) -> str:

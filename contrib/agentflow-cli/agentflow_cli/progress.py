@@ -88,6 +88,10 @@ class Watch:
         """How long each run that has stopped took, from the first to the last that was heard of it."""
         self.emitted: dict[str, dict[str, int]] = {}
         """Events emitted while watching, by run and type."""
+        self.errors: dict[str, tuple[str, str]] = {}
+        """Code and message of the runs that ended with an error, by id."""
+        self.dead_letters: list[tuple[str, str, str]] = []
+        """Type, id and reason of the events that nobody could handle."""
         self._clock = clock
         self._since: dict[str, float] = {}
         self._nodes: dict[tuple[str, str], NodeState] = {}
@@ -110,6 +114,9 @@ class Watch:
 
     def __call__(self, progress: Progress) -> None:
         """Take one progress event; names that are not known here are passed over."""
+        if progress.name == "event.dead_lettered":
+            kind, event_id, reason = (str(progress.fields.get(key, "")) for key in ("type", "id", "reason"))
+            self.dead_letters.append((kind, event_id, reason))
         if not progress.run_id:
             return  # something that runs share tells of itself
         if progress.run_id not in self._since:
@@ -129,9 +136,11 @@ class Watch:
         verb = "resumed" if fields.get("resumed") else "started"
         self.view.note(f"run {progress.run_id} {verb}{': ' + name if name else ''}")
 
-    def _run_ended(self, progress: Progress, _: Mapping[str, object]) -> None:
+    def _run_ended(self, progress: Progress, fields: Mapping[str, object]) -> None:
         self.runs[progress.run_id] = (self.runs[progress.run_id][0], progress.name.removeprefix("run."))
         self.seconds[progress.run_id] = self._clock() - self._since[progress.run_id]
+        if "code" in fields:
+            self.errors[progress.run_id] = (str(fields["code"]), str(fields.get("message", "")))
 
     def _node_started(self, progress: Progress, fields: Mapping[str, object]) -> None:
         if "[" in progress.path:

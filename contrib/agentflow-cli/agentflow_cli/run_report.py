@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from agentflow_cli.node_state import span
 from agentflow_cli.output import as_text
 from agentflow_cli.terminal import one_line, visible
+from agentflow_kernel.errors import RunError, RunFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from agentflow_kernel import RunHandle
-    from agentflow_kernel.errors import RunError
 
 
 class RunReport:
@@ -78,7 +77,13 @@ def nearby(path: str) -> str:
     return path if relative.startswith("..") else relative
 
 
-def resume_line(run_ids: Iterable[str], state: str | None) -> str:
-    """The command that goes on with runs, ready to be pasted."""
-    words = ["agentflow", "resume", *run_ids, *(["--state", state] if state is not None else [])]
-    return shlex.join(words)
+def told_error(run_id: str, status: str, code: str, message: str) -> RunError:
+    """The error of a run of which only progress was heard; a message may hold what is said of every such run."""
+    if status != "failed":
+        error = RunError(run_id, message)
+        error.code = code
+        return error
+    place, colon, reason = message.removeprefix(f"Run {run_id} failed").partition(": ")
+    if not colon or not message.startswith(f"Run {run_id} failed"):
+        place, reason = "", message
+    return RunFailed(run_id, code, reason.removesuffix(f" [{code}]"), place.removeprefix(" at "))

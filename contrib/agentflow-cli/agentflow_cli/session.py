@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from agentflow_cli import failure
+from agentflow_cli.advice import Advice
 from agentflow_cli.interrupt import Interrupt
 from agentflow_cli.output import show
 from agentflow_cli.progress import Lines, Silence, Watch
-from agentflow_cli.run_report import RunReport, resume_line
+from agentflow_cli.run_report import RunReport, nearby, told_error
 from agentflow_cli.terminal import answer_only, say, write
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import RunError
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     Begin = Callable[[Kernel], Awaitable[Sequence[RunHandle]]]
     """Starts or resumes runs in an open kernel and returns their handles."""
 
+NEEDS_A_PERSON: Final = frozenset({"stuck", "quarantined"})
+"""Statuses in which a run would only stop again where it stopped."""
+
 
 class Session:
     """Carries out one command that works on runs."""
@@ -37,6 +42,8 @@ class Session:
         self._watch = Watch(_view(shared))
         self._begun = 0
         self._reports: list[RunReport] = []
+        self._advice: dict[str, Advice] = {}
+        """How the runs that may be looked for again are found, by run id."""
 
     def carry_out(self, work: Sequence[tuple[Kernel, Begin]]) -> int:
         """Begin in each kernel after another, wait for the runs, show what came of them; returns the exit code.
@@ -50,20 +57,33 @@ class Session:
                 for kernel, begin in work:
                     if not self._interrupt.asked:
                         anyio.run(self._work, kernel, begin)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - reported below, with the runs that it left unfinished
-            broken = error  # code in a manifest may want to exit: it does not decide how the command ends
+        except BaseException as error:  # noqa: BLE001 - reported below, with the runs that it left unfinished
+            broken = error  # code in a manifest may raise anything: it does not decide how the command ends
         finally:
             self._watch.view.close()
         self._report_runs_without_handle()
         self._show_answer()
-        unfinished = [report.run_id for report in self._reports if report.status not in TERMINAL]
-        code = self._show_errors(broken)
-        if unfinished:
-            say(f"Go on with: {resume_line(unfinished, self._shared.state)}")
-        if self._interrupt.asked and (unfinished or self._begun < len(work)):
+        interrupted = self._interrupt.asked or (broken is not None and failure.interrupts(broken))
+        code = self._show_errors(broken, interrupted=interrupted)
+        unfinished = self._show_unfinished()
+        if interrupted and (unfinished or self._begun < len(work)):
             say("Interrupted." if self._reports else "Interrupted; no run was started.")
             return failure.INTERRUPTED
         return code or (failure.FAILED if unfinished else 0)
+
+    def _show_unfinished(self) -> bool:
+        """Say how to go on with the runs that have no end yet; returns whether there are any."""
+        together: dict[str, tuple[Advice, list[str]]] = {}
+        for report in self._reports:
+            if report.status not in TERMINAL and report.status not in NEEDS_A_PERSON:
+                advice = self._advice_for(report)
+                together.setdefault(advice.resume_line([]), (advice, []))[1].append(report.run_id)
+        for advice, run_ids in together.values():
+            say(f"Go on with: {advice.resume_line(run_ids)}")
+        return bool(together)
+
+    def _advice_for(self, report: RunReport) -> Advice:
+        return self._advice.get(report.run_id, Advice(self._shared.state))
 
     async def _work(self, kernel: Kernel, begin: Begin) -> None:
         handles: list[RunHandle] = []
@@ -73,15 +93,33 @@ class Session:
                 self._interrupt.on_ask(lambda: loop.call_soon_threadsafe(scope.cancel))
                 async with kernel:
                     kernel.listen(self._watch)
-                    handles.extend(await begin(kernel))
-                    self._begun += 1
-                    for handle in handles:
-                        await _outcome(handle)
-                    await kernel.idle()  # runs that events of these have started
+                    try:
+                        handles.extend(await begin(kernel))
+                        self._begun += 1
+                        for handle in handles:
+                            await _outcome(handle)
+                        await kernel.idle()  # runs that events of these have started
+                    finally:
+                        await self._take_advice(kernel)
         finally:
             self._interrupt.on_ask(lambda: None)  # the loop is about to close
             for handle in handles:
                 self._reports.append(await self._report(handle))
+
+    async def _take_advice(self, kernel: Kernel) -> None:
+        """Ask the open kernel how its runs that are not completed can be found again."""
+        mine = [run_id for run_id in self._watch.runs if run_id not in self._advice]
+        mine = [run_id for run_id in mine if self._watch.runs[run_id][1] != "completed"]
+        if not mine:
+            return
+        advice = Advice(self._shared.state)
+        with anyio.CancelScope(shield=True), contextlib.suppress(Exception):  # a journal that is out of order tells nothing
+            origin = await kernel.origin(mine[0])  # the runs of a kernel have one manifest
+            environment = origin.get("environment")
+            advice.names = tuple(environment) if isinstance(environment, dict) else ()
+            if kernel.manifest is not None and kernel.manifest.of("Journal"):
+                advice.file = nearby(str(origin["manifest"]))
+        self._advice.update(dict.fromkeys(mine, advice))
 
     async def _report(self, handle: RunHandle) -> RunReport:
         """The report of a run that the kernel has let go of."""
@@ -99,6 +137,8 @@ class Session:
             if run_id not in known:
                 report = RunReport(run_id, name)
                 report.status = status
+                if run_id in self._watch.errors:
+                    report.error = told_error(run_id, status, *self._watch.errors[run_id])
                 self._add_figures(report)
                 self._reports.append(report)
 
@@ -118,14 +158,29 @@ class Session:
         for report in self._reports:
             say(report.summary())
 
-    def _show_errors(self, broken: BaseException | None) -> int:
+    def _show_errors(self, broken: BaseException | None, *, interrupted: bool) -> int:
         """Say what went wrong; returns the exit code."""
-        code = 0
+        code, debug = 0, self._shared.debug
         for report in self._reports:
-            if report.error is not None and not self._interrupt.asked:
-                code = failure.report(report.error, debug=self._shared.debug)
-                say(f"`agentflow describe run {report.run_id}` shows its steps.")
-        return code if broken is None else failure.report(broken, debug=self._shared.debug)
+            if report.status in NEEDS_A_PERSON:
+                code = self._show_stuck(report)
+            elif report.error is not None and not (interrupted and report.status not in TERMINAL):
+                code = failure.report(report.error, debug=debug)
+                say(f"`{self._advice_for(report).describe_line(report.run_id)}` shows its steps.")
+        for letter in self._watch.dead_letters:
+            say(failure.dead_letter_line(*letter))
+            code = failure.FAILED
+        if broken is None or failure.interrupts(broken):
+            return code
+        return failure.report(broken, debug=debug)
+
+    def _show_stuck(self, report: RunReport) -> int:
+        """Say why a run is stuck, and that resuming it is not the way on."""
+        if report.error is not None:
+            failure.report(report.error, debug=self._shared.debug)
+        describe = self._advice_for(report).describe_line(report.run_id)
+        say(f"Run {report.run_id} is {report.status}: a person has to decide; `{describe}` shows its steps.")
+        return failure.FAILED
 
 
 async def _outcome(handle: RunHandle) -> tuple[object, RunError | None]:

@@ -81,7 +81,7 @@ def answer_only(*, for_people: bool) -> Iterator[None]:
         yield
         return
     sys.stdout.flush()
-    with contextlib.redirect_stdout(sys.stderr), _descriptor_moved(sys.stdout):
+    with _descriptor_moved(sys.stdout), contextlib.redirect_stdout(sys.stderr):  # in this order: both mean this stream
         yield
 
 
@@ -98,6 +98,8 @@ def _descriptor_moved(stream: TextIO) -> Iterator[None]:
     try:
         yield
     finally:
+        with contextlib.suppress(OSError, ValueError):  # what somebody wrote to the stream itself goes the same way
+            stream.flush()
         os.dup2(kept, target)
         os.close(kept)
 

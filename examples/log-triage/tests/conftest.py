@@ -151,7 +151,7 @@ def triage(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], dict
     """Run the flow on a log anywhere; gives its output."""
 
     def run(log: Path) -> dict[str, Any]:
-        monkeypatch.setenv("AGENTFLOW_LOG_ROOT", str(log.parent))
+        monkeypatch.setenv("TRIAGE_LOG_ROOT", str(log.parent))
         walk.root = log.parent
         return walk.run({"path": str(log)})
 

@@ -26,7 +26,7 @@ def cutting(module):
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AGENTFLOW_LOG_ROOT", str(tmp_path))
+    monkeypatch.setenv("TRIAGE_LOG_ROOT", str(tmp_path))
     path = tmp_path / "auth.log"
     path.write_bytes(TEXT)
     return path
@@ -80,8 +80,8 @@ def test_split_refuses_a_log_that_has_changed(cutting, log: Path, content: bytes
 def test_split_refuses_a_log_outside_the_agents_folder_and_says_what_to_set(
     cutting, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AGENTFLOW_LOG_ROOT", str(tmp_path / "elsewhere"))
-    with pytest.raises(InputInvalid, match=f"does not lie below .*AGENTFLOW_LOG_ROOT={tmp_path}"):
+    monkeypatch.setenv("TRIAGE_LOG_ROOT", str(tmp_path / "elsewhere"))
+    with pytest.raises(InputInvalid, match=f"does not lie below .*TRIAGE_LOG_ROOT={tmp_path}"):
         cutting.split(order(log))
 
 
@@ -93,7 +93,7 @@ def test_split_follows_links_before_it_compares(cutting, log: Path, tmp_path: Pa
 
 
 def test_split_finds_the_sample_beside_the_manifest(cutting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AGENTFLOW_LOG_ROOT", raising=False)
+    monkeypatch.delenv("TRIAGE_LOG_ROOT", raising=False)
     monkeypatch.chdir("/")
     found = cutting.split({"log": {"path": "sample.log"}, "batch_lines": 250, "max_batches": 64})
     assert (found["log"], found["lines"]) == ("sample.log", 600)
@@ -106,7 +106,7 @@ def test_split_says_what_input_it_expects(cutting, value: object) -> None:
 
 
 def test_split_names_a_log_that_cannot_be_read(cutting, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AGENTFLOW_LOG_ROOT")  # that it is not there matters more than where it is not
+    monkeypatch.delenv("TRIAGE_LOG_ROOT")  # that it is not there matters more than where it is not
     with pytest.raises(StorageUnavailable, match=r"gone\.log.*No such file"):
         cutting.split(order(log.with_name("gone.log")))
     os.mkfifo(log.with_name("pipe"))

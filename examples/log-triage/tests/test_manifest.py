@@ -23,7 +23,7 @@ def test_the_manifest_is_sound_and_reads_the_sample_unless_told_otherwise(manife
 
 
 def test_the_variables_name_another_log_and_its_folder() -> None:
-    told = read(EXAMPLE, environ={"AGENTFLOW_LOG": "/logs/auth.log", "AGENTFLOW_LOG_ROOT": "/logs"})
+    told = read(EXAMPLE, environ={"TRIAGE_LOG": "/logs/auth.log", "TRIAGE_LOG_ROOT": "/logs"})
     assert told.get("Trigger", "log-file").spec["with"] == {"path": "/logs/auth.log"}
     assert told.get("Tool", "logs").spec["with"] == {"root": "/logs"}
 

@@ -116,7 +116,7 @@ def test_a_file_that_is_no_log_gives_a_report_that_says_so(triage, tmp_path: Pat
 
 def test_memory_does_not_grow_with_the_log(module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the steps hand on is bounded: the number of batches is, and so is what each says of an address."""
-    monkeypatch.setenv("AGENTFLOW_LOG_ROOT", str(tmp_path))
+    monkeypatch.setenv("TRIAGE_LOG_ROOT", str(tmp_path))
     cutting, parsing = module("cutting"), module("parsing")
     sizes = []
     for lines in (20_000, 60_000):

@@ -82,7 +82,8 @@ async def test_the_model_is_asked_as_the_settings_and_the_planner_say() -> None:
 
     class Asks(Loop):
         def _ask(self, state: Any) -> Decision:
-            arguments = {"messages": list(state["messages"]), "tools": ["kit.read"], "output_schema": {"type": "string"}}
+            schema = {"type": "string"}
+            arguments = {"messages": list(state["messages"]), "tools": ["kit.read"], "output_schema": schema}
             return Decision([Action("model1", "model", arguments=arguments)])
 
     settings = ModelSettings("large-1", max_tokens=100, temperature=0.5)
@@ -159,7 +160,7 @@ async def test_a_planner_that_offers_an_unknown_tool_to_the_model_is_told() -> N
         def _ask(self, state: Any) -> Decision:
             return Decision([Action("model1", "model", arguments={"messages": [], "tools": ["kit.raed"]})])
 
-    with pytest.raises(RunFailed, match="Unknown tool of agent 'helper' 'kit.raed'.*Did you mean 'kit.read'"):
+    with pytest.raises(RunFailed, match=r"Unknown tool of agent 'helper' 'kit.raed'.*Did you mean 'kit.read'"):
         await run(make_agent(["done"], toolset_of(read=echo), planner=Offers()))
 
 
@@ -347,7 +348,7 @@ async def test_only_the_named_tools_are_offered(only: list[str] | None, names: l
 async def test_a_tool_that_is_named_but_not_offered_is_an_error_of_the_agent() -> None:
     """With the nearest one."""
     agent = Agent("helper", ScriptedProvider([]), Loop(), tools={"a": toolset_of(one=echo)}, only=["a.oen"])
-    with pytest.raises(UnknownName, match=r"Unknown tool of agent 'helper' 'a.oen'. Known: 'a.one'. Did you mean 'a.one'\?"):
+    with pytest.raises(UnknownName, match=r"Unknown tool of agent 'helper' 'a.oen'. .*Did you mean 'a.one'\?"):
         await Flow("f").step(agent).run()
 
 

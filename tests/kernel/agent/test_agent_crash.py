@@ -90,7 +90,7 @@ async def test_an_effect_that_was_begun_and_not_completed_parks_the_run() -> Non
     async with Kernel(journal=journal) as kernel:
         kernel.add(make_agent(TURNS, counted.toolset))
         resumed = await kernel.resume(handle.run_id)
-        with pytest.raises(RunSuspended, match="is stuck at 'helper/tool1-0': tool 'kit.do' was begun before the run"):
+        with pytest.raises(RunSuspended, match=r"is stuck: at 'helper/tool1-0': tool 'kit\.do' was begun before"):
             await resumed.result()
         (head,) = await kernel.runs(status="stuck")
     assert (head.cause, len(counted.keys)) == ("AF-NON-DETERMINISM", 1)

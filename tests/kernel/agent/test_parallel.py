@@ -1,4 +1,4 @@
-"""Several actions of one planner at a time: side by side, cancelled on its word, woken by a timer, never left behind."""
+"""Several actions of one planner at a time: side by side, cancelled on its word, woken by a timer, none left behind."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ async def test_a_contradiction_in_one_action_cancels_the_others_and_parks_the_ru
 
     async with Kernel(journal=InProcessJournal()) as kernel:
         handle = await kernel.start(make_agent([], tools.toolset, planner=Rules(rules)))
-        with pytest.raises(RunSuspended, match="is stuck: .*history and code disagree"):
+        with pytest.raises(RunSuspended, match=r"is stuck: .*history and code disagree"):
             await handle.result()
     assert tools.cancelled == ["slow"]
 

@@ -53,7 +53,13 @@ async def test_arguments_that_do_not_fit_the_schema_never_reach_the_tool(value: 
 
 @pytest.mark.parametrize(
     ("effect", "option", "intents"),
-    [("pure", None, 0), ("idempotent", None, 0), ("effect", None, 1), ("effect", "idempotent", 0), ("pure", "effect", 1)],
+    [
+        ("pure", None, 0),
+        ("idempotent", None, 0),
+        ("effect", None, 1),
+        ("effect", "idempotent", 0),
+        ("pure", "effect", 1),
+    ],
 )
 async def test_an_intent_is_written_before_an_effect_only(effect: Any, option: str | None, intents: int) -> None:
     """The step takes the tool's word unless it says otherwise itself."""

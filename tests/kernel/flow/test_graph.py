@@ -63,8 +63,10 @@ def test_the_check_lists_all_findings_at_once() -> None:
         "node 'parse' routes 'default' to unknown node 'jugde' (did you mean 'judge'?)",
         "node 'judge' refers to unknown node 'prase' (did you mean 'parse'?)",
         "node 'judge': concurrency must be a whole number of at least 1, not 0",
-        "node name 'a.b' is not allowed: no dots, blanks, slashes, brackets, @, ! and not "
-        "('input', 'item', 'event', 'state', 'end')",
+        (
+            "node name 'a.b' is not allowed: no dots, blanks, slashes, brackets, @, ! and not "
+            "('input', 'item', 'event', 'state', 'end')"
+        ),
         "node 'a.b': on_item_error must be one of 'fail', 'skip', 'collect', not 'ignore'",
         "node 'judge' is not reachable from 'parse'",
         "node 'a.b' is not reachable from 'parse'",
@@ -162,8 +164,9 @@ def test_an_action_leads_where_its_route_says(routes: dict[str, str], action: st
 
 def test_an_unknown_action_names_the_nearest_route() -> None:
     """A misspelt action never ends a flow by accident."""
-    expected = r"node 'a' chose action 'rejct', which is not routed \(routes: 'reject', 'accept'; did you mean 'reject'\?"
-    with pytest.raises(FlowInvalid, match=expected):
+    with pytest.raises(
+        FlowInvalid, match=r"chose action 'rejct', .*routes: 'reject', 'accept'; did you mean 'reject'\?"
+    ):
         next_of({"reject": "b", "accept": "c"}, "rejct", flow="orders", node="a")
 
 

@@ -157,7 +157,8 @@ async def test_a_run_whose_process_was_killed_shows_as_suspended_by_a_crash(tmp_
     state = tmp_path / "state"
     state.mkdir()
     code = WORKER.format(path=sys.path)
-    process = subprocess.Popen([sys.executable, "-c", code, str(state)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code, str(state)]
+    process = await anyio.to_thread.run_sync(lambda: subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     assert process.stdout is not None
     try:
         run_id = process.stdout.readline().strip()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # the objects of a manifest are made when they are first needed, and their code is imported then
 pytestmark = [pytest.mark.anyio, pytest.mark.blocking]
 
-CODE = '''
+CODE = """
 from agentflow_kernel import Event
 from agentflow_kernel.contracts.planner import Action, Decision, End
 from agentflow_kernel.contracts.provider import Message, ModelReply
@@ -103,7 +103,7 @@ def toolset(settings, context):
 
 def memory(settings, context):
     return InProcessMemory(clock=context.clock)
-'''
+"""
 MANIFEST = """
 apiVersion: agentflow.dev/v1
 kind: Flow
@@ -245,7 +245,7 @@ async def test_each_resource_is_made_once_and_closed_with_the_kernel(house: Hous
         await kernel.run("agent/helper", "x")
     made = [name for name, _, _ in house.code("made")]
     assert sorted(made) == ["Noting", "Noting", "Planner", "Provider"]
-    assert house.code("closed") == [name for name in reversed(made)]
+    assert house.code("closed") == list(reversed(made))
 
 
 async def test_the_input_schema_of_a_flow_is_checked_before_a_run_begins(kernel: Kernel) -> None:
@@ -287,7 +287,7 @@ def test_another_model_takes_the_place_of_all_agents_models(house: House) -> Non
 def test_a_model_that_is_unknown_is_named(house: House) -> None:
     """With what there is."""
     kernel = house.kernel(journal=InProcessJournal(), model="huge")
-    with pytest.raises(UnknownName, match="Unknown model 'huge'.*'large'.*'small'"):
+    with pytest.raises(UnknownName, match=r"Unknown model 'huge'.*'large'.*'small'"):
         kernel.run_sync("helper", "x")
 
 
@@ -352,7 +352,8 @@ async def test_only_a_trigger_with_a_source_can_be_fired(kernel: Kernel, name: s
 async def test_a_trigger_on_the_bus_starts_a_run_for_each_matching_event(kernel: Kernel) -> None:
     """Its key makes two events one run."""
     async with kernel:
-        for kind, number, subject in [("order.new", 1, "a"), ("order.new", 2, "b"), ("order.old", 3, "a"), ("x.y", 4, "c")]:
+        events = [("order.new", 1, "a"), ("order.new", 2, "b"), ("order.old", 3, "a"), ("x.y", 4, "c")]
+        for kind, number, subject in events:
             await kernel.publish(Event(kind, {"n": number}, subject=subject))
         await kernel.idle()
         heads = await kernel.runs()
@@ -376,7 +377,7 @@ def test_a_name_that_the_code_does_not_define_is_reported_at_its_place(house: Ho
     """File, line and path of the manifest."""
     house.write(MANIFEST.replace("./code.py:remember", "./code.py:rember"))
     kernel = house.kernel(journal=InProcessJournal())
-    with pytest.raises(ManifestErrors, match=r"manifest\.yaml:\d+:\d+: spec\.nodes\.put\.uses: Unknown name.*'remember'"):
+    with pytest.raises(ManifestErrors, match=r"\.yaml:\d+:\d+: spec\.nodes\.put\.uses: Unknown name.*'remember'"):
         kernel.run_sync("remembering", 1)
 
 

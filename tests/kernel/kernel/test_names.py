@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from planner_kit import make_agent
@@ -11,6 +11,9 @@ from planner_kit import make_agent
 from agentflow_kernel import Flow, Kernel
 from agentflow_kernel.errors import UnknownName, UsageError
 from agentflow_kernel.testing import InProcessJournal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +46,7 @@ async def test_an_agent_is_a_flow_of_one_step() -> None:
 async def test_a_bare_name_of_a_flow_and_an_agent_is_refused() -> None:
     """Neither is guessed; the qualified names work."""
     async with kernel_of(constant("helper", 3), make_agent(["hello"])) as kernel:
-        with pytest.raises(UnknownName, match="'helper'. Known: 'agent/helper', 'flow/helper'"):
+        with pytest.raises(UnknownName, match=r"'helper'\. Known: 'agent/helper', 'flow/helper'"):
             await kernel.run("helper")
         assert await kernel.run("flow/helper") == 3
         assert await kernel.run("agent/helper") == "hello"

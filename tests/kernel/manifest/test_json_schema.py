@@ -6,6 +6,7 @@ import copy
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from hypothesis import given
@@ -18,8 +19,6 @@ from agentflow_kernel.manifest._context import Context, Scope
 from agentflow_kernel.manifest._document import Reader
 from agentflow_kernel.manifest._findings import Findings
 from agentflow_kernel.manifest._kinds import RESOURCES
-
-jsonschema = pytest.importorskip("jsonschema")
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "Agent": {

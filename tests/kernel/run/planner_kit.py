@@ -60,7 +60,7 @@ class Loop:
 
 
 class Script(ScriptedProvider):
-    """A provider that answers by the number of answers before it, so that a new process goes on where the old one was."""
+    """A provider that answers by the number of answers before, so that a new process goes on where the old one was."""
 
     def __init__(self, turns: Iterable[Any]) -> None:
         self._script = list(turns)

@@ -100,8 +100,12 @@ async def test_the_input_template_sees_the_item() -> None:
     async def show(value: object) -> object:
         return value
 
-    flow = Flow("f").step(show, name="first").step(
-        show, name="work", each={"$ref": "input.list"}, input={"one": {"$ref": "item"}, "all": {"$ref": "input.of"}}
+    flow = (
+        Flow("f")
+        .step(show, name="first")
+        .step(
+            show, name="work", each={"$ref": "input.list"}, input={"one": {"$ref": "item"}, "all": {"$ref": "input.of"}}
+        )
     )
     assert await flow.run({"list": [1, 2], "of": "x"}) == [{"one": 1, "all": "x"}, {"one": 2, "all": "x"}]
 

@@ -46,7 +46,7 @@ async def test_an_unknown_action_names_flow_node_and_nearest_route() -> None:
     async def misspell(value: object) -> Route:
         return Route("negativ", value)
 
-    with pytest.raises(FlowInvalid, match=r"Flow 'sorter'.* node 'choose' chose action 'negativ'.*did you mean 'negative'"):
+    with pytest.raises(FlowInvalid, match=r"'sorter'.* node 'choose' chose action 'negativ'.*did you mean 'negative'"):
         await sorter(misspell).run(1)
 
 

@@ -85,9 +85,8 @@ def test_what_is_nested_too_deep_for_some_readers_is_refused_or_kept_whole(value
     try:
         back, _ = to_json(value, "parse")
     except NotSerialisable as error:
-        assert error.found == "nested more than 200 deep"
-    else:
-        assert back == value
+        back = error.found
+    assert back in ("nested more than 200 deep", value)
 
 
 def test_a_number_too_large_to_be_written_is_refused() -> None:

@@ -140,7 +140,7 @@ async def test_a_full_disk_suspends_the_run_and_the_same_kernel_resumes_it(name:
             except StorageUnavailable:  # a large input is stored first: nothing was started, and that was said
                 assert (name, moment) == ("large", 2)
                 continue
-            with pytest.raises(RunSuspended, match="is suspended: (The disk is full|Run .* append at)"):
+            with pytest.raises(RunSuspended, match=r"is suspended: (The disk is full|Run .* append at)"):
                 await handle.result()
             (head,) = await kernel.runs()
             assert head.status == "suspended"

@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 from engine_kit import DurableJournal, check_history
 
-from agentflow_kernel import Context, Flow, Kernel, RunHandle
+from agentflow_kernel import Context, Flow, Kernel
 from agentflow_kernel.errors import RunCancelled, RunFailed, RunSuspended, UsageError
 from agentflow_kernel.testing import InProcessJournal
 
@@ -71,7 +71,9 @@ async def test_suspend_stops_a_run_that_goes_on_later() -> None:
         handle = await kernel.start(hanging.flow, 1)
         await hanging.inside.wait()
         await handle.suspend()
-        with pytest.raises(RunSuspended, match=rf"is suspended: It was stopped on request\. `agentflow resume") as caught:
+        with pytest.raises(
+            RunSuspended, match=r"is suspended: It was stopped on request\. It can be resumed"
+        ) as caught:
             await handle.result()
         assert (caught.value.run_id, caught.value.status) == (handle.run_id, "suspended")
         (head,) = await kernel.runs()
@@ -92,19 +94,25 @@ async def test_leaving_the_kernel_suspends_what_still_runs() -> None:
     hanging.go.set()
     async with Kernel(journal=journal) as kernel:
         kernel.add(hanging.flow)
-        assert [(head.status, head.cause) for head in await kernel.runs(status="suspended")] == [("suspended", "asked")] * 3
+        heads = await kernel.runs(status="suspended")
+        assert [(head.status, head.cause) for head in heads] == [("suspended", "asked")] * 3
         assert [await (await kernel.resume(handle.run_id)).result() for handle in handles] == [3, 4, 5]
 
 
 async def test_leaving_with_an_error_suspends_too_and_the_error_comes_through() -> None:
     """The block's own error is not hidden."""
     hanging, journal = Hanging(), DurableJournal()
-    with pytest.raises(ZeroDivisionError):
+    handles = []
+
+    async def application() -> None:
         async with Kernel(journal=journal) as kernel:
-            handle = await kernel.start(hanging.flow, 1)
+            handles.append(await kernel.start(hanging.flow, 1))
             await hanging.inside.wait()
             raise ZeroDivisionError
-    assert handle.status == "suspended"
+
+    with pytest.raises(ZeroDivisionError):
+        await application()
+    assert handles[0].status == "suspended"
 
 
 async def test_cancelling_kernel_run_suspends_the_run() -> None:

@@ -93,9 +93,7 @@ async def test_skipped_and_collected_items_are_completions_too() -> None:
         return [record.payload for record in await records_of(flow) if record.path == "fail[0]"]
 
     assert await payloads("skip") == [{"skipped": True}]
-    assert await payloads("collect") == [
-        {"result": {"error": {"code": "AF-NODE-FAILED", "message": "ValueError: no"}}}
-    ]
+    assert await payloads("collect") == [{"result": {"error": {"code": "AF-NODE-FAILED", "message": "ValueError: no"}}}]
 
 
 async def test_nested_paths_begin_with_the_node_of_the_outer_flow() -> None:
@@ -177,14 +175,18 @@ async def test_the_limit_counts_bytes_not_characters(extra: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "found"),
-    [((1,), "it is a tuple"), ({"a": {1: 2}}, r"\.a is an object with the key 1"), ([float("nan")], r"\[0\] is the number")],
+    [
+        ((1,), "it is a tuple"),
+        ({"a": {1: 2}}, r"\.a is an object with the key 1"),
+        ([float("nan")], r"\[0\] is the number"),
+    ],
 )
 async def test_a_result_that_is_no_json_fails_the_run_by_name_and_place(value: object, found: str) -> None:
     """Also what JSON would only change, such as a tuple: a resumed run would see something else."""
     journal = InProcessJournal()
     async with Kernel(journal=journal) as kernel:
         handle = await kernel.start(Flow("f").step(lambda: value, name="make", blocking="inline"))
-        with pytest.raises(RunFailed, match=rf"at make: Node 'make' gave a value that cannot be journalled: {found}") as error:
+        with pytest.raises(RunFailed, match=rf"at make: Node 'make' gave .* cannot be journalled: {found}") as error:
             await handle.result()
         records = await kernel.history(handle.run_id)
     assert (error.value.code, error.value.path) == ("AF-NOT-SERIALISABLE", "make")

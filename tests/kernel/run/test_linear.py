@@ -241,7 +241,8 @@ async def test_runs_of_one_flow_at_the_same_time_do_not_see_each_other() -> None
         await both_in.wait()
         return value
 
-    flow = Flow("f").step(meet).step(lambda value: value, name="show", input=[{"$ref": "input"}, {"$ref": "meet.result"}])
+    both = [{"$ref": "input"}, {"$ref": "meet.result"}]
+    flow = Flow("f").step(meet).step(lambda value: value, name="show", input=both)
     outputs: dict[int, object] = {}
 
     async def run(value: int) -> None:

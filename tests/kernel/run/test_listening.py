@@ -61,7 +61,12 @@ async def test_a_run_tells_its_start_each_node_and_its_end_in_order() -> None:
 async def test_a_batch_tells_how_many_items_there_are_and_each_that_is_done() -> None:
     """``items`` counts the chunks; ``done`` grows by one."""
     heard = await heard_of(Flow("f").step(same, each={"$ref": "input"}, batch_size=2, concurrency=1), [1, 2, 3])
-    assert heard.names[1:5] == ["node.started same", "branch.completed same[0]", "branch.completed same[1]", "node.completed same"]
+    assert heard.names[1:5] == [
+        "node.started same",
+        "branch.completed same[0]",
+        "branch.completed same[1]",
+        "node.completed same",
+    ]
     assert heard.events[1].fields["items"] == 2
     assert [event.fields for event in heard.events[2:4]] == [
         {"node": "same", "done": 1, "total": 2},

@@ -111,7 +111,7 @@ async def test_an_unknown_memory_is_named_with_the_nearest_one() -> None:
     """The run fails with it."""
 
     async def use(value: object, context: Context) -> None:
-        with pytest.raises(UnknownName, match="Unknown memory 'sen'. Known: 'seen'. Did you mean 'seen'"):
+        with pytest.raises(UnknownName, match=r"Unknown memory 'sen'\. Known: 'seen'\. Did you mean 'seen'"):
             context.memory("sen")
 
     async with Kernel(journal=InProcessJournal(), memories={"seen": InProcessMemory()}) as kernel:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ from agentflow_kernel.run.ownership import Owner, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 OWN = """
 import sys
@@ -24,7 +24,17 @@ owner = Owner(sys.argv[1])
 print(owner.acquire(), flush=True)
 sys.stdin.readline()
 """
-OWN_AND_FORK = OWN.replace("sys.stdin.readline()", "import os\nif os.fork() == 0: sys.stdin.readline()\nelse: os._exit(0)")
+FORK = "import os\nif os.fork() == 0: sys.stdin.readline()\nelse: os._exit(0)"
+OWN_AND_FORK = OWN.replace("sys.stdin.readline()", FORK)
+COME_AND_GO = """
+import os
+from agentflow_kernel.run.ownership import Owner
+for _ in range(60):
+    owner = Owner(sys.argv[1])
+    name = owner.acquire()
+    assert os.path.exists(os.path.join(sys.argv[1], "owners", name)), name
+    owner.release()
+"""
 
 
 class Child:
@@ -134,23 +144,9 @@ def test_a_name_that_nobody_has_is_not_alive(tmp_path: Path, name: str) -> None:
 
 def test_owners_that_come_and_go_at_the_same_time_never_lose_their_locks(tmp_path: Path) -> None:
     """Nobody's file is taken for a leftover between its making and its locking."""
-    children = [
-        subprocess.Popen(
-            [
-                sys.executable, "-c",
-                f"import sys; sys.path[:0] = {sys.path!r}\n"
-                "from agentflow_kernel.run.ownership import Owner\nimport os\n"
-                "for _ in range(60):\n"
-                "    owner = Owner(sys.argv[1])\n"
-                "    name = owner.acquire()\n"
-                "    assert os.path.exists(os.path.join(sys.argv[1], 'owners', name)), name\n"
-                "    owner.release()\n",
-                str(tmp_path),
-            ],
-            stderr=subprocess.PIPE, text=True,
-        )
-        for _ in range(3)
-    ]  # fmt: skip
+    code = f"import sys; sys.path[:0] = {sys.path!r}\n{COME_AND_GO}"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    children = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     errors = [child.communicate(timeout=20)[1] for child in children]
     assert errors == ["", "", ""]
 

@@ -34,7 +34,7 @@ class Three(Node):
 
 
 async def test_each_phase_gets_what_the_one_before_gave() -> None:
-    """prep → exec → post; the state is seen by prep and post, in one view."""
+    """First prep, then exec, then post; the state is seen by prep and post, in one view."""
     log: list[tuple[object, ...]] = []
     flow = Flow("f").step(Three(log), routes={"next": END})
     assert await flow.run("in") == {"result": ["in"]}
@@ -61,8 +61,8 @@ async def test_a_node_may_be_given_as_a_class_or_an_object() -> None:
 async def test_writes_are_seen_by_later_nodes() -> None:
     """Through their views and through references."""
     log: list[tuple[object, ...]] = []
-    flow = Flow("f").step(Three(log), name="one", routes={"next": "two"}).step(Three(log), name="two", routes={"next": END})
-    flow.returns({"$ref": "state"})
+    flow = Flow("f").step(Three(log), name="one", routes={"next": "two"})
+    flow.step(Three(log), name="two", routes={"next": END}).returns({"$ref": "state"})
     assert await flow.run("in") == {"prepared": True, "known": {"result": [{"result": ["in"]}]}}
     assert log[3] == ("prep", {"result": ["in"]}, {"result": ["in"]})
 

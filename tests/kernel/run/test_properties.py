@@ -125,8 +125,7 @@ async def lives(nodes: list[dict[str, Any]], value: int, deaths: list[int]) -> o
                 output = await handle.result()
         except RunFailed as error:
             if not journal.dead:
-                assert error.code == "AF-BUDGET"
-                output = "max_steps"
+                output = "max_steps" if error.code == "AF-BUDGET" else error
         except (ProcessDied, RunError):
             assert journal.dead
         assert not done & set(ran)

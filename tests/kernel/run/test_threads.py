@@ -1,4 +1,4 @@
-"""Functions in threads: they cannot be stopped from outside, so they are told, waited for, and named when left behind."""
+"""Functions in threads: they cannot be stopped from outside, so they are told, waited for, and named when left."""
 
 from __future__ import annotations
 

@@ -48,8 +48,10 @@ def branching(effects: Effects) -> tuple[Flow, Any]:
     def decide(value: int) -> object:
         return Route("again", value - 1) if value else Route("done", "end")
 
-    flow = Flow("branching").step(noted(effects), name="look").step(
-        noted(effects, decide), name="decide", routes={"again": "look", "done": "last"}
+    flow = (
+        Flow("branching")
+        .step(noted(effects), name="look")
+        .step(noted(effects, decide), name="decide", routes={"again": "look", "done": "last"})
     )
     return flow.step(noted(effects), name="last"), 3
 
@@ -111,8 +113,10 @@ class Counter(Node):
 def stateful(effects: Effects) -> tuple[Flow, Any]:
     """State that is written in a row, in a batch of one at a time, and by a node of a nested flow."""
     inner = Flow("inner").step(Counter(effects), name="inside").returns({"$ref": "state"})
-    flow = Flow("stateful").step(Counter(effects), name="one").step(
-        Counter(effects), name="many", each=[1, 2, 3], concurrency=1
+    flow = (
+        Flow("stateful")
+        .step(Counter(effects), name="one")
+        .step(Counter(effects), name="many", each=[1, 2, 3], concurrency=1)
     )
     flow.step(inner, input=7)
     return flow.returns([{"$ref": "state"}, {"$ref": "inner.result"}]), 0

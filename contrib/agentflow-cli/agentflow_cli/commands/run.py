@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from agentflow_cli.failure import InputUnusable
 from agentflow_cli.inputs import read_input, read_settings
 from agentflow_cli.session import Session
 from agentflow_cli.shared import common_options, progress_option
 from agentflow_cli.targets import choose, path_of
 from agentflow_kernel import Kernel
+from agentflow_kernel.errors import InputInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +67,10 @@ def _fire(target: Resource, inputs: Sequence[str]) -> Begin:
     overrides = read_settings(inputs, "--input")
 
     async def begin(kernel: Kernel) -> Sequence[RunHandle]:
-        return await kernel.fire(path_of(target), overrides=overrides)
+        try:
+            return await kernel.fire(path_of(target), overrides=overrides)
+        except InputInvalid as error:  # settings that are wrong are findings in the manifest: this is what was read
+            raise InputUnusable(error) from error
 
     return begin
 

@@ -1,0 +1,104 @@
+"""What goes wrong beside the run: a journal that breaks, a cancellation nobody asked for, an event nobody can handle."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentflow_kernel import Event, Flow, Kernel
+from agentflow_kernel.errors import RunFailed, RunSuspended, StorageUnavailable, UsageError
+from agentflow_kernel.testing import FakeClock, InProcessJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentflow_kernel import Progress
+    from agentflow_kernel.contracts.journal import Record
+
+pytestmark = pytest.mark.anyio
+
+
+class FullDisk(InProcessJournal):
+    """Refuses every append after so many; durable as far as the kernel can tell."""
+
+    def __init__(self, appends: int) -> None:
+        super().__init__()
+        self.left = appends
+
+    async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        if self.left == 0:
+            raise StorageUnavailable("The disk is full.", executed="no")
+        self.left -= 1
+        await super().append(run_id, expected_seq, epoch, records)
+
+
+async def double(value: int) -> int:
+    """A node."""
+    return value * 2
+
+
+async def test_a_full_disk_is_told_as_it_is_also_where_items_are_collected() -> None:
+    """The first failed append ends the run with its own error; no later one hides it, no item swallows it."""
+    flow = Flow("f").step(double, each=[1, 2, 3, 4], on_item_error="collect", concurrency=2)
+    async with Kernel(journal=FullDisk(2)) as kernel:
+        with pytest.raises((RunFailed, RunSuspended), match="The disk is full"):
+            await kernel.run(flow)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has no task that can be awaited
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure_of_its_node() -> None:
+    """A node that awaits a cancelled task fails its run; the kernel and its other runs go on."""
+
+    async def careless(value: int) -> int:
+        task = asyncio.create_task(asyncio.sleep(0))
+        task.cancel()
+        await task
+        return value
+
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        with pytest.raises(RunFailed, match="'careless' waited for a task that was cancelled"):
+            await kernel.run(Flow("one").step(careless), 1)
+        each = Flow("many").step(careless, each=[1, 2, 3], concurrency=3)
+        with pytest.raises(RunFailed, match="'careless' waited for a task that was cancelled"):
+            await kernel.run(each)
+        assert await kernel.run(Flow("next").step(double), 2) == 4
+
+
+async def test_an_event_that_nobody_can_handle_is_told() -> None:
+    """After the last attempt listeners hear of the dead letter with its reason."""
+    heard: list[Progress] = []
+    async with Kernel(journal=InProcessJournal(), clock=FakeClock(auto=True)) as kernel:
+        kernel.listen(heard.append)
+
+        @kernel.on("order.created")
+        async def broken(event: Event) -> None:
+            raise ValueError(event.data)
+
+        await kernel.publish(Event("order.created", 7, id="e1"))
+        await kernel.idle()
+    (dead,) = [progress for progress in heard if progress.name == "event.dead_lettered"]
+    assert dead.fields == {"type": "order.created", "id": "e1", "reason": "ValueError: 7"}
+
+
+async def test_a_handler_must_be_a_coroutine_function() -> None:
+    """A plain function cannot be awaited; it is refused when it is registered, not when its effect has happened."""
+
+    def plain(event: Event) -> None:
+        """Does nothing."""
+
+    kernel = Kernel()
+    with pytest.raises(UsageError, match=r"plain of 'order\.created' must be an `async def`"):
+        kernel.on("order.created")(plain)  # type: ignore[arg-type]
+
+
+async def test_a_handle_gives_the_events_of_its_run_to_the_last() -> None:
+    """``handle.events()`` ends with the run's end, and gives only this run's events."""
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(Flow("f").step(double), 2)
+        other = await kernel.start(Flow("g").step(double), 3)
+        seen = [progress async for progress in handle.events()]
+        await other.result()
+    assert {progress.run_id for progress in seen} == {handle.run_id}
+    assert [progress.name for progress in seen][-2:] == ["node.completed", "run.completed"]
