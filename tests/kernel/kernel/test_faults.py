@@ -1,4 +1,4 @@
-"""What goes wrong beside the run: a journal that breaks, a cancellation nobody asked for, an event nobody can handle."""
+"""What goes wrong beside a run: a journal that breaks, a cancellation nobody asked for, an event nobody handles."""
 
 from __future__ import annotations
 

@@ -219,5 +219,5 @@ async def test_the_run_of_a_suspended_start_shows_its_durability() -> None:
     async with Kernel(journal=DurableJournal()) as kernel:
         handle = await kernel.start(step.flow)
         await step.inside.wait()
-    with pytest.raises(RunSuspended, match=rf"It can be resumed"):
+    with pytest.raises(RunSuspended, match=r"It can be resumed"):
         await handle.result()
