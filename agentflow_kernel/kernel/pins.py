@@ -15,7 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
+_SECRET = frozenset(
+    ("APIKEY", "KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "CREDENTIALS", "URL", "URI", "DSN")
+)
+"""Words of a name, between underscores, that say it is a secret or may hold one, as the address of a database does."""
 
 
 class RecordedEnvironment(Mapping[str, str]):
@@ -51,7 +54,7 @@ def check_pins(run_id: str, then: Mapping[str, str], now: Mapping[str, str]) -> 
 
 
 def _is_secret(name: str) -> bool:
-    return any(part in name.upper() for part in _SECRET)
+    return not _SECRET.isdisjoint(name.upper().split("_"))
 
 
 def _hash(name: str, value: str) -> str:

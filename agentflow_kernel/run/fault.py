@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from agentflow_kernel.errors import AgentFlowError, JournalError, NonDeterminism, RunCancelled
 
 TYPE_CHECKING = False
@@ -26,16 +28,17 @@ def stray_cancellation(error: BaseException, what: str) -> Exception | None:
     User code that awaits a task which was cancelled raises the cancellation of that task. Taken for a cancellation of
     the run it would suspend it, or make a branch vanish without a word.
     """
-    if isinstance(error, Exception):
+    asyncio = sys.modules.get("asyncio")  # elsewhere there is no such task
+    if isinstance(error, Exception) or asyncio is None or not isinstance(error, asyncio.CancelledError):
         return None
     import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
 
     try:
-        cancelled, deadline = anyio.get_cancelled_exc_class(), anyio.current_effective_deadline()
-    except anyio.NoEventLoopError:
+        task, deadline = asyncio.current_task(), anyio.current_effective_deadline()
+    except (RuntimeError, anyio.NoEventLoopError):
         return None
-    if not isinstance(error, cancelled) or deadline == -float("inf"):
-        return None
+    if task is None or task.cancelling() or deadline == -float("inf"):
+        return None  # somebody asked for it: whoever holds the task, or a scope
     return RuntimeError(f"{what!r} waited for a task that was cancelled.")
 
 

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from agentflow_kernel.run.runtime import Run
 
 
+class _Reader:
+    """One who reads the events of a run."""
+
+    __slots__ = ("waiting", "news")
+
+    def __init__(self) -> None:
+        self.waiting: deque[Progress] = deque()
+        self.news = anyio.Event()
+
+
 class RunHandle:
     """One run of this kernel. ``durable`` says whether it can be resumed after this process has ended."""
 
@@ -32,7 +42,8 @@ class RunHandle:
         self._output: object = None
         self._error: Exception | None = None
         self._ended = anyio.Event()
-        self._news = anyio.Event()
+        self._readers: list[_Reader] = []
+        self._heard = False
         self.scope = anyio.CancelScope()
         self.wish = ""
 
@@ -51,24 +62,39 @@ class RunHandle:
         await self._ended.wait()
 
     async def events(self) -> AsyncIterator[Progress]:
-        """Progress of this run from now on, in order, until it has stopped; what a slow reader has not read waits."""
-        waiting: deque[Progress] = deque()
+        """Progress of this run from now on, in order, until it has stopped; what a slow reader has not read waits.
+
+        There may be several readers; each gets every event. One that stops early must be closed (``aclose``).
+        """
+        reader = _Reader()
+        self._hear()
+        self._readers.append(reader)
+        try:
+            while True:
+                while reader.waiting:
+                    yield reader.waiting.popleft()
+                if self._ended.is_set():
+                    return
+                reader.news = anyio.Event()
+                await reader.news.wait()
+        finally:
+            self._readers.remove(reader)
+
+    def _hear(self) -> None:
+        """Have the run tell the readers too; those who listened before go first, as before."""
+        if self._heard:
+            return
+        self._heard = True
         before = self._run.listener
 
         def listen(progress: Progress) -> None:
             if before is not None:
                 before(progress)
-            waiting.append(progress)
-            self._news.set()
+            for reader in self._readers:
+                reader.waiting.append(progress)
+                reader.news.set()
 
         self._run.listener = listen
-        while True:
-            while waiting:
-                yield waiting.popleft()
-            if self._ended.is_set():
-                return
-            self._news = anyio.Event()
-            await self._news.wait()
 
     async def cancel(self) -> None:
         """End the run for good; returns when nothing of it is left. A run that has ended stays as it is."""
@@ -102,7 +128,8 @@ class RunHandle:
         """Called by the engine, once, when the run has stopped."""
         self.status, self._output, self._error = status, output, error
         self._ended.set()
-        self._news.set()
+        for reader in self._readers:
+            reader.news.set()
 
     def suspended_error(self, reason: str) -> RunSuspended:
         """The error for those who wait for a run that has stopped without an end."""

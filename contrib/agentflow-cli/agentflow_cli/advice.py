@@ -6,6 +6,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from agentflow_cli.run_report import nearby
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -37,7 +39,7 @@ class Advice:
 
     def _command(self, *words: str) -> str:
         state = [] if self.state is None else ["--state", self.state]
-        file = [] if self.file is None else ["--file", self.file]
+        file = [] if self.file is None else ["--file", nearby(self.file)]
         return shlex.join(["agentflow", *words, *state, *file])
 
     def _assignments(self, environ: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import tempfile
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +16,7 @@ from agentflow_kernel import __version__ as kernel_version
 from agentflow_kernel.errors import AgentFlowError, CorruptRecord, UsageError
 from agentflow_kernel.loading import Catalogue
 from agentflow_kernel.loading.doctor import diagnose
+from agentflow_kernel.settings import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +55,7 @@ def examine(shared: Shared, timeout_s: float) -> list[Check]:
         catalogue = Catalogue(settings)
         checks.append(_settings(settings))
         checks += _plugins(catalogue, timeout_s)
+        checks += _unknown_names(catalogue)
     except UsageError as error:  # without settings nobody knows what may be imported
         return [*checks, Check("settings", "problem", str(error))]
     state = shared.state_folder(settings)
@@ -98,8 +101,36 @@ def _plugins(catalogue: Catalogue, timeout_s: float) -> list[Check]:
     return [Check("plugins", "ok", f"{sound} of {len(admitted)} admitted plugins work"), *found]
 
 
+def _unknown_names(catalogue: Catalogue) -> list[Check]:
+    """A line for each name in `AGENTFLOW_PLUGINS` that no installed plugin's distribution has."""
+    installed = {normalise(entry.distribution) for entry in catalogue.entries()}
+    installed |= {name.removeprefix("agentflow-") for name in installed}
+    named = [name.strip() for name in os.environ.get("AGENTFLOW_PLUGINS", "").split(",")]
+    detail = "AGENTFLOW_PLUGINS names {!r}, which no installed plugin's distribution is called"
+    return [
+        Check("plugins", "warning", detail.format(name))
+        for name in dict.fromkeys(named)
+        if name and normalise(name) not in installed
+    ]
+
+
+def _obstacle(state: str) -> str:
+    """Why a folder that is not there cannot be made; empty where it can. Leaves nothing behind."""
+    above = os.path.dirname(state)
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=above))
+    except OSError as error:
+        return f"{above}: {error.strerror}"
+    return ""
+
+
 def _state(state: str) -> Check:
     if not os.path.exists(state):
+        obstacle = _obstacle(state)
+        if obstacle:
+            return Check("state", "problem", f"{state} is not there and cannot be made: {obstacle}")
         return Check("state", "ok", f"{state} is not there yet; the first run makes it")
     if not os.path.isdir(state):
         return Check("state", "problem", f"{state} is no folder")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentflow_cli.terminal import say
 from agentflow_kernel.errors import nearest
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.table = table
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments for the command; without any, the help is shown and the call is refused."""
+        if not args and not ctx.resilient_parsing:
+            say(ctx.get_help() + "\n")
+            raise click.UsageError(f"Name what to {ctx.info_name}: {', '.join(self.table)}.")
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names in the table's order."""

@@ -1,4 +1,4 @@
-"""A look into the state folder: opens its journal without a manifest, asks, and closes it again."""
+"""A look into a journal, the state folder's or that of a manifest: opens it, asks, and closes it again."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ ALL: Final = 1_000_000
 """A limit for lists that are searched, not shown."""
 
 
-def look(shared: Shared, ask: Callable[[Kernel], Awaitable[T]]) -> T | None:
+def look(shared: Shared, ask: Callable[[Kernel], Awaitable[T]], file: str | None = None) -> T | None:
     """The answer of `ask`, or `None` where there is no state folder yet: looking does not make one.
 
-    Raises :class:`UsageError` where the state folder is something else, and what the journal raises.
+    With ``file`` the journal is that of the manifest there. Raises :class:`UsageError` where the state folder is
+    something else, and what the journal raises.
     """
     settings = shared.settings()
     state = shared.state_folder(settings)
-    if not os.path.exists(state):
+    if file is None and not os.path.exists(state):
         return None
-    if not os.path.isdir(state):
+    if os.path.exists(state) and not os.path.isdir(state):
         raise UsageError(f"State folder {state!r} is no folder. Name another with --state.")
 
     async def main() -> T:
-        async with Kernel(settings=settings, state=state, journal="sqlite") as kernel:
+        if file is None:
+            closed = Kernel(settings=settings, state=state, journal="sqlite")
+        else:
+            closed = Kernel.from_manifest(file, settings=settings, state=state, journal="sqlite")
+        async with closed as kernel:
             return await ask(kernel)
 
     with answer_only(for_people=shared.for_people):

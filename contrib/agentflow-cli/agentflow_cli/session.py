@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -14,7 +14,7 @@ from agentflow_cli.advice import Advice
 from agentflow_cli.interrupt import Interrupt
 from agentflow_cli.output import show
 from agentflow_cli.progress import Lines, Silence, Watch
-from agentflow_cli.run_report import RunReport, nearby, told_error
+from agentflow_cli.run_report import RunReport, told_error
 from agentflow_cli.terminal import answer_only, say, write
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import RunError
@@ -63,10 +63,11 @@ class Session:
             self._watch.view.close()
         self._report_runs_without_handle()
         self._show_answer()
-        interrupted = self._interrupt.asked or (broken is not None and failure.interrupts(broken))
+        raised = broken is not None and failure.interrupts(broken)
+        interrupted = self._interrupt.asked or raised
         code = self._show_errors(broken, interrupted=interrupted)
         unfinished = self._show_unfinished()
-        if interrupted and (unfinished or self._begun < len(work)):
+        if interrupted and (raised or unfinished or self._begun < len(work)):
             say("Interrupted." if self._reports else "Interrupted; no run was started.")
             return failure.INTERRUPTED
         return code or (failure.FAILED if unfinished else 0)
@@ -88,6 +89,8 @@ class Session:
     async def _work(self, kernel: Kernel, begin: Begin) -> None:
         handles: list[RunHandle] = []
         loop = asyncio.get_running_loop()  # a signal handler needs a loop that can be called from outside
+        if not self._shared.debug:
+            loop.set_exception_handler(_log_unless_raised)
         try:
             with anyio.CancelScope() as scope:
                 self._interrupt.on_ask(lambda: loop.call_soon_threadsafe(scope.cancel))
@@ -113,12 +116,12 @@ class Session:
         if not mine:
             return
         advice = Advice(self._shared.state)
-        with anyio.CancelScope(shield=True), contextlib.suppress(Exception):  # a journal that is out of order tells nothing
+        with anyio.CancelScope(shield=True), contextlib.suppress(Exception):  # of a broken journal: no advice
             origin = await kernel.origin(mine[0])  # the runs of a kernel have one manifest
             environment = origin.get("environment")
             advice.names = tuple(environment) if isinstance(environment, dict) else ()
             if kernel.manifest is not None and kernel.manifest.of("Journal"):
-                advice.file = nearby(str(origin["manifest"]))
+                advice.file = str(origin["manifest"])
         self._advice.update(dict.fromkeys(mine, advice))
 
     async def _report(self, handle: RunHandle) -> RunReport:
@@ -189,6 +192,12 @@ async def _outcome(handle: RunHandle) -> tuple[object, RunError | None]:
         return await handle.result(), None
     except RunError as error:
         return None, error
+
+
+def _log_unless_raised(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Leave out what tasks raise when an interrupt by code in a run ends the loop: the command reports it itself."""
+    if context.get("message") != "unhandled exception during asyncio.run() shutdown":
+        loop.default_exception_handler(context)
 
 
 def _view(shared: Shared) -> View:

@@ -64,6 +64,12 @@ def progress_option(command: Command) -> Command:
     return _option("--no-progress", is_flag=True, default=None, help="Show no progress.")(command)
 
 
+def file_option(command: Command) -> Command:
+    """Give a command `--file`, passed as ``file``."""
+    text = "Manifest whose own journal holds the runs.  [default: the state folder's journal]"
+    return click.option("-f", "--file", metavar="PATH", help=text)(command)
+
+
 def common_options(command: Command) -> Command:
     """Give a command those options that stand before any command too."""
     return output_option(state_option(debug_option(command)))

@@ -159,3 +159,27 @@ def test_a_plain_terminal_encoding_is_no_error(agentflow, workplace) -> None:
     assert answer.code == 2
     assert "\\xe9" in answer.err
     assert os.fspath(workplace) in answer.err
+
+
+@pytest.mark.parametrize(("group_name", "names"), [("get", "runs"), ("describe", "run")])
+def test_a_group_without_a_command_shows_its_help_and_is_refused(inside, group_name: str, names: str) -> None:
+    """The help is help, and the error is one line after it; standard output stays empty."""
+    answer = inside(group_name)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"Usage: agentflow {group_name}")
+    assert answer.err.splitlines()[-1] == f"error[AF-USAGE]: Name what to {group_name}: {names}."
+
+
+@pytest.mark.parametrize(("error", "code"), [(BaseException("x"), 1), (SystemExit(0), 1), (KeyboardInterrupt(), 130)])
+def test_no_exception_escapes_the_command(
+    inside, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    """Groups of errors beyond `Exception` are lines and codes too."""
+
+    def fail(self: Shared) -> None:
+        raise BaseExceptionGroup("of tasks", [error, error])
+
+    monkeypatch.setattr(Shared, "settings", fail)
+    answer = inside("plugins")
+    assert (answer.code, answer.out) == (code, "")
+    assert len(answer.err.splitlines()) == 1

@@ -111,3 +111,22 @@ def test_version_shows_all_that_takes_part(agentflow) -> None:
     rows = [line.split() for line in agentflow("version").out.splitlines()]
     assert rows[1] == ["agentflow-cli", found["agentflow-cli"]]
     assert ["agentflow-standin", "1.2.3"] in rows
+
+
+def test_doctor_tells_of_a_state_folder_that_cannot_be_made(agentflow, workplace: Path) -> None:
+    """A file on the way is a problem before the first run meets it; the examination leaves nothing behind."""
+    (workplace / "file").touch()
+    answer = agentflow("doctor", "--state", "file/below/state", "-o", "json")
+    assert answer.code == 1
+    assert "file/below/state is not there and cannot be made: " in checks(answer)[-1]["detail"]
+    assert agentflow("doctor", "--state", "new/state").code == 0
+    assert [path.name for path in workplace.iterdir()] == ["file"]
+
+
+def test_doctor_warns_of_a_plugin_name_that_nothing_has(agentflow) -> None:
+    """A typing error in `AGENTFLOW_PLUGINS` would keep a plugin out without a word."""
+    answer = agentflow("doctor", "-o", "json", AGENTFLOW_PLUGINS="agentflow-standin, standin,standing,")
+    assert answer.code == 0
+    (warning,) = [check for check in checks(answer) if "AGENTFLOW_PLUGINS names" in check["detail"]]
+    assert warning["result"] == "warning"
+    assert "'standing'" in warning["detail"]

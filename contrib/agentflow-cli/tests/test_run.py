@@ -102,10 +102,10 @@ def test_run_input_replaces_settings_of_a_source(agentflow, manifest: str, workp
     assert [run["output"] for run in json.loads(answer.out)["runs"]] == [{"text": "Hello Alan"}]
 
 
-def test_run_without_its_source_ends_with_2(agentflow, manifest: str) -> None:
+def test_run_without_its_source_ends_with_1(agentflow, manifest: str) -> None:
     """A file that is not there is named, with what to do; nothing was run."""
     answer = agentflow("run", "app", "--input", "path=absent.txt")
-    assert (answer.code, answer.out) == (2, "")
+    assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("error[AF-INPUT-INVALID]: Source file ")
     assert "absent.txt': No such file or directory. Give another path." in answer.err
 

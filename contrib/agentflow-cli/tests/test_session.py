@@ -4,18 +4,20 @@ import asyncio
 import json
 import os
 import signal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
 import pytest
 
+from agentflow_cli.advice import Advice
 from agentflow_cli.session import Session
 from agentflow_cli.shared import Shared
 from agentflow_kernel import Progress
 from agentflow_kernel.errors import RunFailed, RunSuspended, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Self
 
 A, B = "0190a3c4-0000-7000-8000-00000000000a", "0190a3c4-0000-7000-8000-00000000000b"
@@ -41,6 +43,7 @@ class Kernel:
     def __init__(self) -> None:
         self.closed = False
         self.listener: Any = None
+        self.manifest: Any = None
         self.at_work: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -58,6 +61,9 @@ class Kernel:
             self.at_work.add(run_id)
         elif event.startswith("run."):
             self.at_work.discard(run_id)
+
+    async def origin(self, run_id: str) -> dict[str, Any]:
+        return {"manifest": "app.yaml", "environment": {"APP_DAY": "hash", "APP_TOKEN": "hash"}}
 
     async def idle(self) -> None:
         while self.at_work:
@@ -221,3 +227,92 @@ def test_output_of_others_does_not_reach_a_document(capsys: pytest.CaptureFixtur
     captured = capsys.readouterr()
     assert captured.out.startswith("runs:\n")
     assert captured.err.startswith("noise\n")
+
+
+def tells(*events: tuple[str, str, dict[str, object]]) -> Any:
+    """Starts nothing itself; the kernel tells of these."""
+
+    async def begin(kernel: Kernel) -> Sequence[Handle]:
+        for name, run_id, fields in events:
+            kernel.tell(name, run_id, **fields)
+        return []
+
+    return begin
+
+
+def test_a_failed_run_without_a_handle_fails_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """What an event started counts as much as what the command started."""
+    message = f"Run {A} failed at a/b: no: luck [AF-X]"
+    begin = tells(("run.started", A, {}), ("run.failed", A, {"code": "AF-X", "message": message}))
+    assert session().carry_out([(Kernel(), begin)]) == 1
+    assert f"error[AF-X]: Run {A} failed at a/b: no: luck\n" in capsys.readouterr().err
+
+
+def test_an_event_put_aside_fails_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """It belongs to no run, and is said all the same."""
+    letter = ("event.dead_lettered", "", {"type": "x.y", "id": "7", "reason": "no\nluck"})
+    assert session("json").carry_out([(Kernel(), tells(letter))]) == 1
+    assert capsys.readouterr().err == "error[AF-EVENT-DEAD-LETTERED]: Event x.y 7 was put aside: no luck\n"
+
+
+def test_a_stuck_run_is_not_offered_to_go_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+    """It would only be stuck again: a person has to look."""
+    stuck = Handle(A, "stuck", RunSuspended(A, "stuck", "history and code disagree"))
+    left = Handle(B, "suspended", RunSuspended(B, "suspended", "the disk is full"))
+    assert session().carry_out([(Kernel(), gives(stuck, left))]) == 1
+    err = capsys.readouterr().err
+    assert f"Run {A} is stuck: a person has to decide; `agentflow describe run {A}` shows its steps.\n" in err
+    assert f"Go on with: agentflow resume {B}\n" in err
+    assert err.count("Go on with") == 1
+
+
+def test_the_way_on_names_what_the_run_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """State folder, manifest where the journal is its own, and variables; no value that may be a secret."""
+    monkeypatch.setenv("APP_DAY", "the 3rd")
+    monkeypatch.setenv("APP_TOKEN", "secret")
+    kernel = Kernel()
+    kernel.manifest = SimpleNamespace(of=lambda kind: (kind,))
+
+    async def begin(kernel: Kernel) -> Sequence[Handle]:
+        kernel.tell("run.started", A)
+        raise UsageError("the source broke")
+
+    assert session(state="there").carry_out([(kernel, begin)]) == 2
+    line = f"Go on with: APP_DAY='the 3rd' agentflow resume {A} --state there --file app.yaml\n"
+    assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "A_TOKEN", "SECRET_X", "db_password", "PASSWD", "CREDENTIALS", "A_URL", "DSN"]
+)
+def test_advice_keeps_secrets(name: str) -> None:
+    """The value of a variable with such a name is not printed."""
+    assert Advice(None, names=[name]).resume_line([A], {name: "x"}) == f"agentflow resume {A}"
+
+
+def test_advice_leaves_out_what_is_not_set() -> None:
+    """A variable that has its default in the manifest is not made up."""
+    advice = Advice(None, names=["ONE", "TWO"])
+    assert advice.resume_line([A], {"TWO": ""}) == f"TWO='' agentflow resume {A}"
+    assert advice.describe_line(A) == f"agentflow describe run {A}"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"), [(BaseException("x"), 1), (KeyboardInterrupt(), 130), (GeneratorExit(), 1)]
+)
+def test_whatever_a_node_raises_has_an_exit_code(
+    capsys: pytest.CaptureFixture[str], raised: BaseException, code: int
+) -> None:
+    """One line without a traceback; an interrupt is one, and the run that it left is named."""
+
+    async def begin(kernel: Kernel) -> Sequence[Handle]:
+        kernel.tell("run.started", A)
+        raise BaseExceptionGroup("of nodes", [raised])
+
+    assert session().carry_out([(Kernel(), begin)]) == code
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    assert err.count("error[AF-INTERNAL]") == (code == 1)
+    assert f"agentflow resume {A}" in err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from agentflow_kernel import Event, Flow, Kernel
@@ -39,6 +40,11 @@ async def double(value: int) -> int:
     return value * 2
 
 
+async def hang(value: int) -> None:
+    """Another one, which never ends by itself."""
+    await anyio.sleep_forever()
+
+
 async def test_a_full_disk_is_told_as_it_is_also_where_items_are_collected() -> None:
     """The first failed append ends the run with its own error; no later one hides it, no item swallows it."""
     flow = Flow("f").step(double, each=[1, 2, 3, 4], on_item_error="collect", concurrency=2)
@@ -64,6 +70,28 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure_of_its_node() -
         with pytest.raises(RunFailed, match="'careless' waited for a task that was cancelled"):
             await kernel.run(each)
         assert await kernel.run(Flow("next").step(double), 2) == 4
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has no other way than scopes
+async def test_a_cancellation_of_the_callers_task_stays_one() -> None:
+    """``asyncio.wait_for`` and ``task.cancel`` know no scopes; they end a flow as a scope would."""
+    flow = Flow("f").step(hang).step(double)
+    for options in ({}, {"listener": lambda progress: None}):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(flow.run(1, **options), 0.01)  # type: ignore[arg-type]
+    journal = InProcessJournal()
+
+    async def application() -> None:
+        async with Kernel(journal=journal) as kernel:
+            await kernel.run(Flow("f").step(hang))
+
+    task = asyncio.create_task(application())
+    while not await journal.runs():
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [head.status for head in await journal.runs()] == ["suspended"]
 
 
 async def test_an_event_that_nobody_can_handle_is_told() -> None:
@@ -102,3 +130,41 @@ async def test_a_handle_gives_the_events_of_its_run_to_the_last() -> None:
         await other.result()
     assert {progress.run_id for progress in seen} == {handle.run_id}
     assert [progress.name for progress in seen][-2:] == ["node.completed", "run.completed"]
+
+
+async def test_several_readers_get_every_event_and_one_that_stops_is_forgotten() -> None:
+    """Each at its own pace; nothing is kept for who has gone."""
+    inside, go = anyio.Event(), anyio.Event()
+
+    async def wait(value: int) -> int:
+        inside.set()
+        await go.wait()
+        return value
+
+    read: dict[str, list[str]] = {"one": [], "other": []}
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(Flow("f").step(wait).step(double), 2)
+
+        async def reading(name: str) -> None:
+            read[name] = [progress.name async for progress in handle.events()]
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(reading, "one")
+            group.start_soon(reading, "other")
+            await inside.wait()
+            await anyio.wait_all_tasks_blocked()
+            early = handle.events()
+            go.set()
+            first = await anext(early)
+            await early.aclose()
+    later = ["node.completed", "node.started", "node.completed", "run.completed"]
+    assert (read["one"][-4:], read["other"][-4:], first.name) == (later, later, "node.completed")
+    assert handle._readers == []
+
+
+async def test_a_run_that_has_ended_has_no_more_events() -> None:
+    """Reading them ends at once."""
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(Flow("f").step(double), 2)
+        await handle.result()
+        assert [progress async for progress in handle.events()] == []

@@ -11,7 +11,7 @@ from agentflow_cli.look import ALL, look, pick
 from agentflow_cli.node_state import span
 from agentflow_cli.output import Table, show
 from agentflow_cli.run_list import as_document, duration_s, local
-from agentflow_cli.shared import common_options
+from agentflow_cli.shared import common_options, file_option
 from agentflow_cli.timeline import as_table, moments
 from agentflow_kernel.errors import UnknownRun
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @click.argument("run_id")
+@file_option
 @common_options
 @click.pass_obj
-def command(shared: Shared, run_id: str) -> None:
+def command(shared: Shared, run_id: str, file: str | None) -> None:
     """Show the head and the timeline of the run RUN_ID, an id or its beginning.
 
     TOOK is the time since the step before it in the same flow or agent; it is left out where steps ran side by side.
@@ -37,7 +38,7 @@ def command(shared: Shared, run_id: str) -> None:
         info = pick(await kernel.runs(limit=ALL), run_id)
         return info, await kernel.history(info.run_id), await kernel.origin(info.run_id)
 
-    found = look(shared, ask)
+    found = look(shared, ask, file)
     if found is None:
         raise UnknownRun(run_id)
     info, records, origin = found

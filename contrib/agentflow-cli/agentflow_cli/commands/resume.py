@@ -10,7 +10,7 @@ from agentflow_cli.look import ALL, look, pick
 from agentflow_cli.output import show
 from agentflow_cli.run_list import as_document, as_table
 from agentflow_cli.session import Session
-from agentflow_cli.shared import common_options, progress_option
+from agentflow_cli.shared import common_options, file_option, progress_option
 from agentflow_cli.terminal import say
 from agentflow_kernel import Kernel
 from agentflow_kernel.errors import UsageError
@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on although environment variables that the manifest names have changed.",
 )
+@file_option
 @progress_option
 @common_options
 @click.pass_obj
 def command(
     shared: Shared,
     run_ids: Sequence[str],
+    file: str | None,
     everything: bool,  # noqa: FBT001 - passed by name
     accept_environment: bool,  # noqa: FBT001 - passed by name
 ) -> int:
@@ -58,7 +60,7 @@ def command(
             return {}
         return {info.run_id: await kernel.origin(info.run_id) for info in chosen}
 
-    origins = look(shared, ask) or {}
+    origins = look(shared, ask, file) or {}
     if run_ids and not chosen:
         pick([], run_ids[0])
     if not chosen:
