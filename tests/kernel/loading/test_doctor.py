@@ -239,7 +239,8 @@ def test_children_run_a_few_at_a_time_without_threads(site, tmp_path) -> None:
     most = max(text[:end].count("+") - text[:end].count("-") for end in range(len(text) + 1))
     assert len(text) == 18
     assert 1 < most <= 4
-    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == (threads, descriptors)
+    assert threading.active_count() <= threads  # those that other tests have left may end meanwhile
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
     assert set(psutil.Process().children(recursive=True)) <= children
 
 
