@@ -60,4 +60,4 @@ def _is_secret(name: str) -> bool:
 def _hash(name: str, value: str) -> str:
     from hashlib import sha256  # lazy: 3 ms, only manifests with variables pay
 
-    return sha256(f"{name}={value}".encode()).hexdigest()[:16]
+    return sha256(f"{name}={value}".encode("utf-8", "surrogateescape")).hexdigest()[:16]

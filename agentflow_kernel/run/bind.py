@@ -225,7 +225,8 @@ def needs_loop(graph: Graph, within: tuple[Graph, ...] = ()) -> bool:
     """
     if graph in within:
         return False
-    return bool(graph.policies) or any(_waits(step, (*within, graph)) for step in graph.steps.values())
+    within = (*within, graph)
+    return bool(graph.policies) or any(_waits(step, within) for step in graph.steps.values())
 
 
 def _waits(step: Step, within: tuple[Graph, ...]) -> bool:

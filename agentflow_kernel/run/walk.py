@@ -14,13 +14,13 @@ from agentflow_kernel.run.settle import Settled, emit_line, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from agentflow_kernel.contracts.journal import Record
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.flow.node import Node
     from agentflow_kernel.run.bind import BoundNode
-    from agentflow_kernel.run.history import Line
+    from agentflow_kernel.run.history import History, Line
     from agentflow_kernel.run.runtime import Run
 
 
@@ -116,24 +116,33 @@ def _count(items: object, batch_size: int) -> int | None:
     return -(-len(items) // batch_size) if isinstance(items, list) else None
 
 
-async def perform(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[object, list[Line]]:
-    """Do what the node does, once; returns its result and the lines that must be recorded together with it."""
-    if node.step.emits:
-        return value, [emit_line(node.step.emits, value, path)]
-    run = frame.run
-    if node.effect == "effect" and node.kind in LEAVES and run.history is not None:
-        await run.history.begin_effect(path, "node", node.name)
-        try:
-            return await _do(frame, node, path, value)
-        except AgentFlowError as error:
-            if error.executed == "no":  # a later attempt is not the second one
-                await run.history.commit([("step.failed", path, {"code": error.code}, "", 0)])
-            raise
-    return await _do(frame, node, path, value)
+def perform(frame: Frame, node: BoundNode, path: str, value: object) -> Awaitable[tuple[object, list[Line]]]:
+    """Do what the node does, once; gives its result and the lines that must be recorded together with it.
+
+    The caller awaits the right coroutine itself: one more in between would cost every node.
+    """
+    if node.effect == "effect" and node.kind in LEAVES and frame.run.history is not None:
+        return _do_once(frame.run.history, frame, node, path, value)
+    return _do(frame, node, path, value)
+
+
+async def _do_once(
+    history: History, frame: Frame, node: BoundNode, path: str, value: object
+) -> tuple[object, list[Line]]:
+    """The call of a node whose effect must not happen twice."""
+    await history.begin_effect(path, "node", node.name)
+    try:
+        return await _do(frame, node, path, value)
+    except AgentFlowError as error:
+        if error.executed == "no":  # a later attempt is not the second one
+            await history.commit([("step.failed", path, {"code": error.code}, "", 0)])
+        raise
 
 
 async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[object, list[Line]]:
     """The call itself, with the policies round it."""
+    if node.step.emits:
+        return value, [emit_line(node.step.emits, value, path)]
     context = Context(frame.run, path, node.name)
     try:
         if node.phased is not None:

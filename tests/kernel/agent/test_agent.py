@@ -63,9 +63,19 @@ async def test_tool_calls_go_to_the_toolset_by_their_local_names() -> None:
 
 
 async def test_every_call_has_a_key_made_of_run_and_path() -> None:
-    """Model and tools get it, so that a receiver can tell a repetition."""
+    """Model, tools and policies get it, so that a receiver can tell a repetition."""
+    requests: list[Any] = []
+
+    class Keeping:
+        def wrap(self, call: Any) -> Any:
+            async def kept(request: Any) -> Any:
+                requests.append(request)
+                return await call(request)
+
+            return kept
+
     toolset = toolset_of(read=echo)
-    agent = make_agent([[("kit.read", {})], "done"], toolset)
+    agent = make_agent([[("kit.read", {})], "done"], toolset, policies=[Keeping()])
     async with Kernel(journal=InProcessJournal()) as kernel:
         handle = await kernel.start(agent, "question")
         await handle.result()
@@ -75,6 +85,8 @@ async def test_every_call_has_a_key_made_of_run_and_path() -> None:
 
     assert [request.key for request in agent.provider.requests] == [key("helper/model1"), key("helper/model2")]
     assert (toolset.calls[0][2].key, toolset.calls[0][2].run_id) == (key("helper/tool1-0"), handle.run_id)
+    assert all((request.key, request.run_id) == (key(request.path), handle.run_id) for request in requests)
+    assert len(requests) == 3
 
 
 async def test_the_model_is_asked_as_the_settings_and_the_planner_say() -> None:

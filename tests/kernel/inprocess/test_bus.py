@@ -122,6 +122,17 @@ async def test_events_without_a_key_share_one() -> None:
     assert inbox.data == list(range(20))
 
 
+async def test_a_busy_key_does_not_keep_the_others_waiting() -> None:
+    """After each event it is the next key's turn."""
+    inbox = Inbox()
+    async with open_bus() as bus:
+        await bus.subscribe("*", inbox, max_in_flight=1)
+        for key, data in [("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1")]:
+            await bus.publish(keyed(key, data))
+        await bus.drain()
+    assert inbox.data == ["a1", "b1", "a2", "a3"]
+
+
 async def test_a_retried_event_keeps_its_place() -> None:
     """Later events of its key wait; those of other keys do not."""
     clock, seen, tries = FakeClock(), [], defaultdict(int)

@@ -76,10 +76,14 @@ async def test_suspended_runs_are_found_behind_any_number_of_others() -> None:
         for _ in range(20):
             clock.jump(1)
             await kernel.run(quick())
+        for _ in range(10):
+            clock.jump(1)
+            await kernel.start(Waiting().flow)
         found = await kernel.runs(status="suspended", limit=2)
         assert [(head.run_id, head.cause) for head in found] == [(dead, "crash"), (old, "asked")]
         assert [head.run_id for head in await kernel.runs(status="suspended", limit=1)] == [dead]
         assert len(await kernel.runs(status="completed", limit=5)) == 5
+        assert len(await kernel.runs(status="running", limit=20)) == 10
 
 
 WORKER = """

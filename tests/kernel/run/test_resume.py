@@ -406,3 +406,18 @@ async def test_events_published_before_a_death_go_out_again_under_the_same_id_fi
     assert told == ["tell", event_id, "after", event_id, "after"]
     marks = [record.payload for record in await survivor.read(handle.run_id) if record.type == "event.published"]
     assert marks == [{"ids": [event_id]}]
+
+
+async def test_an_event_whose_publication_is_on_record_does_not_go_out_again() -> None:
+    """The mark was made durable with the step after it."""
+    survivor = InProcessJournal()
+    told: list[object] = []
+    flow = Flow("f").step(None, name="tell", emits="a.b").step(same, name="after")
+    for dies_at in (4, 0):
+        async with Kernel(journal=DurableJournal(survivor, dies_at=dies_at)) as kernel:
+            kernel.listen(lambda progress: told.append(progress.name) if progress.name == "event.emitted" else None)
+            handle = await kernel.start(flow, 1, key="k")
+            with suppress(RunError) if dies_at else nullcontext():
+                await handle.result()
+    assert told == ["event.emitted"]
+    assert [record.type for record in await survivor.read(handle.run_id)].count("event.published") == 1

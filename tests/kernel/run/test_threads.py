@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -12,6 +13,9 @@ from agentflow_kernel import Context, Flow
 from agentflow_kernel.errors import Elapsed, RunCancelled
 from agentflow_kernel.run.runtime import Frame, Run, Services
 from agentflow_kernel.run.walk import run_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -159,3 +163,24 @@ async def test_errors_of_a_thread_come_out_as_they_were_raised() -> None:
     with pytest.raises(Elapsed, match="gave no answer within 3 s") as caught:
         await Flow("f").step(fail).run()
     assert caught.value is error
+
+
+async def test_a_thread_that_begins_after_the_cancellation_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was on its way when the action was cancelled, and nobody waits for it any more."""
+    bodies: list[Callable[[], object]] = []
+    ran: list[int] = []
+
+    async def late(body: Callable[[], object], **options: object) -> None:
+        bodies.append(body)
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", late)
+    run = Run("run-1", "f", services=Services(grace_s=3600))
+    flow = Flow("f").step(lambda value: ran.append(1), name="work")
+    async with anyio.create_task_group() as group:
+        group.start_soon(run_frame, Frame(run, flow, None), flow.bound(loopless=False), None)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    (body,) = bodies
+    body()
+    assert (ran, run.abandoned) == ([], [])
