@@ -73,5 +73,5 @@ def test_it_is_the_environment_of_the_process(environment: RecordedEnvironment) 
 def test_changed_variables_are_named_and_others_do_not_count() -> None:
     """What the manifest no longer asks for cannot matter."""
     check_pins("r", {"A": "1", "GONE": "1"}, {"A": "1", "NEW": "1"})
-    with pytest.raises(UsageError, match="Run r was started with another value of A, B. Set it as it was then"):
+    with pytest.raises(UsageError, match=r"Run r was started with another value of A, B\. Set it as it was then"):
         check_pins("r", {"A": "1", "B": "1", "C": "1"}, {"A": "2", "B": "2", "C": "1"})
