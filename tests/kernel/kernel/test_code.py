@@ -99,9 +99,10 @@ def test_a_name_that_the_file_does_not_define_is_answered_with_the_nearest(tmp_p
 def test_a_file_that_fails_to_import_is_an_error_with_its_cause(tmp_path: Path, text: str, problem: str) -> None:
     """It does not end the program, and the next attempt imports it anew."""
     (tmp_path / "nodes.py").write_text(text)
-    code = loader(tmp_path)
+    code, before = loader(tmp_path), set(sys.modules)
     with pytest.raises(UsageError, match=rf"nodes\.py' cannot be imported: {problem}"):
         code.load("./nodes.py:NAME")
+    assert not [name for name in set(sys.modules) - before if name.startswith("agentflow_code_")]
     (tmp_path / "nodes.py").write_text("NAME = 12345")
     assert code.load("./nodes.py:NAME") == 12345
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
+import anyio.lowlevel
 import pytest
 
 from agentflow_kernel import Event, Kernel
@@ -448,6 +449,41 @@ def test_one_kernel_of_a_manifest_may_be_used_without_a_loop_again_and_again(hou
     assert outputs[0] == outputs[1]
     providers = [name for name, _, _ in house.code("made")].count("Provider")
     assert providers == house.code("closed").count("Provider") == 2
+
+
+def test_a_run_that_a_trigger_starts_while_the_kernel_closes_is_suspended(house: House) -> None:
+    """Its event was being handled already; the run is on record, and whoever comes next goes on with it."""
+    inside, go = [], []
+
+    class Slow(InProcessJournal):
+        async def append(self, *args: Any) -> None:
+            inside.append(1)
+            while not go:
+                await anyio.lowlevel.checkpoint()
+            await super().append(*args)
+
+    journal = Slow()
+    kernel = house.kernel(journal=journal)
+    house.code("add")
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group, kernel:
+            await kernel.publish(Event("order.new", {"n": 1}, subject="a"))
+            while not inside:
+                await anyio.lowlevel.checkpoint()
+
+            async def let_it_go() -> None:
+                with suppress(UsageError):  # raised once the kernel is closing
+                    while True:
+                        await kernel.runs()
+                        await anyio.lowlevel.checkpoint()
+                go.append(1)
+
+            group.start_soon(let_it_go)
+        (head,) = await journal.runs()
+        assert head.status == "suspended"
+
+    anyio.run(main)
 
 
 async def test_a_failure_of_the_run_is_that_of_the_manifest(kernel: Kernel) -> None:

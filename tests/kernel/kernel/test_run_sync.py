@@ -109,11 +109,11 @@ def test_events_reach_their_handlers_before_it_returns() -> None:
 
     for one in (kernel, plain):
         one.on("thing.happened")(note)
-    flow = Flow("f").step(None, name="tell", emits="thing.happened")
-    kernel.run_sync(flow, 1)
+    flow = Flow("f").step(None, name="tell", emits="thing.happened", each={"$ref": "input"}, concurrency=1)
+    kernel.run_sync(flow, [1, 2, 3])
     with pytest.warns(UserWarning, match="no journal"):
-        plain.run_sync(flow, 2)
-    assert seen == [1, 2]
+        plain.run_sync(flow, [4, 5])
+    assert seen == [1, 2, 3, 4, 5]
 
 
 def test_a_run_that_needs_a_loop_is_refused_inside_one() -> None:
