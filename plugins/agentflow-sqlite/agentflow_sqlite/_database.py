@@ -29,10 +29,10 @@ class Database:
         self._snapshots = Snapshots(store)
         self._writer: Writer | None = None
 
-    async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, job: Callable[[sqlite3.Connection], T], size: int | None = None) -> T:
         """What ``job`` returns, durable; see :meth:`Writer.write`."""
         writer = self._writer or self._start()
-        return await writer.write(job)
+        return await writer.write(job, size)
 
     def write_inline(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """The same on the calling thread."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.plugin import PluginContext
     from agentflow_sqlite._schema import Schema
 
-RETRY_S = 0.01
+RETRY_S = 0.005
 PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",  # without it a Mac leaves the last word to the cache of the disk

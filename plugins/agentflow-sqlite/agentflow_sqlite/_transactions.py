@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 from agentflow_kernel.errors import AgentFlowError, StorageUnavailable
-from agentflow_sqlite._faults import ENVIRONMENT, SQLITE_ERRORS, primary_code, to_fault
+from agentflow_sqlite._faults import ENVIRONMENT, LOCKED, SQLITE_ERRORS, primary_code, to_fault
+from agentflow_sqlite._pace import Pace
+from agentflow_sqlite._store import RETRY_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,12 +85,13 @@ class Transactions:
     Thread-safe; every method blocks. ``commits`` counts the transactions that have become durable.
     """
 
-    __slots__ = ("store", "mirror", "commits", "_lock", "_connection", "_data_version", "_suspect", "_closed")
+    __slots__ = ("store", "mirror", "commits", "pace", "_lock", "_connection", "_data_version", "_suspect", "_closed")
 
     def __init__(self, store: Store, mirror: Mirror) -> None:
         self.store = store
         self.mirror = mirror
         self.commits = 0
+        self.pace = Pace()
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._data_version = -1
@@ -99,12 +103,33 @@ class Transactions:
         with self._lock:
             try:
                 connection = self._open()
+                if self.pace.turns:
+                    self._checkpoint(connection)
                 self._together(connection, tickets)
             except BaseException as error:  # noqa: BLE001 -- each caller gets it from its own ticket
                 for ticket in tickets:
                     ticket.settle(self._typed(error))
         for ticket in tickets:
             ticket.settled = True
+
+    def run_at_once(self, ticket: Ticket[Any]) -> bool:
+        """Settle one ticket without waiting for anything but a disk that is fast; ``False``: it is for :meth:`run`."""
+        if not self.pace.allows_loop() or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self._connection is None:
+                return False
+            self.pace.turns += 1
+            try:
+                self._perform(self._connection, [ticket], wait=False)
+            except BaseException as error:  # noqa: BLE001 -- the caller gets it from the ticket
+                if primary_code(error) in LOCKED:
+                    return False
+                ticket.settle(self._typed(error))
+            ticket.settled = True
+            return True
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Write down what was only remembered, and close; later jobs are refused. May be called twice."""
@@ -128,6 +153,7 @@ class Transactions:
                 if self._suspect:
                     self._verify(connection)
                 self._data_version = _data_version(connection)
+                connection.execute("PRAGMA busy_timeout = 0")  # from here on _begin waits
             except BaseException:
                 connection.close()
                 raise
@@ -159,11 +185,12 @@ class Transactions:
                 except Exception as fault:  # noqa: BLE001 -- the caller gets it from the ticket
                     ticket.settle(self._typed(fault))
 
-    def _perform(self, connection: sqlite3.Connection, tickets: Sequence[Ticket[Any]]) -> None:
+    def _perform(self, connection: sqlite3.Connection, tickets: Sequence[Ticket[Any]], *, wait: bool = True) -> None:
         """One transaction; on any error nothing of it is kept and all tickets are open again."""
         committing = False
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection, wait=wait)
+            start = time.perf_counter()
             version = _data_version(connection)
             if version != self._data_version:
                 self._data_version = version
@@ -181,7 +208,27 @@ class Transactions:
                 raise to_fault(error, self.store.path, "maybe") from error
             raise
         self.commits += 1
+        self.pace.note(time.perf_counter() - start)
         self.mirror.confirm()
+
+    def _begin(self, connection: sqlite3.Connection, *, wait: bool) -> None:
+        """Begin a transaction; while another process writes, ``wait`` as long as the store allows."""
+        deadline = time.monotonic() + self.store.busy_timeout_s if wait else 0.0
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                if primary_code(error) not in LOCKED or time.monotonic() >= deadline:
+                    raise
+                time.sleep(RETRY_S)
+            else:
+                return
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        """Copy the write-ahead log into the file, so that no transaction of an event loop has to."""
+        self.pace.turns = 0
+        with suppress(sqlite3.Error):  # as when SQLite does it by itself: what is committed is safe all the same
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def _undo(self, connection: sqlite3.Connection) -> None:
         self.mirror.forget()

@@ -1,7 +1,8 @@
 """A writer: lets the tasks of an event loop share transactions, so that many appends cost one wait for the disk.
 
-The first task to come leads: a worker thread takes all tickets there are by then and commits them together. Those that
-come meanwhile wait, and the first of them leads next. No task serves others for longer than its own transaction.
+A task that has been alone for a while commits where it stands, if the disk is fast. Otherwise the first task to come
+leads: a worker thread takes all tickets there are by then and commits them together. Those that come meanwhile wait,
+and the first of them leads next. No task serves others for longer than its own transaction.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-from anyio.lowlevel import RunVar, checkpoint_if_cancelled
+from anyio.lowlevel import RunVar, cancel_shielded_checkpoint, checkpoint_if_cancelled
 from anyio.to_thread import run_sync
 
 from agentflow_kernel.errors import AgentFlowError
+from agentflow_sqlite._pace import SMALL_BYTES
 from agentflow_sqlite._thread import OwnThread
 from agentflow_sqlite._transactions import Ticket, closed
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TURN_S = 0.001
+"""How long transactions hold up their event loop until the other tasks have a turn."""
 READERS = 4
 """Snapshots that the tasks of one event loop read at the same time."""
 
@@ -37,16 +41,31 @@ READERS = 4
 class Lane:
     """The tickets of one event loop that wait for a transaction; ``led`` while one of their tasks leads.
 
-    Its threads are its own: user code that fills the threads of the event loop must not hold up a journal.
+    ``lonely``: the last one had the whole transaction for itself, and nobody came meanwhile. Its threads are its own:
+    user code that fills the threads of the event loop must not hold up a journal.
     """
 
-    __slots__ = ("pending", "led", "thread", "reading")
+    __slots__ = ("pending", "led", "lonely", "held_up_s", "thread", "reading")
 
     def __init__(self) -> None:
         self.pending: deque[Ticket[Any]] = deque()
         self.led = False
+        self.lonely = False
+        self.held_up_s = 0.0
         self.thread = OwnThread()
         self.reading = anyio.CapacityLimiter(READERS)
+
+    async def hold_up(self, seconds: float) -> None:
+        """Take up that the event loop was held up; now and then the other tasks have a turn, and may form a group."""
+        self.held_up_s += seconds
+        if self.held_up_s < TURN_S:
+            return
+        self.held_up_s = 0.0
+        self.led = True
+        try:
+            await cancel_shielded_checkpoint()
+        finally:
+            self.pass_on()
 
     def leave(self, ticket: Ticket[Any]) -> None:
         """A waiting task was cancelled: its job is not done, unless a transaction has it already."""
@@ -110,6 +129,7 @@ class Group:
         if self.finished:
             return
         self.finished = True
+        self.lane.lonely = len(self.tickets) == 1 and not self.lane.pending
         for ticket in self.tickets:
             if ticket.woken is not None:
                 ticket.woken.set()
@@ -142,8 +162,8 @@ class Writer:
         self._lanes: RunVar[Lane] = RunVar("agentflow_sqlite.lane")
         self._closed = False
 
-    async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``job`` returns, once its transaction is durable.
+    async def write(self, job: Callable[[sqlite3.Connection], T], size: int | None) -> T:
+        """What ``job`` returns, once its transaction is durable; it writes about ``size`` bytes, where that is known.
 
         Jobs of one event loop run in the order of the calls. A cancelled call whose transaction has begun is carried
         out all the same; one that still waits is not.
@@ -151,7 +171,12 @@ class Writer:
         await checkpoint_if_cancelled()
         if self._closed:
             raise closed(self.transactions.store.path)
-        return await self._enter(Ticket(job))
+        lane, ticket = self._lane(), Ticket(job)
+        short = size is not None and size <= SMALL_BYTES
+        if short and lane.lonely and not lane.led and self.transactions.run_at_once(ticket):
+            await lane.hold_up(self.transactions.pace.last_s)
+            return ticket.result()
+        return await self._enter(ticket)
 
     async def read(self, query: Callable[[*Args], T], *args: *Args) -> T:
         """What ``query`` returns, called in a thread beside the transactions."""

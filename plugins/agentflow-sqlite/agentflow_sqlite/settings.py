@@ -16,6 +16,9 @@ class JournalSettings(BaseModel):
     busy_timeout_s: float = Field(default=5.0, ge=0, le=3600)
     """How long to wait for another process that is writing."""
 
+    commit_in_loop: bool = True
+    """Whether a run that is alone with a fast disk may commit without leaving the event loop."""
+
 
 class MemorySettings(BaseModel):
     """Settings of the ``sqlite`` memory."""

@@ -17,8 +17,17 @@ from agentflow_sqlite.journal import SqliteJournal
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def journal(anyio_backend: str, path: str) -> AsyncIterator[SqliteJournal]:
+    """One whose transactions all go through its thread."""
+    journal = SqliteJournal(path, commit_in_loop=False)
+    yield journal
+    await journal.aclose()
 
 
 async def test_a_hundred_runs_share_few_transactions(journal: SqliteJournal, author) -> None:
