@@ -20,19 +20,30 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.planner import Action, Planner
     from agentflow_kernel.contracts.policy import Call, Policy
-    from agentflow_kernel.contracts.provider import ModelReply, Provider
+    from agentflow_kernel.contracts.provider import ModelReply, Prices, Provider
     from agentflow_kernel.contracts.tool import Tool, Toolset
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.runtime import Context
 
 
 class ModelSettings:
-    """Which model of a provider to ask, and with which limits; ``None`` leaves a limit to the provider."""
+    """Which model of a provider to ask, and with which limits; ``None`` leaves a limit to the provider.
 
-    __slots__ = ("model", "max_tokens", "temperature")
+    With ``prices`` the cost of a call is reckoned from them, not from what the provider knows.
+    """
 
-    def __init__(self, model: str = "", *, max_tokens: int | None = None, temperature: float | None = None) -> None:
+    __slots__ = ("model", "max_tokens", "temperature", "prices")
+
+    def __init__(
+        self,
+        model: str = "",
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        prices: Prices | None = None,
+    ) -> None:
         self.model = model
+        self.prices = prices
         self.max_tokens = max_tokens
         self.temperature = temperature
 
@@ -138,7 +149,11 @@ class BoundAgent:
         )
         request = Request("model", self.agent.name, asked, run_id=context.run_id, path=path, key=key)
         reply = cast("ModelReply", await self._model_call(request))
-        return reply.to_json()
+        document = reply.to_json()
+        if settings.prices is not None:
+            usage = cast("dict[str, JSON]", document["usage"])
+            usage["cost_usd"] = settings.prices.cost_of(reply.usage)
+        return document
 
     def _info(self, name: str) -> ToolInfo:
         found = self._infos.get(name)

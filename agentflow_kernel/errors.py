@@ -7,12 +7,14 @@
     │   ├── ManifestError         one finding in a manifest, with file, line and column
     │   ├── ManifestErrors        all findings of one reading
     │   ├── UnknownName           a name that is not defined; carries the nearest one
+    │   │   └── UnknownModel      a model that its provider does not have
     │   ├── UnknownPlugin         a plugin that is not installed; carries the pip line
     │   ├── UntrustedCode         a manifest names code that ``agentflow.toml`` does not allow
     │   ├── FlowInvalid           the graph is wrong; carries all findings
     │   ├── InputInvalid          a value breaks a declared schema
     │   ├── NotSerialisable       a value that must be journalled is not JSON
     │   ├── StateConflict         two writers of one key without a reducer
+    │   ├── PromptTooLong         more than the model's context window holds
     │   ├── Unsupported           the capability is absent here, with the reason
     │   └── EventInvalid          bytes or headers that are no CloudEvents 1.0 event
     ├── Unavailable               a peer or resource did not answer: a retry may help
@@ -22,6 +24,7 @@
     │   ├── PeerUnavailable       connection refused, reset, 5xx
     │   └── StorageUnavailable    disk full, input/output error, locked database
     ├── Refused                   permission, policy, content filter: a retry does not help
+    │   ├── CredentialRefused     a key is missing, wrong or may not do this
     │   ├── PathRefused           a path outside the root, or not a plain file
     │   └── NotAllowed            a plugin, tool or capability that was not granted
     ├── ProtocolViolation         a peer, a record or a plan broke the contract
@@ -71,6 +74,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 _OWN = {
+    "agentflow-anthropic": ("provider:anthropic",),
+    "agentflow-openai": ("provider:openai",),
     "agentflow-planner-llm": ("planner:tools",),
     "agentflow-resilience": ("policy:retry", "policy:timeout"),
     "agentflow-sources": ("source:file",),
@@ -92,6 +97,8 @@ class AgentFlowError(Exception):
     code = "AF-ERROR"
     executed: Executed = "maybe"
     retry_after_s: float | None = None
+    resumable = False
+    """Whether a durable run that meets it is suspended: it will go on once its surroundings are put right."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, executed: Executed | None = None) -> None:
         super().__init__(message)
@@ -143,6 +150,14 @@ class UnknownName(UsageError):
         text = f"Unknown {what} {name!r}. Known: {', '.join(map(repr, names)) or 'none'}."
         super().__init__(text + (f" Did you mean {close!r}?" if close else ""))
         self.what, self.name, self.known, self.suggestion = what, name, tuple(names), close
+
+
+class UnknownModel(UnknownName):
+    """A model that its provider does not have; carries the nearest alias and lists those that there are."""
+
+    code = "AF-MODEL-UNKNOWN"
+    executed: Executed = "no"
+    resumable = True
 
 
 class UnknownPlugin(UsageError):
@@ -216,6 +231,21 @@ class StateConflict(UsageError):
         self.key, self.nodes = key, tuple(nodes)
 
 
+class PromptTooLong(UsageError):
+    """A request holds more tokens than the model's context window; it was not executed."""
+
+    code = "AF-PROMPT-TOO-LONG"
+    executed: Executed = "no"
+    resumable = True
+
+    def __init__(self, model: str, found: str) -> None:
+        super().__init__(
+            f"The request does not fit into the context window of model {model!r}: {found}. "
+            "Give the agent a model with a larger window, or tools that return less."
+        )
+        self.model, self.found = model, found
+
+
 class Unsupported(UsageError):
     """The capability is not there; the message says why and what would provide it."""
 
@@ -240,6 +270,7 @@ class Unavailable(AgentFlowError):
     """A peer or resource did not answer; a later attempt may succeed."""
 
     code = "AF-UNAVAILABLE"
+    resumable = True
 
 
 class RateLimited(Unavailable):
@@ -283,6 +314,13 @@ class Refused(AgentFlowError):
 
     code = "AF-REFUSED"
     executed: Executed = "no"
+
+
+class CredentialRefused(Refused):
+    """A key is missing, wrong, expired, or lacks the right; the message names the variable and the resource."""
+
+    code = "AF-CREDENTIAL"
+    resumable = True
 
 
 class PathRefused(Refused):

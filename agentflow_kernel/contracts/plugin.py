@@ -44,9 +44,27 @@ class PluginSpec(Value):
 
 
 class ProviderSpec(PluginSpec):
-    """Offers a language-model provider; the factory makes a :class:`~agentflow_kernel.contracts.provider.Provider`."""
+    """Offers a language-model provider; the factory makes a :class:`~agentflow_kernel.contracts.provider.Provider`.
 
-    __slots__ = ()
+    ``models`` is a ``module:Name`` string of the models that it knows: a sequence of
+    :class:`~agentflow_kernel.contracts.provider.ModelInfo`, ``None`` where it ships no table.
+    """
+
+    __slots__ = ("models",)
+
+    def __init__(
+        self,
+        name: str,
+        factory: str,
+        settings: str | None = None,
+        *,
+        models: str | None = None,
+        capabilities: Sequence[str] = (),
+        summary: str = "",
+        api_version: int = API_VERSION,
+    ) -> None:
+        super().__init__(name, factory, settings, capabilities=capabilities, summary=summary, api_version=api_version)
+        self.models = models
 
 
 class ToolsetSpec(PluginSpec):

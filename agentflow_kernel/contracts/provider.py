@@ -91,21 +91,88 @@ class Message(Value):
 
 
 class Usage(Value):
-    """What one call consumed: tokens, and US dollars where a price is known (``None`` where not)."""
+    """What one call consumed: tokens, and US dollars where a price is known (``None`` where not).
 
-    __slots__ = ("input_tokens", "output_tokens", "cached_tokens", "cost_usd")
+    ``input_tokens`` counts the whole prompt; ``cached_tokens`` of them were read from the provider's cache and
+    ``cache_write_tokens`` written to it. ``output_tokens`` includes what the model thought.
+    """
+
+    __slots__ = ("input_tokens", "output_tokens", "cached_tokens", "cost_usd", "cache_write_tokens")
 
     def __init__(
-        self, input_tokens: int = 0, output_tokens: int = 0, cached_tokens: int = 0, cost_usd: float | None = None
+        self,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cached_tokens: int = 0,
+        cost_usd: float | None = None,
+        cache_write_tokens: int = 0,
     ) -> None:
         self.input_tokens = input_tokens
         self.output_tokens = output_tokens
         self.cached_tokens = cached_tokens
         self.cost_usd = cost_usd
+        self.cache_write_tokens = cache_write_tokens
 
     def to_json(self) -> dict[str, JSON]:
         """The usage as a JSON object."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Prices(Value):
+    """What a model costs, in US dollars per million tokens, as of a date (``2026-11-21``) and from a source.
+
+    ``cached`` and ``cache_write`` are those of tokens read from and written to the provider's cache; where they are
+    ``None`` such tokens cost what others of the prompt do.
+    """
+
+    __slots__ = ("input", "output", "cached", "cache_write", "as_of", "source")
+
+    def __init__(
+        self,
+        input: float,
+        output: float,
+        *,
+        cached: float | None = None,
+        cache_write: float | None = None,
+        as_of: str = "",
+        source: str = "",
+    ) -> None:
+        self.input = input
+        self.output = output
+        self.cached = cached
+        self.cache_write = cache_write
+        self.as_of = as_of
+        self.source = source
+
+    def cost_of(self, usage: Usage) -> float:
+        """US dollars for one call."""
+        read, written = usage.cached_tokens, usage.cache_write_tokens
+        plain = max(usage.input_tokens - read - written, 0)
+        dollars = plain * self.input + usage.output_tokens * self.output
+        dollars += read * (self.input if self.cached is None else self.cached)
+        dollars += written * (self.input if self.cache_write is None else self.cache_write)
+        return dollars / 1_000_000
+
+
+class ModelInfo(Value):
+    """A model that a provider knows: the vendor's name, shorter ones, limits in tokens (0: not known) and prices."""
+
+    __slots__ = ("name", "aliases", "context_tokens", "output_tokens", "prices")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        aliases: Sequence[str] = (),
+        context_tokens: int = 0,
+        output_tokens: int = 0,
+        prices: Prices | None = None,
+    ) -> None:
+        self.name = name
+        self.aliases = tuple(aliases)
+        self.context_tokens = context_tokens
+        self.output_tokens = output_tokens
+        self.prices = prices
 
 
 class ToolInfo(Value):
@@ -193,7 +260,8 @@ class Provider(Protocol):
         """Answer one request.
 
         Cancellation closes the connection and is raised on. Raises :class:`RateLimited`, :class:`PeerUnavailable`,
-        :class:`Elapsed`, :class:`Refused` or :class:`ProtocolViolation`, each with ``executed`` set.
+        :class:`Elapsed`, :class:`Refused`, :class:`CredentialRefused`, :class:`UnknownModel`, :class:`PromptTooLong`
+        or :class:`ProtocolViolation`, each with ``executed`` set.
         """
         ...
 

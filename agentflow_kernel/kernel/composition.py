@@ -219,19 +219,22 @@ class Composition:
     def _provider(self, spec: Mapping[str, Any]) -> tuple[Provider, Any]:
         """The provider and the model settings of an agent: its own, or those put in their place for this run."""
         from agentflow_kernel.agent import ModelSettings  # only manifests with agents pay
+        from agentflow_kernel.contracts.provider import Prices
 
         name = self._model or spec["model"]
         if self.manifest.find("Model", name) is not None:
             resource = self.manifest.get("Model", name)
+            prices = resource.spec.get("prices")
             settings = ModelSettings(
                 resource.spec.get("model", ""),
                 max_tokens=resource.spec.get("max_tokens"),
                 temperature=resource.spec.get("temperature"),
+                prices=None if prices is None else Prices(**prices),
             )
             return self._plugged("provider", resource), settings
         plugin, slash, model = name.partition("/")
         if not slash:
-            known = [resource.name for resource in self.manifest.of("Model")]
+            known = [each for resource in self.manifest.of("Model") for each in resource.names]
             raise UnknownName("model", name, [*known, "<provider>/<model>"])
         key = ("provider", name)
         if key not in self._made:

@@ -80,6 +80,19 @@ _NODE = Record(
 
 _NODES = MapOf(_NODE, "a mapping from names to nodes, with at least one", key=Name(*RESERVED_NODES), minimum=1)
 
+_PRICES = Record(
+    "a mapping with 'input', 'output', 'as_of' and 'source'; prices are in US dollars per million tokens",
+    {
+        "input": Number(minimum=0),
+        "output": Number(minimum=0),
+        "cached": Number(minimum=0),
+        "cache_write": Number(minimum=0),
+        "as_of": Text("the day on which they held, such as '2026-11-21'"),
+        "source": Text("where they come from"),
+    },
+    required=("input", "output", "as_of", "source"),
+)
+
 _SPECS: dict[str, Record] = {
     "Agent": Record(
         "a mapping with 'model'",
@@ -119,6 +132,8 @@ _SPECS: dict[str, Record] = {
             "model": Text("the vendor's name of a model", setting=True),
             "max_tokens": Number(whole=True, minimum=1),
             "temperature": Number(minimum=0),
+            "aliases": ListOf(Name(), "a list of names by which agents may ask for it, such as ['fast']"),
+            "prices": _PRICES,
         },
     ),
     "Policy": _plugged("policy"),

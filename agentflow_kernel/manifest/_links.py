@@ -27,8 +27,9 @@ class Names:
         self._by_name: dict[str, list[str]] = {}
         self.unread = frozenset(unread)
         for resource in resources:
-            self._by_kind.setdefault(resource.kind, {})[resource.name] = resource
-            self._by_name.setdefault(resource.name, []).append(resource.kind)
+            for name in resource.names:
+                self._by_kind.setdefault(resource.kind, {})[name] = resource
+                self._by_name.setdefault(name, []).append(resource.kind)
 
     def check(self, mention: Mention, context: Context) -> None:
         """Add a finding where nothing of the right kind has the name."""

@@ -28,11 +28,11 @@ class Manifest:
         self.folder = folder
         self.files = tuple(files)
         self.resources = tuple(resources)
-        self._by_name = {(resource.kind, resource.name): resource for resource in self.resources}
+        self._by_name = {(each.kind, name): each for each in self.resources for name in each.names}
         self._fingerprint = ""
 
     def find(self, kind: str, name: str) -> Resource | None:
-        """The resource of this kind and name, or ``None``."""
+        """The resource of this kind and name or alias, or ``None``."""
         return self._by_name.get((kind, name))
 
     def get(self, kind: str, name: str) -> Resource:

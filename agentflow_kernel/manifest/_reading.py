@@ -133,12 +133,23 @@ class _Reading:
         resource = Resource(kind, metadata, content.get("spec", {}), file, document)
         resource.substituted = context.substituted
         self._whole = self._whole and bool(resource.name)
-        first = self._first.setdefault((kind, resource.name), resource)
-        if first is not resource and resource.name:
-            place = f"{first.file}:{first.line}:{first.column}"
-            problem = f"{kind} {shown(resource.name)} is defined twice, first at {place}."
-            context.found(problem, (resource.line, resource.column), ((None, "metadata"), "name"))
+        self._refuse_twice(resource, context)
         self.results.append(_Result(resource, context, sound=len(findings) == before))
+
+    def _refuse_twice(self, resource: Resource, context: Context) -> None:
+        """Add a finding for each name and alias that another resource of the kind has already."""
+        for index, name in enumerate(resource.names):
+            first = self._first.setdefault((resource.kind, name), resource)
+            if not name or (first is resource and name not in resource.names[:index]):
+                continue
+            problem = (
+                f"{resource.kind} {shown(name)} is defined twice, first at {first.file}:{first.line}:{first.column}."
+            )
+            if index == 0:
+                context.found(problem, (resource.line, resource.column), ((None, "metadata"), "name"))
+            else:
+                steps = ("spec", "aliases", index - 1)
+                context.found(problem, resource.positions.locate(steps), (((None, "spec"), "aliases"), index - 1))
 
     def _kind_of(self, file: str, document: Node) -> str:
         """The kind of a document that can be read, or nothing after adding a finding."""

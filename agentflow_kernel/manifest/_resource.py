@@ -32,6 +32,11 @@ class Resource:
         self.positions = positions
         self.substituted: list[tuple[tuple[Step, ...], str]] = []
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name, then its aliases where its kind has such."""
+        return (self.name, *self.spec.get("aliases", ()))
+
     def given(self, *path: str) -> Collection[str]:
         """The keys of the mapping at ``path`` within the spec as the manifest has them, without defaults."""
         node = self.positions

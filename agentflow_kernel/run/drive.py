@@ -6,7 +6,7 @@ from typing import cast
 
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.contracts.planner import Action, End, Observation
-from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, Unavailable, Unsupported
+from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, Unsupported
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, is_broken, printable, stray_cancellation, text_of
 
@@ -111,7 +111,7 @@ class Drive:
                 raise
             if action.kind != "tool" and not isinstance(error, AgentFlowError | ControlFlow):
                 raise error from None  # a defect of the provider, which no planner can mend
-            if history is not None and action.kind == "model" and isinstance(error, Unavailable):
+            if history is not None and action.kind == "model" and getattr(error, "resumable", False):
                 raise  # the run is suspended here and asks the model again when it is resumed
             observation = Observation("error", action.id, error_value(error))
         else:

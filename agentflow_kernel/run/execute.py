@@ -13,7 +13,6 @@ from agentflow_kernel.errors import (
     RunCancelled,
     RunFailed,
     RunSuspended,
-    Unavailable,
 )
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.fault import code_of, stray_cancellation, text_of
@@ -100,7 +99,7 @@ class Execution:
             self._settle("suspended", error=RunSuspended(self.run.run_id, "suspended", text))
         elif isinstance(error, NonDeterminism):
             await self._suspend("stuck", code, f"at {error.path!r}: {error.problem}")
-        elif isinstance(error, Unavailable) and self.handle.durable:
+        elif getattr(error, "resumable", False) and self.handle.durable:
             await self._suspend("suspended", code, text)
         else:
             path = self.run.origin_of(error)

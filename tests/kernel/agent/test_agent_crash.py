@@ -10,7 +10,14 @@ from engine_kit import DurableJournal, check_history, completed
 from planner_kit import Loop, make_agent
 
 from agentflow_kernel import Kernel
-from agentflow_kernel.errors import PeerUnavailable, RunError, RunSuspended
+from agentflow_kernel.errors import (
+    CredentialRefused,
+    PeerUnavailable,
+    PromptTooLong,
+    RunError,
+    RunSuspended,
+    UnknownModel,
+)
 from agentflow_kernel.testing import FunctionToolset, InProcessJournal
 
 pytestmark = pytest.mark.anyio
@@ -39,10 +46,20 @@ class Counted:
 TURNS: list[Any] = [[("kit.do", {"n": 1})], "the end"]
 
 
-async def test_a_tool_that_is_done_is_not_repeated_when_the_next_model_call_fails() -> None:
-    """The peer was down, the run suspended; resumed, it asks the model again and nothing else."""
+@pytest.mark.parametrize(
+    "fault",
+    [
+        PeerUnavailable("down"),
+        CredentialRefused("The key of model 'm' went down."),
+        PromptTooLong("m", "down by 5 tokens"),
+        UnknownModel("model", "down", ["up"]),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+async def test_a_tool_that_is_done_is_not_repeated_when_the_next_model_call_fails(fault: Exception) -> None:
+    """The surroundings were not right, the run suspended; resumed, it asks the model again and nothing else."""
     journal, counted = DurableJournal(), Counted("effect")
-    agent = make_agent([TURNS[0], PeerUnavailable("down"), "the end"], counted.toolset)
+    agent = make_agent([TURNS[0], fault, "the end"], counted.toolset)
     async with Kernel(journal=journal) as kernel:
         handle = await kernel.start(agent, "q")
         with pytest.raises(RunSuspended, match="down"):

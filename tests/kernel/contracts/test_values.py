@@ -29,6 +29,8 @@ EXAMPLES: list[Value] = [
     plugin.ProviderSpec("n", "m:F", capabilities=["stream"]),
     policy.Request("call", "n", None),
     provider.Message("user", "text"),
+    provider.ModelInfo("claude-x", aliases=["x"], context_tokens=1000, prices=provider.Prices(3, 15)),
+    provider.Prices(3, 15, cached=0.3, as_of="2026-11-21", source="a page"),
     provider.ModelReply(provider.Message("assistant", "text")),
     provider.ModelRequest([provider.Message("user", "text")]),
     provider.ToolCall("1", "files.read", {}),

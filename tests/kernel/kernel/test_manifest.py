@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.blocking]
 CODE = """
 from agentflow_kernel import Event
 from agentflow_kernel.contracts.planner import Action, Decision, End
-from agentflow_kernel.contracts.provider import Message, ModelReply
+from agentflow_kernel.contracts.provider import Message, ModelReply, Usage
 from agentflow_kernel.contracts.source import SourceItem
 from agentflow_kernel.errors import InputInvalid
 from agentflow_kernel.testing import FunctionToolset, InProcessJournal, InProcessMemory
@@ -61,7 +61,7 @@ class Noting(Closing):
 class Provider(Closing):
     async def complete(self, request):
         calls.append(["asked", request.model, [message.text for message in request.messages]])
-        return ModelReply(Message("assistant", "answer"))
+        return ModelReply(Message("assistant", "answer"), usage=Usage(1_000, 500))
 
 
 class Planner(Closing):
@@ -143,7 +143,11 @@ spec: {uses: "./code.py:Provider", model: small-1}
 apiVersion: agentflow.dev/v1
 kind: Model
 metadata: {name: large}
-spec: {uses: "./code.py:Provider", model: large-1}
+spec:
+  uses: "./code.py:Provider"
+  model: large-1
+  aliases: [quick]
+  prices: {input: 2, output: 10, as_of: "2026-11-21", source: the price list}
 ---
 apiVersion: agentflow.dev/v1
 kind: Tool
@@ -285,10 +289,25 @@ def test_another_model_takes_the_place_of_all_agents_models(house: House) -> Non
     assert house.code("calls")[1][:2] == ["asked", "large-1"]
 
 
+def test_a_model_may_be_asked_for_by_an_alias_and_its_prices_count(house: House) -> None:
+    """What the provider reckons does not: the manifest knows what its owner pays."""
+    journal = InProcessJournal()
+    kernel = house.kernel(journal=journal, model="quick")
+    kernel.run_sync("helper", "x")
+    assert house.code("calls")[1][:2] == ["asked", "large-1"]
+
+    async def records() -> list[Any]:
+        (head,) = await journal.runs()
+        return [record.payload for record in await journal.read(head.run_id)]
+
+    (answer,) = [found["result"] for found in anyio.run(records) if "message" in (found.get("result") or {})]
+    assert (answer["usage"]["input_tokens"], answer["usage"]["cost_usd"]) == (1_000, 0.007)
+
+
 def test_a_model_that_is_unknown_is_named(house: House) -> None:
     """With what there is."""
     kernel = house.kernel(journal=InProcessJournal(), model="huge")
-    with pytest.raises(UnknownName, match=r"Unknown model 'huge'.*'large'.*'small'"):
+    with pytest.raises(UnknownName, match=r"Unknown model 'huge'.*'large'.*'quick'.*'small'"):
         kernel.run_sync("helper", "x")
 
 

@@ -97,3 +97,34 @@ def test_flows_may_share_a_flow(manifest_of: Callable[..., Manifest]) -> None:
     both = f"{HEAD}kind: Flow\nmetadata: {{name: top}}\nspec: {{nodes: {{a: {{flow: l}}, b: {{flow: r}}}}}}\n"
     both = both.replace("{flow: l}", "{flow: l, next: b}")
     assert len(manifest_of(leaf + flow("l", "leaf") + flow("r", "leaf") + both).resources) == 4
+
+
+def test_an_agent_may_ask_for_a_model_by_an_alias(
+    manifest_of: Callable[..., Manifest], findings_of: Callable[..., list[str]]
+) -> None:
+    """An alias is a name like any other: it is found, suggested, and there is only one of it."""
+    model = f"{HEAD}kind: Model\nmetadata: {{name: claude}}\nspec: {{plugin: x, aliases: [fast, cheap]}}\n---\n"
+    agent = f"{HEAD}kind: Agent\nmetadata: {{name: a}}\nspec: {{model: fast}}\n---\n"
+    manifest = manifest_of(model + agent)
+    assert manifest.get("Model", "cheap") is manifest.get("Model", "claude")
+    assert findings_of(model + agent.replace("fast", "fats")) == [
+        "m.yaml:9:15: spec.model: Unknown Model 'fats'. Known: 'cheap', 'claude', 'fast'. Did you mean 'fast'?"
+    ]
+    other = model.replace("name: claude", "name: cheap").replace("[fast, cheap]", "[fast, slow, slow]")
+    assert findings_of(model + other) == [
+        "m.yaml:8:18: metadata.name: Model 'cheap' is defined twice, first at m.yaml:3:18.",
+        "m.yaml:9:29: spec.aliases[0]: Model 'fast' is defined twice, first at m.yaml:3:18.",
+        "m.yaml:9:41: spec.aliases[2]: Model 'slow' is defined twice, first at m.yaml:8:18.",
+    ]
+
+
+def test_prices_say_when_and_where(findings_of: Callable[..., list[str]]) -> None:
+    """A price without its date and source is worth nothing."""
+    prices = "{input: 3, output: -1, cashed: 1}"
+    text = f"{HEAD}kind: Model\nmetadata: {{name: m}}\nspec: {{plugin: x, prices: {prices}}}\n"
+    as_of, source, output, cashed = (line.split(": ", 1)[1] for line in findings_of(text))
+    assert as_of.startswith("spec.prices.as_of: Required field 'as_of' is missing: expected the day on which they held")
+    assert source == "spec.prices.source: Required field 'source' is missing: expected where they come from."
+    assert output == "spec.prices.output: Expected a number of at least 0, found the number -1."
+    assert cashed.startswith("spec.prices.cashed: Unknown field 'cashed'.")
+    assert cashed.endswith("Did you mean 'cached'?")
