@@ -16,7 +16,7 @@ from agentflow_kernel.schema import find_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from agentflow_kernel.contracts.planner import Action, Planner
     from agentflow_kernel.contracts.policy import Call, Policy
@@ -98,7 +98,7 @@ class Agent:
         bound = self._bound
         if bound is None:
             bound = self._bound = BoundAgent(self)
-        drive = Drive(context, self.planner, lambda action, path: bound.act(context, action, path))
+        drive = Drive(context, self.planner, bound.act)
         end, lines = await drive.run(bound.task, value)
         if end.error is not None:
             raise PlanFailed(self.name, end.code, end.error)
@@ -126,12 +126,12 @@ class BoundAgent:
         self._model_call: Call = wrap(policies, self._ask)
         self._tool_call: Call = wrap(policies, self._use)
 
-    async def act(self, context: Context, action: Action, path: str) -> JSON:
-        """Do one action of the planner."""
+    def act(self, context: Context, action: Action, path: str) -> Awaitable[JSON]:
+        """Do one action of the planner; a run that waits is made of few coroutines, so this is none."""
         if action.kind == "model":
-            return await self._model(context, action, path)
+            return self._model(context, action, path)
         if action.kind == "tool":
-            return await self._tool(context, action, path)
+            return self._tool(context, action, path)
         raise refuse_action(action)
 
     async def _model(self, context: Context, action: Action, path: str) -> JSON:
@@ -181,13 +181,13 @@ class BoundAgent:
         )
         return cast("JSON", await self._tool_call(request))
 
-    async def _ask(self, request: Request) -> object:
-        return await self.agent.provider.complete(cast("ModelRequest", request.payload))
+    def _ask(self, request: Request) -> Awaitable[object]:
+        return self.agent.provider.complete(cast("ModelRequest", request.payload))
 
-    async def _use(self, request: Request) -> object:
+    def _use(self, request: Request) -> Awaitable[object]:
         toolset, tool = self._tools[request.name]
         context = ToolContext(request.run_id, request.path, request.key, request.attempt)
-        return await toolset.call(tool.name, cast("Mapping[str, JSON]", request.payload), context)
+        return toolset.call(tool.name, cast("Mapping[str, JSON]", request.payload), context)
 
 
 def _tools_of(agent: Agent) -> list[tuple[str, tuple[Toolset, Tool]]]:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from agentflow_kernel.run.history import Line
     from agentflow_kernel.run.runtime import Context
 
-    Perform = Callable[[Action, str], Awaitable[JSON]]
+    Perform = Callable[[Context, Action, str], Awaitable[JSON]]
     """Do one action at the given path."""
+
+_CLOCK = SystemClock()
 
 
 class Drive:
@@ -35,7 +37,7 @@ class Drive:
         self.planner = planner
         self.perform = perform
         self.state: object = None
-        self.clock: Clock = context.run.services.clock or SystemClock()
+        self.clock: Clock = context.run.services.clock or _CLOCK
         self.open: dict[str, Action] = {}
         self.timer: float | None = None
         """Wall time at which the planner wants to be woken; a later timer takes the place of an earlier one."""
@@ -47,7 +49,12 @@ class Drive:
         self._begin(task, value)
         while self.end is None:
             if len(self.open) == 1 and self.timer is None:
-                await self._one()
+                (action,) = self.open.values()
+                observation, line = await self.act(action)
+                if self.context.run.history is None:
+                    self.observe(observation)
+                else:
+                    await self.conclude(observation, line)
             elif self.open or self.timer is not None:
                 from agentflow_kernel.run.parallel import Parallel  # only planners that do several things pay
 
@@ -85,12 +92,6 @@ class Drive:
             self.end = decision.end
         return decision
 
-    async def _one(self) -> None:
-        """Do the only open action and decide what comes next."""
-        (action,) = self.open.values()
-        observation, line = await self.act(action)
-        await self.conclude(observation, line)
-
     async def act(self, action: Action) -> tuple[Observation, Line | None]:
         """Do one action, or recall it; errors become observations, cancellation and lost ownership do not."""
         path = self.path_of(action)
@@ -102,7 +103,7 @@ class Drive:
             if record is not None:
                 return _observation_of(record, action), None
         try:
-            result: JSON = await self.perform(action, path)
+            result: JSON = await self.perform(self.context, action, path)
         except ENDS_RUN:
             raise
         except BaseException as raised:
