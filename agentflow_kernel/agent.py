@@ -8,10 +8,9 @@ from agentflow_kernel.contracts.planner import Task
 from agentflow_kernel.contracts.policy import Request
 from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
 from agentflow_kernel.contracts.tool import ToolContext
-from agentflow_kernel.errors import InputInvalid, PlanFailed, UnknownName, UsageError
+from agentflow_kernel.errors import InputInvalid, UnknownName, UsageError
 from agentflow_kernel.run.bind import wrap
 from agentflow_kernel.run.drive import Drive, refuse_action
-from agentflow_kernel.run.settle import Settled
 from agentflow_kernel.schema import find_problems
 
 TYPE_CHECKING = False
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.planner import Action, Planner
     from agentflow_kernel.contracts.policy import Call, Policy
-    from agentflow_kernel.contracts.provider import ModelReply, Prices, Provider
+    from agentflow_kernel.contracts.provider import ModelReply, Prices, Provider, Usage
     from agentflow_kernel.contracts.tool import Tool, Toolset
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.runtime import Context
@@ -46,6 +45,10 @@ class ModelSettings:
         self.prices = prices
         self.max_tokens = max_tokens
         self.temperature = temperature
+
+    def cost_of(self, usage: Usage) -> float | None:
+        """US dollars for one call, ``None`` where no price is known."""
+        return usage.cost_usd if self.prices is None else self.prices.cost_of(usage)
 
 
 _DEFAULT_MODEL = ModelSettings()
@@ -90,7 +93,7 @@ class Agent:
         self.model = model
         self._bound: BoundAgent | None = None
 
-    async def perform(self, context: Context, value: JSON) -> object:
+    def perform(self, context: Context, value: JSON) -> Awaitable[object]:
         """Run the agent as one action of a run; the engine calls this.
 
         Raises :class:`PlanFailed` when the planner ends with an error.
@@ -98,11 +101,8 @@ class Agent:
         bound = self._bound
         if bound is None:
             bound = self._bound = BoundAgent(self)
-        drive = Drive(context, self.planner, bound.act)
-        end, lines = await drive.run(bound.task, value)
-        if end.error is not None:
-            raise PlanFailed(self.name, end.code, end.error)
-        return Settled(end.output, lines) if lines else end.output
+        work, observer = Drive(context, self.planner, bound.act).run(bound.task, value), context.run.observer
+        return work if observer is None else observer.agent(self, context.path, work)
 
 
 class BoundAgent:
@@ -148,11 +148,13 @@ class BoundAgent:
             key=key,
         )
         request = Request("model", self.agent.name, asked, run_id=context.run_id, path=path, key=key)
-        reply = cast("ModelReply", await self._model_call(request))
+        call, observer = self._model_call, context.run.observer
+        told = call(request) if observer is None else observer.chat(self.agent, context.path, request, call)
+        reply = cast("ModelReply", await told)
         document = reply.to_json()
         if settings.prices is not None:
             usage = cast("dict[str, JSON]", document["usage"])
-            usage["cost_usd"] = settings.prices.cost_of(reply.usage)
+            usage["cost_usd"] = settings.cost_of(reply.usage)
         return document
 
     def _info(self, name: str) -> ToolInfo:
@@ -179,7 +181,10 @@ class BoundAgent:
             key=key,
             idempotent=effect != "effect",
         )
-        return cast("JSON", await self._tool_call(request))
+        call, observer = self._tool_call, context.run.observer
+        if observer is None:
+            return cast("JSON", await call(request))
+        return cast("JSON", await observer.use(found[1], context.path, request, call))
 
     def _ask(self, request: Request) -> Awaitable[object]:
         return self.agent.provider.complete(cast("ModelRequest", request.payload))
@@ -229,4 +234,9 @@ class ToolStep:
         if problems or not isinstance(value, dict):
             raise InputInvalid(f"The arguments of tool {self.name!r}", "; ".join(problems) or "must be an object")
         call = ToolContext(context.run_id, context.path, context.key, context.attempt)
-        return await self.toolset.call(self.tool.name, value, call)
+        observer = context.run.observer
+        if observer is None:
+            return await self.toolset.call(self.tool.name, value, call)
+        request = Request("tool", self.name, value, path=context.path)
+        used = observer.use(self.tool, context.path, request, lambda _: self.toolset.call(self.tool.name, value, call))
+        return cast("JSON", await used)

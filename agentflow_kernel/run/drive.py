@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_kernel.contracts.clock import SystemClock
-from agentflow_kernel.contracts.planner import Action, End, Observation
-from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, Unsupported
+from agentflow_kernel.contracts.planner import Action, Observation
+from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, PlanFailed, Unsupported
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, is_broken, printable, stray_cancellation, text_of
+from agentflow_kernel.run.settle import Settled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Record
-    from agentflow_kernel.contracts.planner import Decision, Planner, Task
+    from agentflow_kernel.contracts.planner import Decision, End, Planner, Task
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.history import Line
     from agentflow_kernel.run.runtime import Context
@@ -44,8 +45,11 @@ class Drive:
         self.lines: list[Line] = []
         self.end: End | None = None
 
-    async def run(self, task: Task, value: JSON) -> tuple[End, list[Line]]:
-        """Drive to the end; returns it with the lines to be recorded together with the step it completes."""
+    async def run(self, task: Task, value: JSON) -> object:
+        """Drive to the end; returns the output, with the lines to be recorded together with the step it completes.
+
+        Raises :class:`PlanFailed` when the planner ends with an error.
+        """
         self._begin(task, value)
         while self.end is None:
             if len(self.open) == 1 and self.timer is None:
@@ -60,8 +64,11 @@ class Drive:
 
                 await Parallel(self).run()
             else:
-                return End(error="The planner waits for nothing and starts nothing.", code="AF-PLAN-STALLED"), []
-        return self.end, self.lines
+                raise PlanFailed(task.name, "AF-PLAN-STALLED", "The planner waits for nothing and starts nothing.")
+        end = self.end
+        if end.error is not None:
+            raise PlanFailed(task.name, end.code, end.error)
+        return Settled(end.output, self.lines) if self.lines else end.output
 
     def _begin(self, task: Task, value: JSON) -> None:
         history = self.context.run.history

@@ -12,8 +12,8 @@ from agentflow_kernel.run.walk import run_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Self
+    from collections.abc import Coroutine, Mapping, Sequence
+    from typing import Any, Self
 
     from agentflow_kernel.contracts.policy import Policy
     from agentflow_kernel.run.progress import Listener
@@ -72,13 +72,13 @@ class Flow(Graph):
             start = self._bound[loopless] = bind(self, loopless=loopless)
         return start
 
-    async def run(self, value: object = None, *, listener: Listener | None = None) -> object:
+    def run(self, value: object = None, *, listener: Listener | None = None) -> Coroutine[Any, Any, object]:
         """Run on the current event loop without a kernel: nothing is journalled, events of ``emits`` go nowhere.
 
         Raises what a node raises. Cancelling the call cancels the flow and everything in it.
         """
         run = Run("", self.name, services=_ALONE, listener=listener)
-        return await run_frame(Frame(run, self, value), self.bound(loopless=False), value)
+        return run_frame(Frame(run, self, value), self.bound(loopless=False), value)
 
     def run_sync(self, value: object = None, *, listener: Listener | None = None) -> object:
         """Run to the end and return the output, without an event loop where the flow is made of plain functions.

@@ -25,42 +25,40 @@ if TYPE_CHECKING:
 
 
 async def run_frame(frame: Frame, start: BoundNode, value: object) -> object:
-    """Walk a whole flow and return its output: what it declares, else the last result."""
-    try:
-        result = await walk(frame, start, value)
-    except StopFlow as stop:
-        return stop.output
-    output = frame.graph.output
-    return result if output is None else output.fill(frame.roots)
-
-
-async def walk(frame: Frame, node: BoundNode | None, value: object) -> object:
-    """Visit nodes from ``node`` on until a route ends; returns the last result.
+    """Walk a whole flow and return its output: what it declares, else the last result.
 
     Raises what a node raises, and :class:`BudgetExceeded` after ``max_steps`` visits.
     """
+    observer = frame.run.observer
+    if observer is not None and not observer.begun:  # a run without an execution, which would have begun it
+        return await observer.alone(run_frame(frame, start, value))
+    node: BoundNode | None = start
     roots = frame.roots
     quiet = frame.run.quiet
     left = frame.graph.max_steps
-    while node is not None:
-        if left == 0:
-            raise BudgetExceeded("max_steps", frame.graph.max_steps, f"flow {frame.graph.name!r} at {node.name!r}")
-        left -= 1
-        mode = node.mode if quiet else VISIT
-        if mode == AWAIT:
-            value = await node.quick(value)  # type: ignore[misc]  # set together with the mode
-        elif mode:
-            value = node.quick(value)  # type: ignore[misc]  # set together with the mode
-        else:
-            value = await visit(frame, node, value)
-        if value.__class__ is Route:
-            action, value = value.action, value.value
-            roots[node.name] = value
-            node = node.follow(action)
-        else:
-            roots[node.name] = value
-            node = node.next
-    return value
+    try:
+        while node is not None:
+            if left == 0:
+                raise BudgetExceeded("max_steps", frame.graph.max_steps, f"flow {frame.graph.name!r} at {node.name!r}")
+            left -= 1
+            mode = node.mode if quiet else VISIT
+            if mode == AWAIT:
+                value = await node.quick(value)  # type: ignore[misc]  # set together with the mode
+            elif mode:
+                value = node.quick(value)  # type: ignore[misc]  # set together with the mode
+            else:
+                value = await visit(frame, node, value)
+            if value.__class__ is Route:
+                action, value = value.action, value.value
+                roots[node.name] = value
+                node = node.follow(action)
+            else:
+                roots[node.name] = value
+                node = node.next
+    except StopFlow as stop:
+        return stop.output
+    output = frame.graph.output
+    return value if output is None else output.fill(roots)
 
 
 async def visit(frame: Frame, node: BoundNode, value: object) -> object:
@@ -88,7 +86,8 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
             run.tell("node.started", path, {"node": node.name, "items": items})
         lines: list[Line] = []
         if step.each is not None:
-            result: object = await run_batch(frame, node, path, value, perform)
+            batch = run_batch(frame, node, path, value, perform)
+            result: object = await (batch if run.observer is None else run.observer.batch(node, path, batch))
         else:
             result, lines = await perform(frame, node, path, value)
         if run.history is not None or lines:
@@ -121,9 +120,12 @@ def perform(frame: Frame, node: BoundNode, path: str, value: object) -> Awaitabl
 
     The caller awaits the right coroutine itself: one more in between would cost every node.
     """
-    if node.effect == "effect" and node.kind in LEAVES and frame.run.history is not None:
-        return _do_once(frame.run.history, frame, node, path, value)
-    return _do(frame, node, path, value)
+    run = frame.run
+    if node.effect == "effect" and node.kind in LEAVES and run.history is not None:
+        work = _do_once(run.history, frame, node, path, value)
+    else:
+        work = _do(frame, node, path, value)
+    return work if run.observer is None else run.observer.visit(node, path, work)
 
 
 async def _do_once(

@@ -1,8 +1,8 @@
 """The bench: measures every figure beside its floor in one run and prints the table.
 
-Usage: ``python tests/bench/run.py [--short] [NAME ...]``; the names are startup, nodes, durable and example. A figure
-over its goal is marked; the machine may be busy, so look at it again before you believe it. The exit code says only
-whether everything could be measured.
+Usage: ``python tests/bench/run.py [--short] [NAME ...]``; the names are startup, nodes, durable, agents, manifest,
+stream and example. A figure over its goal is marked; the machine may be busy, so look at it again before you believe
+it. The exit code says only whether everything could be measured.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import agents
 import durable
 import example
+import manifest
 import nodes
 import startup
 from table import show
@@ -27,6 +29,8 @@ def main(words: list[str]) -> None:
         "startup": lambda: startup.rows(runs=5 if short else 21),
         "nodes": lambda: nodes.rows(visits=20_000 if short else 200_000),
         "durable": lambda: durable.rows(steps=50 if short else 200),
+        "agents": lambda: agents.rows(runs=5 if short else 21, many=1_000 if short else 10_000),
+        "manifest": lambda: manifest.rows(resources=1_000, runs=3 if short else 9),
         "example": lambda: example.rows(lines=20_000 if short else 200_000),
     }
     rows = []

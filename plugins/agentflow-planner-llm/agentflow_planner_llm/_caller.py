@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentflow_planner_llm._draft import Draft
     from agentflow_planner_llm._state import LoopState
     from agentflow_planner_llm._turn import Turn
+    from agentflow_planner_llm.limits import Limits
     from agentflow_planner_llm.settings import ToolLoopSettings
 
     Object: TypeAlias = Mapping[str, JSON]
@@ -33,7 +34,7 @@ class Caller:
 
     __slots__ = ("_parallel", "_max_result_chars")
 
-    def __init__(self, settings: ToolLoopSettings) -> None:
+    def __init__(self, settings: ToolLoopSettings | Limits) -> None:
         self._parallel = settings.parallel_tools
         self._max_result_chars = settings.max_result_chars
 

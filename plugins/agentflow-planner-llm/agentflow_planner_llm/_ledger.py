@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_planner_llm.limits import Allowance
     from agentflow_planner_llm.settings import Budgets
 
 _TINY_USD = 1e-9
@@ -46,7 +47,7 @@ class Ledger:
         else:
             self.unpriced_calls += 1
 
-    def budget_against_model(self, budgets: Budgets) -> str | None:
+    def budget_against_model(self, budgets: Budgets | Allowance) -> str | None:
         """The budget that forbids one more call of the model, or ``None``."""
         if budgets.model_calls is not None and self.model_calls >= budgets.model_calls:
             return "model_calls"
@@ -57,7 +58,7 @@ class Ledger:
             return "cost_usd"
         return None
 
-    def budget_against_tools(self, budgets: Budgets, count: int) -> str | None:
+    def budget_against_tools(self, budgets: Budgets | Allowance, count: int) -> str | None:
         """The budget that forbids ``count`` more tool calls, or ``None``."""
         if budgets.tool_calls is not None and self.tool_calls + count > budgets.tool_calls:
             return "tool_calls"

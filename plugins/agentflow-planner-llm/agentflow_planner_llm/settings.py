@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agentflow_planner_llm.limits import DEFAULTS
+
 
 class Budgets(BaseModel):
     """What one run may use; ``None`` is no limit. A limit is checked before the action that it pays for."""
@@ -27,17 +29,17 @@ class ToolLoopSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_iterations: int = Field(default=10, ge=1)
+    max_iterations: int = Field(default=DEFAULTS.max_iterations, ge=1)
     """Turns of the model; in the last one no tools are offered. A repair belongs to its turn."""
-    parallel_tools: int = Field(default=4, ge=1)
+    parallel_tools: int = Field(default=DEFAULTS.parallel_tools, ge=1)
     """Calls of one turn that may run at the same time."""
-    repairs: int = Field(default=1, ge=0)
+    repairs: int = Field(default=DEFAULTS.repairs, ge=0)
     """How often in a run the model may answer again because its answer did not fit the output schema."""
-    repeat_limit: int = Field(default=3, ge=2)
+    repeat_limit: int = Field(default=DEFAULTS.repeat_limit, ge=2)
     """Equal calls with equal results in a row before the model is warned, once; then the loop stops."""
-    tool_error_limit: int = Field(default=5, ge=1)
+    tool_error_limit: int = Field(default=DEFAULTS.tool_error_limit, ge=1)
     """Turns in a row in which every call of one tool may go wrong; at this number the loop stops."""
-    max_result_chars: int = Field(default=20_000, ge=1)
+    max_result_chars: int = Field(default=DEFAULTS.max_result_chars, ge=1)
     """Characters of a tool's result that the model is shown; the rest is cut off, and the text says so."""
     budgets: Budgets = Budgets()
     """What one run may use."""

@@ -15,6 +15,7 @@ from agentflow_planner_llm._json import read_strictly
 from agentflow_planner_llm._reply import read_reply
 from agentflow_planner_llm._state import LoopState, load_state
 from agentflow_planner_llm._turn import Turn
+from agentflow_planner_llm.limits import DEFAULTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
     from agentflow_planner_llm._reply import Reply
     from agentflow_planner_llm._state import Asking
+    from agentflow_planner_llm.limits import Limits
     from agentflow_planner_llm.settings import ToolLoopSettings
 
 OUTPUT_INVALID = "AF-OUTPUT-INVALID"
@@ -45,7 +47,7 @@ class ToolLoop:
 
     __slots__ = ("_settings", "_caller")
 
-    def __init__(self, settings: ToolLoopSettings) -> None:
+    def __init__(self, settings: ToolLoopSettings | Limits = DEFAULTS) -> None:
         self._settings = settings
         self._caller = Caller(settings)
 
