@@ -23,22 +23,48 @@ from agentflow_kernel.run.handle import RunHandle
 from agentflow_kernel.run.history import History
 from agentflow_kernel.run.ownership import Owner, is_alive
 from agentflow_kernel.run.runtime import Run
+from agentflow_kernel.telemetry import current_tracer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
     from agentflow_kernel.agent import Agent
-    from agentflow_kernel.contracts.bus import Handler
+    from agentflow_kernel.contracts.bus import Handler, Outcome
     from agentflow_kernel.contracts.journal import Journal, Record, RunInfo
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.event import Event
+    from agentflow_kernel.inprocess.bus import InProcessSubscription
     from agentflow_kernel.kernel.wiring import Wiring
     from agentflow_kernel.run.flow import Flow
 
 _NOT_DURABLE = "This kernel has no journal: its runs are lost when the process ends. Name a Journal to keep them."
 OPEN_STATUSES = ("queued", "running", "waiting")
+
+
+class KernelBus(InProcessBus):
+    """The bus of a kernel: where there are traces an event takes that of its publisher along, and is handled in it."""
+
+    async def publish(self, event: Event) -> None:
+        """Return when every matching subscription has room for the event and holds it."""
+        if current_tracer() is not None:
+            from agentflow_kernel.run.propagation import stamped  # only where somebody listens
+
+            event = stamped(event)
+        await super().publish(event)
+
+    def add(self, pattern: str, handler: Handler, *, group: str = "", max_in_flight: int = 16) -> InProcessSubscription:
+        """Start calling ``handler``."""
+
+        def handle(event: Event) -> Awaitable[Outcome | None]:
+            if current_tracer() is None:
+                return handler(event)
+            from agentflow_kernel.run.propagation import deliver  # only where somebody listens
+
+            return deliver(handler, event)
+
+        return super().add(pattern, handle, group=group, max_in_flight=max_in_flight)
 
 
 class Runs:
@@ -61,7 +87,7 @@ class Runs:
         """Build the journal and the bus, begin the task group, subscribe the handlers."""
         self._journal, self._durable = self._choose_journal()
         await self._group.__aenter__()
-        bus = self._wiring.bus = InProcessBus(self._group, clock=self._wiring.clock)
+        bus = self._wiring.bus = KernelBus(self._group, clock=self._wiring.clock)
         bus.on_dead_letter = self._wiring.tell_dead_letter
         for pattern, handler in subscribers:
             bus.add(pattern, handler)
@@ -157,6 +183,7 @@ class Runs:
         value, text = to_json(value, "input")
         flow.check_input(value)
         history = self._history(run_id, epoch=1)
+        run = self._run(history, name)
         payload: dict[str, JSON] = {
             "name": name,
             "input": value,
@@ -164,11 +191,13 @@ class Runs:
             "origin": self._wiring.origin,
             "fingerprint": self._wiring.manifest.fingerprint if self._wiring.manifest is not None else "",
         }
+        if run.observer is not None and (traceparent := run.observer.begin()):
+            payload["traceparent"] = traceparent  # a resumed run finds the trace of its start by it
         if self._unasked:
             self._unasked = False
             warnings.warn(_NOT_DURABLE, NotDurableWarning, stacklevel=4)
         await history.commit([("run.started", "", payload, "", len(text))])
-        return self._begin(history, name, flow, value)
+        return self._begin(run, flow, value)
 
     async def resume(self, run_id: str, *, accept_environment: bool = False) -> RunHandle:
         """Take over a run that has stopped without an end."""
@@ -204,7 +233,10 @@ class Runs:
             raise UsageError(
                 f"Run {run_id} is being worked on by process {owner.partition('-')[0]}, which has just taken it."
             ) from error
-        return self._begin(history, name, flow, started["input"])
+        run = self._run(history, name)
+        if run.observer is not None:
+            run.observer.begin(started.get("traceparent", ""), resumed=True)
+        return self._begin(run, flow, started["input"])
 
     async def _settled(self, head: RunInfo, records: Sequence[Record]) -> RunHandle:
         from agentflow_kernel.errors import RunCancelled, RunFailed
@@ -228,9 +260,11 @@ class Runs:
     def _history(self, run_id: str, *, epoch: int) -> History:
         return History(self._journal, run_id, clock=self._wiring.clock, epoch=epoch)
 
-    def _begin(self, history: History, name: str, flow: Flow, value: object) -> RunHandle:
+    def _run(self, history: History, name: str) -> Run:
         wiring = self._wiring
-        run = Run(history.run_id, name, services=wiring.services(), history=history, listener=wiring.listener())
+        return Run(history.run_id, name, services=wiring.services(), history=history, listener=wiring.listener())
+
+    def _begin(self, run: Run, flow: Flow, value: object) -> RunHandle:
         handle = RunHandle(run, durable=self._durable)
         self._handles[run.run_id] = handle
         execution = Execution(run, flow.bound(loopless=False), value, handle)

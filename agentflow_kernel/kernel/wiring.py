@@ -7,6 +7,7 @@ import os
 from agentflow_kernel.errors import UnknownName, UsageError
 from agentflow_kernel.run.flow import Flow
 from agentflow_kernel.run.runtime import GRACE_S, Services
+from agentflow_kernel.telemetry import current_meter, current_tracer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.kernel.composition import Composition, Environment
     from agentflow_kernel.loading import Plugins
     from agentflow_kernel.manifest import Manifest
+    from agentflow_kernel.run.observing import RunObserver
     from agentflow_kernel.run.progress import Listener, Progress
     from agentflow_kernel.settings import Settings
 
@@ -161,6 +163,7 @@ class Wiring:
             publish=self._publish,
             folder=None if self.state is None else os.path.join(self.state, "artifacts"),
             grace_s=self.grace_s,
+            observe=_observe,
         )
 
     async def _publish(self, event: Event) -> None:
@@ -181,11 +184,26 @@ class Wiring:
 
     def _tell_all(self, name: str, fields: dict[str, object]) -> None:
         """Progress of an object that is shared by runs, such as a policy."""
+        tracer, meter = current_tracer(), current_meter()
+        if tracer is not None or meter is not None:
+            from agentflow_kernel.run.observing import note  # only where somebody listens
+
+            note(tracer, meter, name, fields)
         if self.listeners:
             from agentflow_kernel.run.progress import Progress  # only when somebody listens
 
             run_id, path = str(fields.get("run_id", "")), str(fields.get("path", ""))
             self._tell(Progress(name, run_id, -1, path, self.clock.now(), fields))
+
+
+def _observe(run_id: str, name: str) -> RunObserver | None:
+    """The observer of a run: decided once, when it is made."""
+    tracer, meter = current_tracer(), current_meter()
+    if tracer is None and meter is None:
+        return None
+    from agentflow_kernel.run.observing import RunObserver  # only where somebody listens
+
+    return RunObserver(run_id, name, tracer, meter)
 
 
 def qualified_name(target: Flow | Agent) -> str:

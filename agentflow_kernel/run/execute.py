@@ -21,6 +21,8 @@ from agentflow_kernel.run.settle import publish_event
 from agentflow_kernel.run.walk import run_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from agentflow_kernel.contracts.journal import RunStatus
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.bind import BoundNode
@@ -40,8 +42,12 @@ class Execution:
         self.handle = handle
         self.frame = Frame(run, start.graph, value)
 
-    async def work(self) -> None:
+    def work(self) -> Awaitable[None]:
         """Run to an end, a suspension or a failure, put that on record, and settle the handle."""
+        observer = self.run.observer
+        return self._work() if observer is None else observer.work(self._work())
+
+    async def _work(self) -> None:
         try:
             with self.handle.scope:
                 self._tell_start()
@@ -110,7 +116,7 @@ class Execution:
 
     async def _suspend(self, status: RunStatus, cause: str, reason: str) -> None:
         await self._record("run.suspended", {"status": status, "cause": cause, "error": reason})
-        self._settle(status, reason=reason)
+        self._settle(status, reason=reason, cause=cause)
 
     async def _record(self, kind: str, payload: dict[str, JSON]) -> None:
         """Put the end on record; when the journal cannot, the run shows as suspended by a crash, which is true."""
@@ -127,7 +133,13 @@ class Execution:
         get_logger("agentflow.run").warning(what, run_id=self.run.run_id, error=text_of(error))
 
     def _settle(
-        self, status: RunStatus, *, output: object = None, error: Exception | None = None, reason: str = ""
+        self,
+        status: RunStatus,
+        *,
+        output: object = None,
+        error: Exception | None = None,
+        reason: str = "",
+        cause: str = "",
     ) -> None:
         handle = self.handle
         handle.status = status
@@ -139,4 +151,6 @@ class Execution:
                 self.run.tell(f"run.{status}", "", fields)
             except Exception as fault:  # noqa: BLE001 -- the run has ended already, as it is on record
                 self._warn("run.end_not_told", fault)
+        if self.run.observer is not None:
+            self.run.observer.end(status, error, cause=cause, reason=reason)
         handle.settle(status, output=output, error=error)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.event import Event
     from agentflow_kernel.flow.graph import Graph
     from agentflow_kernel.run.history import History
+    from agentflow_kernel.run.observing import RunObserver
     from agentflow_kernel.run.progress import Listener
 
 GRACE_S = 5.0
@@ -23,9 +24,12 @@ GRACE_S = 5.0
 
 
 class Services:
-    """What a run may use of the kernel it runs in; a flow run by itself has only a clock."""
+    """What a run may use of the kernel it runs in; a flow run by itself has only a clock.
 
-    __slots__ = ("clock", "memory", "publish", "folder", "grace_s")
+    ``observe`` makes the observer of a run from its id and name, ``None`` where nobody listens for traces or metrics.
+    """
+
+    __slots__ = ("clock", "memory", "publish", "folder", "grace_s", "observe")
 
     def __init__(
         self,
@@ -35,20 +39,25 @@ class Services:
         publish: Callable[[Event], Awaitable[None]] | None = None,
         folder: str | None = None,
         grace_s: float = GRACE_S,
+        observe: Callable[[str, str], RunObserver | None] | None = None,
     ) -> None:
         self.clock = clock
         self.memory = memory
         self.publish = publish
         self.folder = folder
         self.grace_s = grace_s
+        self.observe = observe
 
 
 class Run:
-    """One run. ``history`` is ``None`` when nothing is journalled, ``listener`` when nobody listens."""
+    """One run. ``history`` is ``None`` when nothing is journalled, ``listener`` when nobody listens.
+
+    ``observer`` is ``None`` when nobody wants its trace or metrics.
+    """
 
     __slots__ = (
-        "run_id", "name", "history", "listener", "services", "loopless", "quiet", "cancelled", "abandoned", "_seq",
-        "_unrecorded", "_blamed",
+        "run_id", "name", "history", "listener", "observer", "services", "loopless", "quiet", "cancelled", "abandoned",
+        "_seq", "_unrecorded", "_blamed",
     )  # fmt: skip
 
     def __init__(
@@ -67,7 +76,8 @@ class Run:
         self.listener = listener
         self.services = services
         self.loopless = loopless
-        self.quiet = history is None and listener is None
+        self.observer = None if services.observe is None else services.observe(run_id, name)
+        self.quiet = history is None and listener is None and self.observer is None
         """Nothing to record and nobody to tell: the engine takes the short way."""
         self.cancelled = False
         self.abandoned: list[str] = []
@@ -108,7 +118,7 @@ class Run:
 class Frame:
     """One flow being walked: the run's own, or a nested one with its own results and state."""
 
-    __slots__ = ("run", "graph", "prefix", "roots", "state", "visits")
+    __slots__ = ("run", "graph", "prefix", "roots", "visits", "_state")
 
     def __init__(self, run: Run, graph: Graph, value: object, prefix: str = "") -> None:
         self.run = run
@@ -116,8 +126,15 @@ class Frame:
         self.prefix = prefix
         self.roots: dict[str, object] = {"input": value, "state": {}}
         """``input``, ``state`` and the latest result of each node by its name."""
-        self.state = SharedState()
         self.visits: dict[str, int] = {}
+        self._state: SharedState | None = None
+
+    @property
+    def state(self) -> SharedState:
+        """The shared state; most flows have none."""
+        if self._state is None:
+            self._state = SharedState()
+        return self._state
 
     def path_of(self, node: str) -> str:
         """The identity of the next visit of ``node``: ``parse`` the first time, ``parse@2`` the second."""
