@@ -254,7 +254,10 @@ class ModelReply(Value):
 
 
 class Provider(Protocol):
-    """A language-model service. Calls may run at the same time; no retries inside, the kernel's policies do that."""
+    """A language-model service. Calls may run at the same time; no retries inside, the kernel's policies do that.
+
+    An attribute ``provider_name``, where there is one, names the vendor in traces; else the distribution does.
+    """
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """Answer one request.
