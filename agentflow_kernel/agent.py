@@ -135,6 +135,17 @@ class BoundAgent:
         raise refuse_action(action)
 
     async def _model(self, context: Context, action: Action, path: str) -> JSON:
+        request, call, observer = self._request(context, action, path), self._model_call, context.run.observer
+        told = call(request) if observer is None else observer.chat(self.agent, context.path, request, call)
+        reply = cast("ModelReply", await told)
+        document, settings = reply.to_json(), self.agent.model
+        if settings.prices is not None:
+            usage = cast("dict[str, JSON]", document["usage"])
+            usage["cost_usd"] = settings.cost_of(reply.usage)
+        return document
+
+    def _request(self, context: Context, action: Action, path: str) -> Request:
+        """The call of the model on its way through the policies; its parts must not stay while the model thinks."""
         arguments, settings = action.arguments, self.agent.model
         names = cast("list[str]", arguments.get("tools") or [])
         key = context.run.key_of(path)
@@ -147,15 +158,7 @@ class BoundAgent:
             temperature=settings.temperature,
             key=key,
         )
-        request = Request("model", self.agent.name, asked, run_id=context.run_id, path=path, key=key)
-        call, observer = self._model_call, context.run.observer
-        told = call(request) if observer is None else observer.chat(self.agent, context.path, request, call)
-        reply = cast("ModelReply", await told)
-        document = reply.to_json()
-        if settings.prices is not None:
-            usage = cast("dict[str, JSON]", document["usage"])
-            usage["cost_usd"] = settings.cost_of(reply.usage)
-        return document
+        return Request("model", self.agent.name, asked, run_id=context.run_id, path=path, key=key)
 
     def _info(self, name: str) -> ToolInfo:
         found = self._infos.get(name)

@@ -9,6 +9,7 @@ from agentflow_kernel.contracts.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from typing import Any
 
     from agentflow_kernel.contracts.values import JSON
 
@@ -79,15 +80,15 @@ class Message(Value):
     @classmethod
     def from_json(cls, document: Mapping[str, JSON]) -> Message:
         """The message that :meth:`to_json` wrote."""
-        call_id = document.get("call_id")
-        return cls(
-            cast("Role", document["role"]),
-            str(document["text"]),
-            calls=[ToolCall.from_json(call) for call in cast("list[Mapping[str, JSON]]", document.get("calls", []))],
-            call_id=None if call_id is None else str(call_id),
-            is_error=bool(document.get("is_error", False)),
-            parts=cast("Sequence[Mapping[str, JSON]]", document.get("parts", ())),
-        )
+        find: Any = document.get
+        message = cls(find("role"), str(document["text"]))
+        if len(document) > 2:  # each call of a model reads its whole history: most messages have no more than these
+            message.calls = tuple([ToolCall.from_json(call) for call in find("calls", ())])
+            call_id = find("call_id")
+            message.call_id = None if call_id is None else str(call_id)
+            message.is_error = bool(find("is_error", False))
+            message.parts = tuple(find("parts", ()))
+        return message
 
 
 class Usage(Value):

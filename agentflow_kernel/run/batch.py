@@ -10,14 +10,14 @@ from agentflow_kernel.run.settle import SKIPPED, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.bind import BoundNode
     from agentflow_kernel.run.history import Line
     from agentflow_kernel.run.runtime import Frame
 
-    Perform = Callable[[Frame, BoundNode, str, object], Awaitable[tuple[object, list[Line]]]]
+    Perform = Callable[[Frame, BoundNode, str, object], Awaitable[tuple[object, Sequence[Line]]]]
 
 
 async def run_batch(frame: Frame, node: BoundNode, path: str, items: object, perform: Perform) -> list[object]:
@@ -86,7 +86,7 @@ async def _chunk(frame: Frame, node: BoundNode, path: str, item: object, perform
             payload: Mapping[str, JSON] = record.payload  # type: ignore[assignment]  # an object, written by settle
             frame.restore(payload, node.name)
             return SKIPPED if "skipped" in payload else payload["result"]
-    lines: list[Line] = []
+    lines: Sequence[Line] = ()
     try:
         result, lines = await perform(frame, node, path, value)
     except Exception as error:

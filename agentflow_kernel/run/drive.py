@@ -13,7 +13,7 @@ from agentflow_kernel.run.settle import Settled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Record
@@ -42,7 +42,7 @@ class Drive:
         self.open: dict[str, Action] = {}
         self.timer: float | None = None
         """Wall time at which the planner wants to be woken; a later timer takes the place of an earlier one."""
-        self.lines: list[Line] = []
+        self.lines: Sequence[Line] = ()
         self.end: End | None = None
 
     async def run(self, task: Task, value: JSON) -> object:
@@ -87,8 +87,9 @@ class Drive:
         if observation.kind == "timer":
             self.timer = None
         decision = self.planner.step(self.state, observation)
-        for name, fields in decision.events:
-            self.context.tell(name, fields)
+        if self.context.run.listener is not None:
+            for name, fields in decision.events:
+                self.context.tell(name, fields)
         for wait in decision.waits:
             if wait.get("type") == "timer":
                 self.timer = self.clock.now() + cast("float", wait["after_s"])
@@ -141,7 +142,7 @@ class Drive:
         if history is None:
             return decision
         if line is not None:
-            self.lines.append(line)
+            self.lines = (*self.lines, line)
         if self.end is None:
             saved: dict[str, JSON] = {
                 "state": self.planner.dump(self.state),
@@ -149,7 +150,7 @@ class Drive:
                 "timer": self.timer,
             }
             payload, text = to_json(saved, self.context.path)
-            lines, self.lines = self.lines, []
+            lines, self.lines = self.lines, ()
             await history.commit([*lines, ("decision", self.context.path, payload, "", len(text))])
         return decision
 

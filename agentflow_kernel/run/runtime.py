@@ -9,6 +9,7 @@ from agentflow_kernel.run.progress import Progress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from typing import Any
 
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.memory import Entry, Memory
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from agentflow_kernel.run.observing import RunObserver
     from agentflow_kernel.run.progress import Listener
 
+_SHA256: list[Callable[[bytes], Any]] = []
+"""The function once it was asked for: an import in the call would make each key a third dearer."""
 GRACE_S = 5.0
 """How long a cancelled run waits for its threads before it names them and goes on."""
 
@@ -110,9 +113,12 @@ class Run:
 
     def key_of(self, path: str) -> str:
         """The idempotency key of the action at ``path``: SHA-256 of run id and path, 32 hex digits."""
-        from hashlib import sha256  # lazy: 3 ms, only who asks for keys pays
+        if not _SHA256:
+            from hashlib import sha256  # lazy: 3 ms, only who asks for keys pays
 
-        return sha256(f"{self.run_id}\n{path}".encode()).hexdigest()[:32]
+            _SHA256.append(sha256)
+        key: str = _SHA256[0](f"{self.run_id}\n{path}".encode()).hexdigest()[:32]
+        return key
 
 
 class Frame:

@@ -23,7 +23,7 @@ class Settled:
 
     __slots__ = ("value", "lines")
 
-    def __init__(self, value: object, lines: list[Line]) -> None:
+    def __init__(self, value: object, lines: Sequence[Line]) -> None:
         self.value = value
         self.lines = lines
 

@@ -14,7 +14,7 @@ from agentflow_kernel.run.settle import Settled, emit_line, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from agentflow_kernel.contracts.journal import Record
     from agentflow_kernel.contracts.values import JSON
@@ -84,7 +84,7 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
             told = True
             items = _count(value, step.batch_size) if step.each is not None else None
             run.tell("node.started", path, {"node": node.name, "items": items})
-        lines: list[Line] = []
+        lines: Sequence[Line] = ()
         if step.each is not None:
             batch = run_batch(frame, node, path, value, perform)
             result: object = await (batch if run.observer is None else run.observer.batch(node, path, batch))
@@ -115,7 +115,7 @@ def _count(items: object, batch_size: int) -> int | None:
     return -(-len(items) // batch_size) if isinstance(items, list) else None
 
 
-def perform(frame: Frame, node: BoundNode, path: str, value: object) -> Awaitable[tuple[object, list[Line]]]:
+def perform(frame: Frame, node: BoundNode, path: str, value: object) -> Awaitable[tuple[object, Sequence[Line]]]:
     """Do what the node does, once; gives its result and the lines that must be recorded together with it.
 
     The caller awaits the right coroutine itself: one more in between would cost every node.
@@ -130,7 +130,7 @@ def perform(frame: Frame, node: BoundNode, path: str, value: object) -> Awaitabl
 
 async def _do_once(
     history: History, frame: Frame, node: BoundNode, path: str, value: object
-) -> tuple[object, list[Line]]:
+) -> tuple[object, Sequence[Line]]:
     """The call of a node whose effect must not happen twice."""
     await history.begin_effect(path, "node", node.name)
     try:
@@ -141,7 +141,7 @@ async def _do_once(
         raise
 
 
-async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[object, list[Line]]:
+async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[object, Sequence[Line]]:
     """The call itself, with the policies round it."""
     if node.step.emits:
         return value, [emit_line(node.step.emits, value, path)]
@@ -160,7 +160,7 @@ async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[
         raise stray from error
     if result.__class__ is Settled:
         return result.value, result.lines
-    return result, []
+    return result, ()
 
 
 def _request(node: BoundNode, context: Context, value: object) -> Request:
