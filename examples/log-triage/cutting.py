@@ -18,14 +18,27 @@ BLOCK_BYTES: Final = 1 << 18
 HERE: Final = Path(__file__).parent
 """The manifest's folder, from which relative paths count."""
 
+STDIN: Final = "-"
+"""The name of standard input as a log."""
+
 
 class Source(TypedDict):
-    """The log as the event describes it. Without ``size_bytes`` all that is there now is read."""
+    """The log as the event describes it. Without ``size_bytes`` all that is there now is read.
+
+    With ``log`` it is a chunk of a log that is followed: ``path`` has just these lines, ``log`` names where they were
+    written (``-`` is standard input), ``first_line`` counts from 1 and ``offset`` in bytes, both in the log;
+    ``generation`` tells apart the files that follow one another under that name, ``ends`` the last chunk of all.
+    """
 
     path: str
     size_bytes: NotRequired[int]
     lines: NotRequired[int]
     sha256: NotRequired[str]
+    log: NotRequired[str]
+    first_line: NotRequired[int]
+    offset: NotRequired[int]
+    generation: NotRequired[int | str]
+    ends: NotRequired[bool]
 
 
 class Order(TypedDict):
@@ -46,20 +59,40 @@ class Batch(TypedDict):
     crc32: int
 
 
+class Chunk(TypedDict):
+    """Which piece of a followed log this is.
+
+    ``state`` is the same for all chunks of one file; ``start`` and ``end`` are its place, in bytes.
+    """
+
+    state: str
+    start: int
+    end: int
+    first_line: int
+    ends: bool
+
+
 class Cut(TypedDict):
-    """The log and its batches. ``path`` is where to open it, ``log`` its path below the folder the agent looks into."""
+    """The log and its batches.
+
+    ``path`` is where to open it, ``log`` its path below the folder the agent looks into, or ``None`` where its lines
+    can not be found there under their numbers. ``last_line`` is the last one of it; ``chunk`` is ``None`` for a whole
+    log.
+    """
 
     path: str
-    log: str
+    log: str | None
     name: str
     size_bytes: int
     lines: int
+    last_line: int
     sha256: str
     batches: list[Batch]
+    chunk: Chunk | None
 
 
 def split(order: Order) -> Cut:
-    """The log cut into batches.
+    """The log, or the chunk of it, cut into batches.
 
     Batches have ``batch_lines`` lines; a log too long for ``max_batches`` of them gets larger ones.
     Raises :class:`StorageUnavailable` when the log is not the one the event tells of, :class:`InputInvalid` when it
@@ -69,7 +102,7 @@ def split(order: Order) -> Cut:
     path = HERE.joinpath(source["path"]).resolve()
     root = HERE.joinpath(os.environ.get("TRIAGE_LOG_ROOT") or ".").resolve()
     with opened(path) as file:
-        log = below(root, path)
+        log, name = seen_by_agent(source, root, path)
         found = os.fstat(file.fileno()).st_size
         size = source.get("size_bytes", found)
         if found < size:
@@ -80,17 +113,51 @@ def split(order: Order) -> Cut:
             file.seek(0)
         digest = hashlib.sha256()
         batch_lines = max(order["batch_lines"], -(-count // order["max_batches"]))
-        batches = list(cut(hashed(blocks(file, size), digest), batch_lines))
+        first_line = source.get("first_line", 1)
+        batches = list(cut(hashed(blocks(file, size), digest), batch_lines, first_line))
     if digest.hexdigest() != source.get("sha256", digest.hexdigest()):
         raise changed(path, "its content is another")
     return {
         "path": str(path),
         "log": log,
-        "name": path.name,
+        "name": name,
         "size_bytes": size,
-        "lines": sum(batch["lines"] for batch in batches),
+        "lines": (lines := sum(batch["lines"] for batch in batches)),
+        "last_line": first_line + lines - 1,
         "sha256": digest.hexdigest(),
         "batches": batches,
+        "chunk": chunk_of(source, size, lines),
+    }
+
+
+def seen_by_agent(source: Source, root: Path, path: Path) -> tuple[str | None, str]:
+    """The log's path for the agent, and its name for people.
+
+    A chunk lies wherever it was put; the agent looks into the log itself. It can not do so for standard input, nor for
+    a log that has been rotated since it was first followed: line numbers may be others there.
+    """
+    if "log" not in source:
+        return below(root, path), path.name
+    if source["log"] == STDIN:
+        return None, "standard input"
+    log = HERE.joinpath(source["log"]).resolve()
+    place = below(root, log)
+    return (None if source.get("generation", 0) else place), log.name
+
+
+def chunk_of(source: Source, size: int, lines: int) -> Chunk | None:
+    """The chunk's place in the log, or ``None`` for a whole log; without an offset lines are counted, not bytes."""
+    if "log" not in source:
+        return None
+    first_line = source.get("first_line", 1)
+    start, length = (source["offset"], size) if "offset" in source else (first_line - 1, lines)
+    identity = f"{source['log']}\0{source.get('generation', 0)}".encode("utf-8", "surrogatepass")
+    return {
+        "state": hashlib.sha256(identity).hexdigest()[:24],
+        "start": start,
+        "end": start + length,
+        "first_line": first_line,
+        "ends": bool(source.get("ends")),
     }
 
 
@@ -101,9 +168,9 @@ def source_of(value: object) -> Source:
     return cast("Source", value)
 
 
-def cut(parts: Iterable[bytes], batch_lines: int) -> Iterator[Batch]:
+def cut(parts: Iterable[bytes], batch_lines: int, first_line: int = 1) -> Iterator[Batch]:
     """Batches of ``batch_lines`` lines over the concatenated parts; the last line may lack its newline."""
-    batch: Batch = {"offset": 0, "length": 0, "first_line": 1, "lines": 0, "crc32": 0}
+    batch: Batch = {"offset": 0, "length": 0, "first_line": first_line, "lines": 0, "crc32": 0}
     open_line = False
     for part in parts:
         start = 0

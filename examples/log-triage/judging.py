@@ -1,7 +1,8 @@
-"""A judgement: each suspect with what the agent made of it, and which of them are incidents."""
+"""A judgement: each suspect with what the agent made of it, each burst of errors, and which of them are incidents."""
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from agentflow_kernel.errors import ProtocolViolation
@@ -9,61 +10,154 @@ from agentflow_kernel.errors import ProtocolViolation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentflow_kernel import Context
+
 LEVELS: Final = ("low", "medium", "high", "critical")
 UNASSESSED: Final = "unassessed"
+WORSE: Final = ("fatal:", "crit:", "critical:", "alert:", "emerg:", "emergency:", "panic:")
+"""How the template of a line begins that is worse than an error."""
 
 
 class Order(TypedDict):
-    """What ``judge`` is asked: what the steps before it found, and the severity that makes an attacker an incident."""
+    """What ``judge`` is asked: what the steps before it found, and the severity that makes an attacker an incident.
+
+    A burst of ``high_burst`` lines or more is of severity ``high``, a shorter one ``medium``.
+    """
 
     cut: dict[str, Any]
+    total: dict[str, Any]
     group: dict[str, Any]
     seen: dict[str, Any]
     answers: list[dict[str, Any]]
     incident_from: str
+    high_burst: int
 
 
 class Judgement(TypedDict):
-    """``log`` and ``totals`` say what was read, ``attackers`` has everyone, ``incidents`` those to be announced."""
+    """``log`` and ``totals`` say what was read, ``attackers`` and ``bursts`` have everyone and everything.
+
+    ``incidents`` are those that this log brought, or this chunk of a log that is followed; ``verdicts`` is what the
+    agent was told and said of each suspect, for later chunks; ``state`` is the mark of the followed log, or empty.
+    """
 
     log: dict[str, Any]
     totals: dict[str, int]
     attackers: list[dict[str, Any]]
+    bursts: list[dict[str, Any]]
     incidents: list[dict[str, Any]]
+    verdicts: list[dict[str, Any]]
+    state: str
 
 
 def judge(order: Order) -> Judgement:
-    """The judgement; the worst come first.
+    """The judgement; the worst attackers come first, bursts in the order of time.
 
     A suspect whose answer failed is kept, as unassessed, with the reason; when no answer came at all the cause lies
     with the model, and :class:`ProtocolViolation` is raised.
     """
-    cut, group, seen, answers = order["cut"], order["group"], order["seen"], order["answers"]
-    if answers and all("error" in answer for answer in answers):
+    cut, total, group, answers = order["cut"], order["total"], order["group"], order["answers"]
+    if answers and all("error" in answer for answer in answers) and not any(order["seen"]["verdicts"]):
         raise ProtocolViolation(f"None of {len(answers)} suspects could be assessed: {reason(answers[0])}")
-    assessed = [*map(assessment, answers)]
-    assessed += [unassessed("There were more suspects than the agent may be asked about.")] * (
-        len(group["suspects"]) - len(answers)
-    )
-    attackers = [
-        {**suspect, "seen_before": before, **verdict}
-        for suspect, before, verdict in zip(group["suspects"], seen["seen_before"], assessed, strict=True)
+    attackers = attackers_of(order)
+    dangerous = [attacker for attacker in attackers if rank(attacker["severity"]) >= rank(order["incident_from"])]
+    bursts = [assessed(burst, order["high_burst"]) for burst in group["bursts"]]
+    touched = {*total["touched"]}
+    incidents = [announcement(attacker, cut["name"]) for attacker in dangerous if attacker["address"] in touched]
+    incidents += [
+        {"kind": "burst", "log": cut["name"], "status": status, **burst}
+        for burst, status in zip(bursts, total["news"], strict=True)
+        if status
     ]
-    attackers.sort(key=lambda attacker: -rank(attacker["severity"]))
-    incidents = [attacker for attacker in attackers if rank(attacker["severity"]) >= rank(order["incident_from"])]
+    answered = zip(order["seen"]["briefs"], answers, strict=True) if cut["chunk"] else ()
     return {
-        "log": {key: cut[key] for key in ("name", "size_bytes", "lines", "sha256")},
+        "log": log_of(cut, total),
         "totals": {
             "lines": group["lines"],
             "sshd_lines": group["sshd_lines"],
             "long_lines": group["long_lines"],
             "addresses": len(attackers),
             "failed_passwords": group["failed_passwords"],
-            "incidents": len(incidents),
+            "levelled_lines": group["levelled_lines"],
+            "error_lines": group["error_lines"],
+            "bursts": len(bursts) + group["older_bursts"],
+            "burst_lines": group["burst_lines"],
+            "older_bursts": group["older_bursts"],
+            "late_lines": group["late_lines"],
+            "incidents": len(dangerous) + len(bursts) + group["older_bursts"],
             "unassessed": sum(attacker["severity"] == UNASSESSED for attacker in attackers),
         },
         "attackers": attackers,
-        "incidents": [announcement(attacker, cut["name"]) for attacker in incidents],
+        "bursts": bursts,
+        "incidents": incidents,
+        "verdicts": [{"brief": brief, "verdict": answer} for brief, answer in answered if answer.get("output")],
+        "state": cut["chunk"]["state"] if cut["chunk"] else "",
+    }
+
+
+async def news(judgement: Judgement, ctx: Context) -> list[dict[str, Any]]:
+    """The incidents that are to be announced; what the agent said is kept for the runs about later chunks.
+
+    Of a log that is followed an address is announced once for each severity it reaches, a burst whenever it has
+    grown; runs that find the same at the same time announce it once.
+    """
+    state = judgement["state"]
+    if not state:
+        return judgement["incidents"]
+    memory = ctx.memory("followed")
+    for verdict in judgement["verdicts"]:
+        await memory.put(f"{state}/verdict/{verdict['brief']['address']}", verdict)
+    told = []
+    for incident in judgement["incidents"]:
+        if incident["kind"] == "address":
+            name = f"{incident['address']} {incident['severity']}"
+        else:
+            name = " ".join(str(incident[key]) for key in ("first", "last", "count", "lines"))
+        if await memory.put(f"{state}/told/{sha256(name.encode()).hexdigest()}", True) is None:
+            told.append(incident)
+    return told
+
+
+def log_of(cut: Mapping[str, Any], total: Mapping[str, Any]) -> dict[str, Any]:
+    """What was read; of a log that is followed what all runs about it have read, and which lines are missing."""
+    log = {
+        "name": cut["name"],
+        "size_bytes": total["size_bytes"],
+        "lines": total["tally"]["lines"],
+        "sha256": cut["sha256"],
+    }
+    if cut["chunk"]:
+        chunk = {"first_line": cut["chunk"]["first_line"], "last_line": cut["last_line"], "ends": cut["chunk"]["ends"]}
+        return {**log, "chunk": chunk, "gaps": total["gaps"]}
+    return log
+
+
+def attackers_of(order: Order) -> list[dict[str, Any]]:
+    """Each suspect with its verdict: the one of this run, else that of an earlier one about the same log."""
+    seen, suspects, answers = order["seen"], order["group"]["suspects"], iter(order["answers"])
+    attackers = []
+    for suspect, before, known in zip(suspects, seen["seen_before"], seen["verdicts"], strict=True):
+        answer = known or next(answers, None)
+        if answer is None:
+            verdict = unassessed("There were more suspects than the agent may be asked about.")
+        else:
+            verdict = assessment(answer)
+        attackers.append({**suspect, "seen_before": before, **verdict})
+    attackers.sort(key=lambda attacker: -rank(attacker["severity"]))
+    return attackers
+
+
+def assessed(burst: Mapping[str, Any], high: int) -> dict[str, Any]:
+    """A burst with its severity: one step more for lines that are worse than errors."""
+    worse = any(each["template"].startswith(WORSE) for each in burst["templates"])
+    severity = LEVELS[1 + (burst["count"] >= high) + worse]
+    top = burst["templates"][0]
+    share = "all" if top["count"] == burst["count"] else f"{top['count']:,}"
+    return {
+        "severity": severity,
+        **burst,
+        "summary": f"{burst['count']:,} error lines from {burst['first']} to {burst['last']}; {share} say: "
+        f"{top['template']}",
+        "advice": "Find out at once what failed." if severity == "critical" else "Look at what failed, and why.",
     }
 
 
@@ -93,6 +187,6 @@ def rank(severity: str) -> int:
 
 
 def announcement(attacker: Mapping[str, Any], log: str) -> dict[str, Any]:
-    """The data of an ``incident.detected`` event."""
+    """The data of an ``incident.detected`` event about an address."""
     told = ("address", "severity", "failed_passwords", "first", "last", "summary", "advice")
-    return {"log": log, **{key: attacker[key] for key in told}}
+    return {"kind": "address", "log": log, **{key: attacker[key] for key in told}}

@@ -48,7 +48,7 @@ class RulesProvider:
         task = task_of(request.messages)
         search = next((tool for tool in request.tools if tool.name.endswith("search")), None)
         found = next((message for message in reversed(request.messages) if message.role == "tool"), None)
-        if found is None and search is not None:
+        if found is None and search is not None and task["log"]["path"] is not None:
             call = ToolCall("search-1", search.name, arguments_of(task))
             text = f"I look for {task['suspect']['address']} in {task['log']['path']}."
             return ModelReply(Message("assistant", text, calls=[call]), stop_reason="tool_calls", model="rules")

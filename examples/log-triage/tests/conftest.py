@@ -53,17 +53,22 @@ class FakeMemory:
             self.entries[key] = Entry(key, value, before.version + 1 if before else 1, 0.0)
         return self._answers[self.step, key]
 
+    async def delete(self, key: str) -> bool:
+        return self.entries.pop(key, None) is not None
+
+    async def list(self, prefix: str = "", *, limit: int = 1000) -> list[Entry]:
+        return [self.entries[key] for key in sorted(self.entries) if key.startswith(prefix)][:limit]
+
 
 class FakeContext:
     """What the example's functions use of a node's context."""
 
-    def __init__(self, folder: Path, memory: FakeMemory) -> None:
+    def __init__(self, folder: Path, *, seen: FakeMemory, followed: FakeMemory) -> None:
         self.folder = str(folder)
-        self._memory = memory
+        self._memories = {"seen": seen, "followed": followed}
 
     def memory(self, name: str) -> FakeMemory:
-        assert name == "seen"
-        return self._memory
+        return self._memories[name]
 
 
 class Walk:
@@ -75,6 +80,7 @@ class Walk:
         self.agent: dict[str, Any] = documents["Agent"]
         self.rules = load("rules").RulesProvider(documents["Model"]["with"], None)
         self.memory = FakeMemory()
+        self.followed = FakeMemory()
         self.folder = folder
         self.root = EXAMPLE
         self.events: list[tuple[str, Any]] = []
@@ -108,7 +114,8 @@ class Walk:
         file, _, function = node["uses"].removeprefix("./").partition(".py:")
         called = getattr(load(file), function)
         wants_context = len(inspect.signature(called).parameters) == 2
-        result = called(*(value, FakeContext(self.folder, self.memory))[: 1 + wants_context])
+        context = FakeContext(self.folder, seen=self.memory, followed=self.followed)
+        result = called(*(value, context)[: 1 + wants_context])
         return asyncio.run(result) if inspect.isawaitable(result) else result
 
     async def _assess(self, value: Any) -> dict[str, Any]:

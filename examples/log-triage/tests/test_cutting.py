@@ -129,3 +129,60 @@ def test_batches_cover_the_log_in_order(cutting, parts: list[bytes], size: int) 
         assert 1 <= each["lines"] <= size
         offset, line = offset + each["length"], line + each["lines"]
     assert all(each["lines"] == size for each in batches[:-1])
+
+
+def chunk(path: Path, **facts: object) -> dict[str, object]:
+    """A chunk of the log ``auth.log`` that lies elsewhere."""
+    spool = path.parent.parent / "chunk"
+    spool.write_bytes(TEXT)
+    told = {"log": str(path), "first_line": 11, "offset": 200, "generation": 0, **facts}
+    return order(spool, batch_lines=2, **told)
+
+
+@pytest.fixture
+def inner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A log in the agent's folder, which is not where chunks are."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    monkeypatch.setenv("TRIAGE_LOG_ROOT", str(folder))
+    return folder / "auth.log"
+
+
+def test_a_chunk_has_the_lines_of_the_log_it_is_from(cutting, inner: Path) -> None:
+    found = cutting.split(chunk(inner))
+    assert [each["first_line"] for each in found["batches"]] == [11, 13, 15]
+    assert (found["lines"], found["last_line"], found["log"], found["name"]) == (5, 15, "auth.log", "auth.log")
+    place = found["chunk"]
+    assert (place["start"], place["end"], place["first_line"], place["ends"]) == (200, 220, 11, False)
+
+
+def test_chunks_of_one_file_are_one_and_those_of_another_are_not(cutting, inner: Path) -> None:
+    states = [
+        cutting.split(chunk(path, **facts))["chunk"]["state"]
+        for path, facts in [
+            (inner, {}),
+            (inner, {"first_line": 1}),
+            (inner, {"generation": 1}),
+            (inner.with_name("b"), {}),
+        ]
+    ]
+    assert states[0] == states[1]
+    assert len(set(states)) == 3
+
+
+def test_where_line_numbers_may_be_others_the_agent_looks_into_nothing(cutting, inner: Path) -> None:
+    assert cutting.split(chunk(inner, generation=1))["log"] is None
+    found = cutting.split(chunk(inner, log="-"))
+    assert (found["log"], found["name"]) == (None, "standard input")
+
+
+def test_a_chunk_of_a_log_outside_the_agents_folder_is_refused(cutting, inner: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputInvalid, match="does not lie below"):
+        cutting.split(chunk(inner, log=str(tmp_path / "elsewhere.log")))
+
+
+def test_without_an_offset_a_chunk_has_its_place_in_lines(cutting, inner: Path) -> None:
+    given = chunk(inner)
+    del given["log"]["offset"]
+    place = cutting.split(given)["chunk"]
+    assert (place["start"], place["end"]) == (10, 15)

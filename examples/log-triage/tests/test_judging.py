@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
 from agentflow_kernel.errors import ProtocolViolation
 
+COUNTS = {
+    "lines": 2,
+    "sshd_lines": 2,
+    "long_lines": 0,
+    "failed_passwords": 9,
+    "levelled_lines": 2,
+    "error_lines": 2,
+    "older_bursts": 0,
+    "burst_lines": 0,
+    "late_lines": 0,
+}
 FAILED = {"error": {"code": "AF-ELAPSED", "message": "No answer."}}
 
 
@@ -23,11 +35,19 @@ def order(*answers, suspects: int | None = None):
         for number in range(count)
     ]
     return {
-        "cut": {"name": "auth.log", "size_bytes": 1, "lines": 2, "sha256": "0", "path": "secret", "batches": []},
-        "group": {"lines": 2, "sshd_lines": 2, "long_lines": 0, "failed_passwords": 9, "suspects": found},
-        "seen": {"seen_before": [None] * count},
+        "cut": {"name": "auth.log", "sha256": "0", "path": "secret", "batches": [], "last_line": 2, "chunk": None},
+        "total": {
+            "tally": {"lines": 2},
+            "size_bytes": 1,
+            "gaps": [],
+            "news": [],
+            "touched": [f"a{n}" for n in range(count)],
+        },
+        "group": {**COUNTS, "suspects": found, "bursts": []},
+        "seen": {"seen_before": [None] * count, "verdicts": [None] * count, "briefs": [{} for _ in answers]},
         "answers": list(answers),
         "incident_from": "high",
+        "high_burst": 20,
     }
 
 
@@ -71,3 +91,52 @@ def test_nobody_to_judge_is_no_error_and_no_path_of_the_machine_is_told(module) 
     found = module("judging").judge(order())
     assert (found["attackers"], found["incidents"]) == ([], [])
     assert set(found["log"]) == {"name", "size_bytes", "lines", "sha256"}
+
+
+def burst(count: int, *templates: str):
+    told = [{"template": text, "count": 1} for text in templates]
+    return {"first": "f", "last": "l", "count": count, "templates": told, "lines": [1, 2]}
+
+
+def with_bursts(*bursts, news: list[str], **more):
+    given = order(**more)
+    given["group"]["bursts"] = list(bursts)
+    given["total"]["news"] = news
+    return given
+
+
+@pytest.mark.parametrize(
+    ("count", "template", "severity"),
+    [(5, "error: x", "medium"), (20, "err: x", "high"), (5, "fatal: x", "high"), (20, "panic: x", "critical")],
+)
+def test_a_burst_is_the_worse_the_longer_it_is_and_the_worse_its_lines(module, count, template, severity) -> None:
+    found = module("judging").judge(with_bursts(burst(count, "error: w", template), news=["new"], suspects=0))
+    assert [each["severity"] for each in found["bursts"]] == [severity]
+    (incident,) = found["incidents"]
+    assert (incident["kind"], incident["status"], incident["count"]) == ("burst", "new", count)
+    assert found["totals"]["incidents"] == 1
+
+
+def test_what_a_chunk_did_not_touch_is_reported_and_no_news(module) -> None:
+    given = with_bursts(burst(5, "error: x"), burst(6, "error: y"), news=["", "grown"], suspects=1)
+    given["total"]["touched"] = []
+    found = module("judging").judge({**given, "answers": [answer("high")], "incident_from": "low"})
+    assert [each["count"] for each in found["incidents"]] == [6]
+    assert (found["totals"]["bursts"], found["totals"]["incidents"], len(found["attackers"])) == (2, 3, 1)
+
+
+def test_of_a_followed_log_each_piece_of_news_is_told_once(module, walk) -> None:
+    judging = module("judging")
+    context = type("Context", (), {"memory": lambda self, name: walk.followed})()
+    news = [{"kind": "address", "address": "a", "severity": "high"}, {"kind": "burst", **burst(5, "error: x")}]
+    worse = [{**news[0], "severity": "critical"}, {**news[1], "count": 6}]
+
+    def told(step: str, incidents, state: str = "log"):
+        walk.followed.step = step
+        return asyncio.run(judging.news({"state": state, "incidents": incidents, "verdicts": []}, context))
+
+    assert told("1", news) == news
+    assert told("1", news) == news  # the same step after a crash
+    assert told("2", news) == []
+    assert told("3", worse) == worse
+    assert told("4", news, state="") == news

@@ -30,7 +30,7 @@ def test_the_variables_name_another_log_and_its_folder() -> None:
 
 def test_all_code_that_is_named_is_there(module) -> None:
     used = re.findall(r'uses: "\./(\w+)\.py:(\w+)"', (EXAMPLE / "triage.yaml").read_text(encoding="utf-8"))
-    assert len(used) == 7
+    assert len(used) == 9
     for file, name in used:
         assert callable(getattr(module(file), name))
 

@@ -22,11 +22,14 @@ def suspect(address: str, failed: int = 3, users: int = 1):
 @pytest.fixture
 def seen(module, walk, tmp_path):
     """Execute the step with its memory; ``step`` is its key."""
-    context = type("Context", (), {"memory": lambda self, name: walk.memory})()
+    memories = {"seen": walk.memory, "followed": walk.followed}
+    context = type("Context", (), {"memory": lambda self, name: memories[name]})()
 
-    def run(step: str, *suspects, at_most: int = 200):
-        walk.memory.step = step
-        order = {"suspects": list(suspects), "assess_at_most": at_most}
+    def run(step: str, *suspects, at_most: int = 200, log: str = "", ends: bool = False, touched=None):
+        walk.memory.step = walk.followed.step = step
+        chunk = {"state": log, "ends": ends} if log else None
+        names = [each["address"] for each in suspects] if touched is None else touched
+        order = {"suspects": list(suspects), "assess_at_most": at_most, "chunk": chunk, "touched": names}
         return asyncio.run(module("remembering").seen(order, context))
 
     return run
@@ -63,3 +66,43 @@ def test_briefs_are_bounded_and_everyone_is_remembered(seen, walk) -> None:
     assert (len(brief["users"]), brief["user_count"]) == (10, 1_000)
     assert set(walk.memory.entries) == {"a", "b"}
     assert len(found["seen_before"]) == 2
+
+
+def test_the_chunks_of_one_log_are_one_run(seen, walk) -> None:
+    seen("run-0", suspect("a", 1))
+    first = seen("chunk-1", suspect("a", 2), suspect("b", 2), log="x")["seen_before"]
+    assert first == [{"runs": 1, "failed_passwords": 1, "last": "last of 1"}, None]
+    assert seen("chunk-2", suspect("a", 9), suspect("b", 3), log="x")["seen_before"] == first
+    assert seen("other-1", suspect("a", 2), suspect("b", 2), log="y")["seen_before"][0]["runs"] == 2
+    assert seen("run-9", suspect("b", 2))["seen_before"] == [{"runs": 2, "failed_passwords": 2, "last": "last of 2"}]
+
+
+def test_an_address_that_no_longer_fails_is_written_down_only_once(seen, walk) -> None:
+    seen("chunk-1", suspect("a", 2), log="x")
+    before = walk.memory.entries["a"]
+    seen("chunk-2", suspect("a", 2), log="x", touched=[])
+    assert walk.memory.entries["a"] is before
+
+
+def test_a_run_at_the_same_time_finds_what_was_kept(seen, walk) -> None:
+    """The other run has written its mark after this one looked what was kept."""
+    seen("chunk-1", suspect("a", 2), log="x")
+    listed, walk.followed.list = walk.followed.list, _nothing
+    found = seen("chunk-2", suspect("a", 5), log="x")["seen_before"]
+    walk.followed.list = listed
+    assert found == [None]
+
+
+async def _nothing(*_: object, **__: object) -> list[object]:
+    return []
+
+
+def test_what_an_agent_said_of_the_same_brief_is_not_asked_again(seen, walk) -> None:
+    (brief,) = seen("chunk-1", suspect("a"), log="x")["briefs"]
+    verdict = {"brief": brief, "verdict": {"output": {"severity": "low"}}}
+    asyncio.run(walk.followed.put("x/verdict/a", verdict))
+    found = seen("chunk-2", suspect("a"), suspect("b"), log="x")
+    assert [each["address"] for each in found["briefs"]] == ["b"]
+    assert found["verdicts"] == [verdict["verdict"], None]
+    assert len(seen("chunk-3", suspect("a", 4), log="x")["briefs"]) == 1
+    assert len(seen("chunk-4", suspect("a"), log="x", ends=True)["briefs"]) == 1

@@ -25,9 +25,10 @@ def judgement(*users: str, **facts):
         "evidence": [1, 2],
     }
     counts = {"lines": 9, "sshd_lines": 9, "long_lines": 0, "addresses": 1, "failed_passwords": 1_234}
+    counts |= {"levelled_lines": 0, "error_lines": 0, "bursts": 0, "burst_lines": 0, "older_bursts": 0, "late_lines": 0}
     totals = {**counts, "incidents": 1, "unassessed": 0, **facts}
     log = {"name": "auth.log", "size_bytes": 5_000, "lines": 9, "sha256": "abc"}
-    return {"log": log, "totals": totals, "attackers": [attacker] if users else [], "incidents": []}
+    return {"log": log, "totals": totals, "attackers": [attacker] if users else [], "bursts": [], "incidents": []}
 
 
 @pytest.fixture
@@ -75,9 +76,18 @@ def test_the_markdown_has_a_section_for_each_attacker(report, tmp_path) -> None:
     ("facts", "note"),
     [
         ({"lines": 0, "sshd_lines": 0, "addresses": 0}, "The log is empty."),
-        ({"sshd_lines": 0, "addresses": 0}, "No line of this log was written by sshd. Is it the right file?"),
+        (
+            {"sshd_lines": 0, "addresses": 0},
+            "No line of this log was written by sshd, and none has a time and a level. Is it the right file?",
+        ),
+        (
+            {"sshd_lines": 0, "addresses": 0, "levelled_lines": 1_000, "error_lines": 1},
+            "No burst of errors: 1 error line of 1,000 lines with time and level.",
+        ),
+        ({"late_lines": 2}, "Bursts may lack lines: 2 error lines came later than the earlier ones were remembered."),
+        ({"levelled_lines": 9, "bursts": 9, "older_bursts": 2}, "Only counted, since later ones are shown: 2 bursts."),
         ({"addresses": 0}, "No address failed to log in with a password."),
-        ({"addresses": 0, "long_lines": 1_000}, "Too long to be of sshd, and not read: 1,000 lines."),
+        ({"addresses": 0, "long_lines": 1_000}, "Too long for a log, and not read: 1,000 lines."),
     ],
 )
 def test_a_report_without_attacks_is_sound_and_says_why(report, facts, note: str, tmp_path) -> None:
@@ -103,3 +113,44 @@ def test_escapes_of_a_terminal_are_shown_and_not_sent(report, tmp_path) -> None:
     assert "\\x1b[2Jroot\\u202e" in found["text"]
     assert "\x1b" not in found["text"]
     assert r"\<b\>\|\`x\`" in (tmp_path / "report.md").read_text("utf-8")
+
+
+def bursting(count: int):
+    """A judgement on a log of errors with so many bursts."""
+    one = {
+        "severity": "medium",
+        "first": "2005-12-04 04:51:18",
+        "last": "2005-12-04 04:52:52",
+        "count": 9,
+        "templates": [{"template": "error: child <n> | x", "count": 8}, {"template": "error: <b>", "count": 1}],
+        "lines": [9, 10],
+        "summary": "s",
+        "advice": "Look.",
+    }
+    facts = {"levelled_lines": 2_000, "error_lines": 595, "bursts": count, "burst_lines": 9 * count, "incidents": count}
+    return {**judgement(**facts, sshd_lines=0, addresses=0), "bursts": [one] * count}
+
+
+def test_bursts_have_a_table_and_their_messages(report, tmp_path) -> None:
+    found = report(bursting(2))
+    lines = found["text"].splitlines()
+    assert lines[1] == "9 lines, 595 error lines, 2 error bursts with 18 lines, 2 incidents"
+    assert " ".join(lines[-3].split()) == "SEVERITY FIRST LAST ERRORS AT LINE MOST FREQUENT MESSAGE"
+    assert lines[-1].split()[:6] == ["medium", "2005-12-04", "04:51:18", "2005-12-04", "04:52:52", "9"]
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert r"- 8 of error: child \<n\> \| x" in text
+    assert "## 2005-12-04 04:51:18 to 2005-12-04 04:52:52: medium" in text
+    assert len(found["report"]["bursts"]) == 2
+
+
+def test_the_terminal_shows_no_more_bursts_than_anyone_reads(report) -> None:
+    found = report(bursting(60))
+    assert found["text"].splitlines()[-1] == "The latest 50 of 60 bursts; report.md has all."
+    assert len(found["report"]["bursts"]) == 60
+
+
+def test_the_report_of_a_followed_log_says_what_was_read_and_what_is_missing(report, tmp_path) -> None:
+    given = judgement("root")
+    given["log"] |= {"chunk": {"first_line": 5, "last_line": 9, "ends": False}, "gaps": [[2, 4]]}
+    assert "Not here yet: lines 2 to 4." in report(given)["text"]
+    assert "so far; of this run lines 5 to 9, SHA-256" in (tmp_path / "report.md").read_text("utf-8")

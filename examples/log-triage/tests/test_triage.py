@@ -97,12 +97,28 @@ def test_real_attacks_are_found_as_they_are_labelled(triage, logs: Path) -> None
     assert " 0101" in next(each["users"] for each in output["report"]["attackers"] if each["address"] == "5.188.10.180")
 
 
-@pytest.mark.parametrize("name", ["Apache_2k.log", "Zookeeper_2k.log"])
-def test_a_log_of_another_kind_gives_a_report_that_says_so(triage, logs: Path, name: str) -> None:
-    output = triage(logs / name)
-    assert output["report"]["attackers"] == []
-    assert output["report"]["totals"]["lines"] == 2_000
-    assert "written by sshd" in output["text"]
+def test_bursts_of_errors_in_a_real_log_are_found(triage, walk: Walk, logs: Path) -> None:
+    report = triage(logs / "Apache_2k.log")["report"]
+    assert report["attackers"] == []
+    totals = report["totals"]
+    assert (totals["lines"], totals["error_lines"], totals["bursts"], totals["burst_lines"]) == (2_000, 595, 38, 252)
+    assert sum(each["count"] for each in report["bursts"]) == 252
+    first = report["bursts"][0]
+    assert (first["first"], first["last"], first["count"]) == ("2005-12-04 04:51:18", "2005-12-04 04:52:52", 9)
+    assert first["templates"][0]["template"] == "error: mod_jk child workerEnv in error state <n>"
+    assert [(kind, event["kind"]) for kind, event in walk.events] == [("incident.detected", "burst")] * 38
+
+
+def test_a_log_with_few_errors_gives_a_report_that_says_so(triage, walk: Walk, logs: Path) -> None:
+    output = triage(logs / "Zookeeper_2k.log")
+    assert (output["report"]["bursts"], walk.events) == ([], [])
+    assert "No burst of errors: 13 error lines of 2,000 lines with time and level." in output["text"]
+
+
+def test_a_burst_of_fewer_lines_is_one_where_it_is_asked_for(triage, walk: Walk, logs: Path) -> None:
+    walk.flow["nodes"]["total"]["input"]["burst"]["lines"] = 4
+    (burst,) = triage(logs / "Zookeeper_2k.log")["report"]["bursts"]
+    assert (burst["first"], burst["last"], burst["count"]) == ("2015-07-29 19:20:16.690", "2015-07-29 19:21:26.625", 5)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 5_000, bytes(range(256)) * 50, b"x" * 10_000_000])
