@@ -25,7 +25,11 @@ class SourceItem(Value):
 
 
 class Source(Protocol):
-    """A stream of events. Finite sources end their iterator; endless ones end it at :meth:`aclose`."""
+    """A stream of events. Finite sources end their iterator; endless ones end it at :meth:`aclose`.
+
+    A source whose attribute ``continues`` is true is given the cursor of its last event at the next firing. What the
+    consumer asks the next item for counts as received.
+    """
 
     def events(self, cursor: JSON = None) -> AsyncIterator[SourceItem]:
         """Events in order, from the start or after ``cursor``. One iterator at a time.

@@ -37,25 +37,34 @@ def locate(folder: str, path: str) -> str:
 
 @contextlib.contextmanager
 def open_plain(path: str, source: str) -> Iterator[tuple[int, os.stat_result]]:
-    """The descriptor and status of a plain file, open until the block ends. Never waits for a writer.
+    """The descriptor and status of a plain file, open until the block ends; raises as :func:`open_descriptor`."""
+    fd, status = open_descriptor(path, source)
+    try:
+        yield fd, status
+    finally:
+        os.close(fd)
+
+
+def open_descriptor(path: str, source: str) -> tuple[int, os.stat_result]:
+    """The descriptor of a plain file, for the caller to close, and its status. Never waits for a writer.
 
     Raises :class:`InputInvalid` when it is missing, :class:`PathRefused` when it is no plain file or may not be read,
     :class:`StorageUnavailable` (not executed) when the machine is at fault.
     """
     fd = -1
     try:
-        try:
-            # looked at first, because opening a device can already do something
-            _refuse_special(os.stat(path), path)
-            fd = os.open(path, _FLAGS)
-            status = os.fstat(fd)
-        except OSError as error:
-            raise diagnose(error, path, source) from error
+        # looked at first, because opening a device can already do something
+        _refuse_special(os.stat(path), path)
+        fd = os.open(path, _FLAGS)
+        status = os.fstat(fd)
         _refuse_special(status, path)
-        yield fd, status
-    finally:
-        if fd >= 0:
-            os.close(fd)
+    except OSError as error:
+        _close(fd)
+        raise diagnose(error, path, source) from error
+    except PathRefused:
+        _close(fd)
+        raise
+    return fd, status
 
 
 def diagnose(error: OSError, path: str, source: str) -> Exception:
@@ -74,6 +83,11 @@ def diagnose(error: OSError, path: str, source: str) -> Exception:
     reason = error.strerror or str(error)
     text = f"Source {source!r} could not read {path!r}: {reason}. See to the disk, then start again."
     return StorageUnavailable(text, executed="no")
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
 
 
 def _refuse_special(status: os.stat_result, path: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from urllib.parse import quote
 
 import anyio.from_thread
@@ -13,6 +12,7 @@ from agentflow_kernel.contracts.source import SourceItem
 from agentflow_kernel.errors import StorageUnavailable, UsageError
 from agentflow_kernel.event import Event
 from agentflow_sources._cursor import Cursor
+from agentflow_sources._moment import rfc3339
 from agentflow_sources._opening import diagnose, locate, open_plain
 from agentflow_sources._tally import Tally
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.plugin import PluginContext
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_sources.lines import LineSource
     from agentflow_sources.settings import FileSettings
 
 EVENT_TYPE = "dev.agentflow.file.read"
@@ -132,7 +133,7 @@ class FileSource:
                 "lines": tally.lines,
                 "ends_with_newline": tally.ends_with_newline,
                 "sha256": tally.sha256,
-                "modified": _rfc3339(status.st_mtime_ns),
+                "modified": rfc3339(status.st_mtime_ns),
                 "device": status.st_dev,
                 "inode": status.st_ino,
                 "encoding": self._settings.encoding,
@@ -140,14 +141,14 @@ class FileSource:
             },
             source=f"file://{quote(path)}",
             subject=path,
-            time=_rfc3339(int(self._context.clock.now() * 1_000_000) * 1_000),
+            time=rfc3339(int(self._context.clock.now() * 1_000_000) * 1_000),
         )
 
 
-def _rfc3339(nanoseconds: int) -> str | None:
-    """A moment in UTC to the microsecond; `None` for one outside of the years 1 to 9999, as a file system may hold."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    if not -62_135_596_800 <= seconds < 253_402_300_800:
-        return None
-    moment = time.gmtime(seconds)
-    return f"{moment.tm_year:04}{time.strftime('-%m-%dT%H:%M:%S', moment)}.{rest // 1_000:06}Z"
+def create_file(settings: FileSettings, context: PluginContext) -> FileSource | LineSource:
+    """The source `file`: reads a file once, or follows it."""
+    if not settings.follow:
+        return FileSource(settings, context)
+    from agentflow_sources.lines import follow  # lazy: only who follows pays
+
+    return follow(settings, context)

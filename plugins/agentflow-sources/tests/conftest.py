@@ -5,15 +5,20 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from agentflow_kernel.contracts.plugin import PluginContext
+from agentflow_kernel.testing import FakeClock
 from agentflow_sources.file import FileSource
+from agentflow_sources.lines import follow
 from agentflow_sources.settings import FileSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from agentflow_sources.lines import LineSource
 
 
 class StillClock:
@@ -58,3 +63,40 @@ def read_once(make_source) -> Callable[..., Any]:
             await source.aclose()
 
     return read
+
+
+class Following:
+    """A followed log, as the kernel would read it, and what it has told of."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.clock = FakeClock(auto=True)
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.settings = FileSettings(**{"path": "app.log", "follow": True, "rotation_s": 1, **settings})
+        self.folder = folder
+
+    def source(self, state: str | None = "state") -> LineSource:
+        context = PluginContext(
+            "tail",
+            clock=self.clock,
+            random=random.Random(0),
+            folder=str(self.folder),
+            state_folder=None if state is None else str(self.folder / state),
+            emit=lambda name, fields: self.told.append((name, fields)),
+        )
+        return follow(self.settings, context)
+
+    async def chunks(self, cursor: Any = None, **settings: Any) -> list[tuple[Any, bytes]]:
+        """Each item with the bytes of its chunk, until nothing came for ten seconds of the fake clock."""
+        if settings:
+            self.settings = self.settings.model_copy(update=settings)
+        self.settings = self.settings.model_copy(update={"quiet_s": 10.0})
+        source = self.source()
+        found = [(item, await anyio.Path(item.event.data["path"]).read_bytes()) async for item in source.events(cursor)]
+        await source.aclose()
+        return found
+
+
+@pytest.fixture
+def following(tmp_path: Path) -> Callable[..., Following]:
+    """Followers of `app.log` in the test's folder, with a clock that moves itself."""
+    return lambda **settings: Following(tmp_path, **settings)

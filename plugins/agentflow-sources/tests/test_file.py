@@ -18,6 +18,7 @@ import pytest
 from agentflow_kernel.errors import InputInvalid, StorageUnavailable, UsageError
 from agentflow_kernel.event import Event
 from agentflow_sources import file as module
+from agentflow_sources._moment import rfc3339
 from agentflow_sources.file import FileSource
 
 pytestmark = pytest.mark.anyio
@@ -316,8 +317,8 @@ async def test_the_event_loop_goes_on_while_a_file_is_read(log, make_source, mon
 
 async def test_a_time_beyond_the_calendar_is_left_out(log, read_once, monkeypatch) -> None:
     """A file system can hold times before the year 1 and after 9999."""
-    assert module._rfc3339(253_402_300_800 * 10**9) is None
-    assert module._rfc3339(-62_135_596_801 * 10**9) is None
-    assert module._rfc3339(253_402_300_799 * 10**9 + 999_999_999) == "9999-12-31T23:59:59.999999Z"
-    assert module._rfc3339(-62_135_596_800 * 10**9) == "0001-01-01T00:00:00.000000Z"
-    assert module._rfc3339(-1) == "1969-12-31T23:59:59.999999Z"
+    assert rfc3339(253_402_300_800 * 10**9) is None
+    assert rfc3339(-62_135_596_801 * 10**9) is None
+    assert rfc3339(253_402_300_799 * 10**9 + 999_999_999) == "9999-12-31T23:59:59.999999Z"
+    assert rfc3339(-62_135_596_800 * 10**9) == "0001-01-01T00:00:00.000000Z"
+    assert rfc3339(-1) == "1969-12-31T23:59:59.999999Z"

@@ -11,7 +11,7 @@ import pytest
 
 from agentflow_kernel import Event, Kernel
 from agentflow_kernel.errors import InputInvalid, ManifestErrors, RunFailed, UnknownName, UsageError
-from agentflow_kernel.testing import InProcessJournal
+from agentflow_kernel.testing import Cassette, InProcessJournal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -510,3 +510,23 @@ async def test_a_failure_of_the_run_is_that_of_the_manifest(kernel: Kernel) -> N
     async with kernel:
         with pytest.raises(RunFailed, match="failed at one: TypeError"):
             await kernel.run("sums", {"n": "text"})
+
+
+def test_a_cassette_stands_between_a_kernel_and_its_providers(house: House, tmp_path: Path) -> None:
+    """The replay makes no provider and gives the same answer."""
+    path, outputs = str(tmp_path / "helper.json"), []
+    for mode in (Cassette.record, Cassette.replay):
+        kernel = house.kernel(journal=InProcessJournal())
+        house.code("made").clear()
+        with mode(path) as cassette:
+            cassette.attach(kernel)
+            outputs.append(kernel.run_sync("helper", "x"))
+        made = [what for what, *_ in house.code("made")]
+        assert ("Provider" in made) is (mode == Cassette.record)
+    assert outputs[0] == outputs[1]
+
+
+def test_a_kernel_without_a_manifest_has_nothing_to_stand_between() -> None:
+    """Its agents have been given their providers already."""
+    with pytest.raises(UsageError, match="has no manifest"):
+        Cassette.auto("x.json").attach(Kernel())
