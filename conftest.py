@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 OURS = [
+    "agentflow_anthropic",
     "agentflow_cli",
+    "agentflow_http",
     "agentflow_kernel",
+    "agentflow_openai",
     "agentflow_planner_llm",
     "agentflow_resilience",
     "agentflow_sources",

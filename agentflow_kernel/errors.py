@@ -16,6 +16,8 @@
     │   ├── StateConflict         two writers of one key without a reducer
     │   ├── PromptTooLong         more than the model's context window holds
     │   ├── Unsupported           the capability is absent here, with the reason
+    │   ├── ExpressionInvalid     a text that is no expression or script, with the place
+    │   ├── ExpressionFailed      an expression that has no value with these data
     │   └── EventInvalid          bytes or headers that are no CloudEvents 1.0 event
     ├── Unavailable               a peer or resource did not answer: a retry may help
     │   ├── RateLimited           turned away, not executed
@@ -78,7 +80,7 @@ _OWN = {
     "agentflow-openai": ("provider:openai",),
     "agentflow-planner-llm": ("planner:tools",),
     "agentflow-resilience": ("policy:retry", "policy:timeout"),
-    "agentflow-sources": ("source:file",),
+    "agentflow-sources": ("source:cron", "source:file", "source:folder", "source:stdin"),
     "agentflow-sqlite": ("journal:sqlite", "memory:sqlite"),
     "agentflow-tools": ("tool:files",),
 }
@@ -254,6 +256,36 @@ class Unsupported(UsageError):
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(f"{what} is not supported here: {reason}")
         self.what, self.reason = what, reason
+
+
+class ExpressionInvalid(UsageError):
+    """A text that is no expression or script; ``position`` counts characters from 0, ``line`` and ``column`` from 1."""
+
+    code = "AF-EXPRESSION-INVALID"
+
+    def __init__(self, text: str, position: int, found: str, expected: str) -> None:
+        self.text, self.position, self.found, self.expected = text, position, found, expected
+        start = text.rfind("\n", 0, position) + 1
+        self.line, self.column = text.count("\n", 0, position) + 1, position - start + 1
+        first = max(start, position - 60)
+        seen = text[first : position + 60].partition("\n")[0]
+        seen = "".join(char if char.isprintable() else "·" for char in seen)
+        super().__init__(
+            f"Not a valid expression at line {self.line}, column {self.column}: "
+            f"found {found}, expected {expected}.\n  {seen}\n  {' ' * (position - first)}^"
+        )
+
+
+class ExpressionFailed(UsageError):
+    """An expression that has no value with the data it was given; ``part`` is the sub-expression that failed."""
+
+    code = "AF-EXPRESSION-FAILED"
+
+    def __init__(self, expression: str, part: str, problem: str) -> None:
+        whole = expression if len(expression) <= 200 else expression[:199] + "…"
+        place = part if len(part) <= 200 else part[:199] + "…"
+        super().__init__(f"Expression {whole!r}: {problem}" + (f", at {place!r}." if place != whole else "."))
+        self.expression, self.part, self.problem = expression, part, problem
 
 
 class EventInvalid(UsageError):

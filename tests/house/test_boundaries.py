@@ -11,6 +11,8 @@ MACHINE_PATH = re.compile(r"""(?:^|[\s"'`=(,:]|file://)/(?:work|root|home|Users)
 IMPORTED_AS = {"opentelemetry-api": "opentelemetry", "pyyaml": "yaml"}
 TESTING_MAY_IMPORT = {"pytest"}
 OUTSIDE_KERNEL = ("contrib", "examples", "plugins", "specs")
+LIBRARIES = {"agentflow_http"}
+"""Distributions that plugins may share; docs/decisions/0008-http-library.md."""
 TEXT = {".py", ".pyi", ".md", ".toml", ".yaml", ".yml", ".json", ".txt", ".cfg", ".sh", ".lock", ""}
 
 
@@ -23,6 +25,17 @@ def imported_names(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+def needs(dist) -> set[str]:
+    """The packages that a distribution declares to need, with those of its extras."""
+    project = dist.table["project"]
+    lines = [
+        *project["dependencies"],
+        *(line for extra in project.get("optional-dependencies", {}).values() for line in extra),
+    ]
+    declared = {re.split(r"[^A-Za-z0-9_-]", line)[0] for line in lines}
+    return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared}
 
 
 def test_nobody_outside_the_kernel_uses_a_private_name_of_it(tree) -> None:
@@ -40,8 +53,7 @@ def test_nobody_outside_the_kernel_uses_a_private_name_of_it(tree) -> None:
 
 
 def test_a_distribution_imports_only_what_it_declares(dist) -> None:
-    declared = {re.split(r"[^A-Za-z0-9_-]", line)[0] for line in dist.table["project"]["dependencies"]}
-    allowed = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared} | {dist.package}
+    allowed = needs(dist) | {dist.package}
     found = []
     for path in dist.source.rglob("*.py"):
         place = path.relative_to(dist.source)
@@ -74,9 +86,14 @@ def test_every_package_stands_in_the_lists_of_the_root(tree) -> None:
     tool = tree.dists[0].table["tool"]
     packages = {dist.package for dist in tree.dists}
     others = packages - {"agentflow_kernel"}
-    one_way, independent, _ = tool["importlinter"]["contracts"]
+    one_way, independent, below, only_providers, _ = tool["importlinter"]["contracts"]
     assert set(tool["importlinter"]["root_packages"]) == packages
     assert set(one_way["forbidden_modules"]) == others
-    assert set(independent["modules"]) == others
+    assert set(independent["modules"]) == others - LIBRARIES
+    assert set(below["source_modules"]) == LIBRARIES
+    assert set(below["forbidden_modules"]) == others - LIBRARIES
+    needing = {dist.package for dist in tree.dists if LIBRARIES & set(needs(dist))}
+    assert set(only_providers["source_modules"]) == others - LIBRARIES - needing
+    assert set(only_providers["forbidden_modules"]) == LIBRARIES
     assert not any("ignore_imports" in contract for contract in tool["importlinter"]["contracts"])
     assert set(tool["coverage"]["run"]["source_pkgs"]) == packages - {"agentflow_starter"}

@@ -1,0 +1,46 @@
+"""What goes wrong between a provider and the service, over real sockets and both ways to it."""
+
+from __future__ import annotations
+
+import anthropic
+import pytest
+from fault_table import CASES, play
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_each_fault_becomes_its_error_after_one_attempt(case, transport, key) -> None:
+    outcome = await play(case, transport)
+    if case.error is None:
+        assert outcome.error is None
+        assert outcome.reply.message.text.endswith("scattering.")
+    else:
+        assert type(outcome.error) is case.error
+        assert outcome.error.executed == case.executed
+        assert outcome.error.retry_after_s == case.retry_after_s
+    assert outcome.attempts == 1
+
+
+async def test_messages_name_the_service_the_resource_and_the_vendors_words(transport, key) -> None:
+    (case,) = [case for case in CASES if case.name == "401"]
+    error = (await play(case, transport)).error
+    assert "Anthropic (provider 'claude') answered 401: authentication_error: said so" in str(error)
+    assert "$ANTHROPIC_API_KEY of provider 'claude'" in str(error)
+
+
+async def test_an_unknown_model_lists_those_that_there_are(transport, key) -> None:
+    (case,) = [case for case in CASES if case.name == "404, a model"]
+    error = (await play(case, transport)).error
+    assert {"sonnet", "opus", "haiku", "claude-sonnet-5-5"} <= set(error.known)
+
+
+def test_every_family_of_the_sdks_errors_is_known() -> None:
+    """What is no answer with a status and no broken connection is a broken protocol; a new family must be looked at."""
+    families = {error.__name__ for error in anthropic.APIError.__subclasses__()}
+    assert families == {
+        "APIConnectionError",
+        "APIResponseValidationError",
+        "APIStatusError",
+        "APIWebhookValidationError",
+    }

@@ -1,0 +1,8 @@
+"""Makes ``expression_kit``, the second evaluator of expressions, importable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
