@@ -16,6 +16,7 @@
     │   ├── StateConflict         two writers of one key without a reducer
     │   ├── PromptTooLong         more than the model's context window holds
     │   ├── Unsupported           the capability is absent here, with the reason
+    │   ├── RunEnded              a signal or request for a run that takes none any more
     │   ├── ExpressionInvalid     a text that is no expression or script, with the place
     │   ├── ExpressionFailed      an expression that has no value with these data
     │   └── EventInvalid          bytes or headers that are no CloudEvents 1.0 event
@@ -39,6 +40,7 @@
     │   ├── AppendConflict        another sequence number: reload and try again
     │   ├── Fenced                a newer owner has taken the run: stop without further effects
     │   └── UnknownRun            no such run in this journal
+    ├── OutcomeUnknown            an effect was begun and nobody knows whether it happened
     ├── MemoryConflict            the entry has another version than expected
     ├── PlanFailed                a planner ended with an error; carries the code it gave
     ├── BudgetExceeded            a limit on steps, calls, tokens, cost or time was reached
@@ -101,6 +103,8 @@ class AgentFlowError(Exception):
     retry_after_s: float | None = None
     resumable = False
     """Whether a durable run that meets it is suspended: it will go on once its surroundings are put right."""
+    spares_nothing = False
+    """Whether every other item of a batch would meet it too: such an error is neither skipped nor collected."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, executed: Executed | None = None) -> None:
         super().__init__(message)
@@ -160,6 +164,7 @@ class UnknownModel(UnknownName):
     code = "AF-MODEL-UNKNOWN"
     executed: Executed = "no"
     resumable = True
+    spares_nothing = True
 
 
 class UnknownPlugin(UsageError):
@@ -258,6 +263,20 @@ class Unsupported(UsageError):
         self.what, self.reason = what, reason
 
 
+class RunEnded(UsageError):
+    """The run takes no signal or request any more: it has ended, or its owner has left it; ``status`` says which."""
+
+    code = "AF-RUN-ENDED"
+
+    def __init__(self, run_id: str, status: str) -> None:
+        if status in ("completed", "failed", "cancelled"):
+            tail = f"has ended ({status}). What is sent to it has no effect."
+        else:
+            tail = f"is {status} and takes nothing here. Resume it first, or leave the signal in its inbox."
+        super().__init__(f"Run {run_id} {tail}")
+        self.run_id, self.status = run_id, status
+
+
 class ExpressionInvalid(UsageError):
     """A text that is no expression or script; ``position`` counts characters from 0, ``line`` and ``column`` from 1."""
 
@@ -353,6 +372,7 @@ class CredentialRefused(Refused):
 
     code = "AF-CREDENTIAL"
     resumable = True
+    spares_nothing = True
 
 
 class PathRefused(Refused):
@@ -460,6 +480,19 @@ class UnknownRun(JournalError):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"No run {run_id!r} in this journal. `agentflow get runs` lists them.")
         self.run_id = run_id
+
+
+class OutcomeUnknown(AgentFlowError):
+    """An effect was begun, left no word of how it ended, and is set to fail then; it may have happened."""
+
+    code = "AF-OUTCOME-UNKNOWN"
+
+    def __init__(self, run_id: str, path: str, what: str) -> None:
+        super().__init__(
+            f"Run {run_id} at {path!r}: {what} was begun before and may have taken effect. "
+            "It is neither repeated nor taken for done; look at the receiver."
+        )
+        self.run_id, self.path, self.what = run_id, path, what
 
 
 class MemoryConflict(AgentFlowError):

@@ -31,27 +31,26 @@ _SECRET_KEYS = frozenset((
 """Words before ``key`` that make it secret; a partition key or an idempotency key is none."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
-_PATTERNS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
-        r"(?i:\bbearer\s+)(?P<secret>[\w.~+/=:-]{6,})",
-        r"(?i:\bbasic\s+)(?P<secret>(?=[A-Za-z+/]*[0-9=])[\w+/-]{8,}={0,2})",
-        r"\bsk-[\w-]{8,}",
-        r"\b(?:sk|rk|pk)_(?:live|test)_\w{8,}",
-        r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}",
-        r"\b(?:gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|AIza|hf_|npm_)[\w-]{10,}",
-        r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?",
-        r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s/:@?#]{0,256}:(?P<secret>[^\s/?#]+)(?=@)",
-        (
-            r"(?i)(?<![A-Za-z0-9])(?:[a-z0-9]{1,20}[_-]){0,3}(?:api[_-]?key|access[_-]?key|private[_-]?key|secret[_-]?key|"
-            r"account[_-]?key|authorization|passphrase|password|passwd|pwd|secret|token|credentials?|(?:set-)?cookie)"
-            r"[\\\"']{0,3}\s{0,3}[:=]\s{0,3}[\\\"']{0,3}(?:(?:bearer|basic|token|digest)\s{1,3})?"
-            r"(?P<secret>[^\s\"'\\,;&{}\[\]<>()]{6,})"
-        ),
-    )
+PATTERNS = (
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
+    r"(?i:\bbearer\s+)(?P<secret>[\w.~+/=:-]{6,})",
+    r"(?i:\bbasic\s+)(?P<secret>(?=[A-Za-z+/]*[0-9=])[\w+/-]{8,}={0,2})",
+    r"\bsk-[\w-]{8,}",
+    r"\b(?:sk|rk|pk)_(?:live|test)_\w{8,}",
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}",
+    r"\b(?:gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|AIza|hf_|npm_)[\w-]{10,}",
+    r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?",
+    r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s/:@?#]{0,256}:(?P<secret>[^\s/?#]+)(?=@)",
+    (
+        r"(?i)(?<![A-Za-z0-9])(?:[a-z0-9]{1,20}[_-]){0,3}(?:api[_-]?key|access[_-]?key|private[_-]?key|secret[_-]?key|"
+        r"account[_-]?key|authorization|passphrase|password|passwd|pwd|secret|token|credentials?|(?:set-)?cookie)"
+        r"[\\\"']{0,3}\s{0,3}[:=]\s{0,3}[\\\"']{0,3}(?:(?:bearer|basic|token|digest)\s{1,3})?"
+        r"(?P<secret>[^\s\"'\\,;&{}\[\]<>()]{6,})"
+    ),
 )
 """What is secret by its form; where a pattern has a group ``secret``, only that is replaced."""
+
+_EXPRESSIONS = tuple(map(re.compile, PATTERNS))
 
 
 class Redactor:
@@ -73,8 +72,8 @@ class Redactor:
         """The text without secrets."""
         if self._known is not None:
             text = self._known.sub(PLACEHOLDER, text)
-        for pattern in _PATTERNS:
-            text = pattern.sub(_replace, text)
+        for expression in _EXPRESSIONS:
+            text = expression.sub(_replace, text)
         return text
 
     def fields(self, fields: dict[str, Any]) -> dict[str, Any]:

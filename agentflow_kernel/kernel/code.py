@@ -15,34 +15,37 @@ if TYPE_CHECKING:
 
 
 class CodeLoader:
-    """Loads the files of one manifest folder, each once; ``trusted`` allows all of them for this call."""
+    """Loads the files of manifest folders, each once; ``trusted`` allows all of them for this call.
+
+    ``folder`` is that of references which name no other.
+    """
 
     def __init__(self, folder: str, settings: Settings, *, trusted: bool = False) -> None:
-        self._folder = os.path.realpath(folder)
+        self._folder = folder
         self._settings = settings
         self._trusted = trusted
         self._modules: dict[str, ModuleType] = {}
 
-    def load(self, reference: str) -> object:
-        """The object behind ``./file.py:Name``.
+    def load(self, reference: str, folder: str = "") -> object:
+        """The object behind ``./file.py:Name`` below ``folder``.
 
         Raises :class:`UntrustedCode` for a file that is not allowed, :class:`UsageError` for one that is missing,
         leaves the folder or fails when it is imported, :class:`UnknownName` for a name it does not define.
         """
         file, _, name = reference.rpartition(":")
-        module = self._module(file)
+        module = self._module(file, os.path.realpath(folder or self._folder))
         found = getattr(module, name, None)
         if found is None:
             public = [known for known in vars(module) if not known.startswith("_")]
             raise UnknownName(f"name in {file}", name, public)
         return found
 
-    def _module(self, file: str) -> ModuleType:
-        path = os.path.realpath(os.path.join(self._folder, file))
+    def _module(self, file: str, folder: str) -> ModuleType:
+        path = os.path.realpath(os.path.join(folder, file))
+        if not path.startswith(folder + os.sep):
+            raise UsageError(f"Code {file!r} lies outside the manifest's folder; only files below it may be used.")
         if path in self._modules:
             return self._modules[path]
-        if not path.startswith(self._folder + os.sep):
-            raise UsageError(f"Code {file!r} lies outside the manifest's folder; only files below it may be used.")
         if not os.path.isfile(path):
             raise UsageError(f"Code {file!r} is not there: no file {path!r}.")
         if not self._trusted and not self._settings.allows_code(path):

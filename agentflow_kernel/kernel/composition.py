@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from agentflow_kernel.loading import Plugins
     from agentflow_kernel.manifest import Manifest, Resource
 
+    Wrap = Callable[[str, str, Callable[[], object]], object]
+    """Kind, name and maker of an object; returns what is used in its place."""
+
 _NODE_OPTIONS = ("input", "each", "batch_size", "concurrency", "on_item_error", "effect", "blocking")
 
 
@@ -59,13 +62,17 @@ class Environment:
 
 
 class Composition:
-    """The objects behind one manifest. ``model`` puts one model in the place of all agents' models."""
+    """The objects behind one manifest. ``model`` puts one model in the place of all agents' models.
+
+    ``wrap`` is asked for each object that a plugin or the manifest's code makes; it decides whether it is made.
+    """
 
     def __init__(self, manifest: Manifest, environment: Environment, *, model: str | None = None) -> None:
         self.manifest = manifest
         self._environment = environment
         self._model = model
         self._made: dict[tuple[str, str], Any] = {}
+        self.wrap: Wrap = _make_it
 
     def release(self) -> list[object]:
         """Everything made so far, the latest first, which is the order to close it in; it is made anew when needed."""
@@ -121,13 +128,17 @@ class Composition:
     def _make(self, kind: str, resource: Resource, spec: Mapping[str, Any], settings: Mapping[str, JSON]) -> Any:
         """One object from a plugin or from the manifest's code; faults are reported at their place in the file."""
         environment = self._environment
-        context = environment.context(resource.name, self.manifest.folder)
+        context = environment.context(resource.name, resource.folder)
         if "uses" in spec:
             factory: Any = self._code(resource, "spec.uses", spec["uses"])
-            return factory(dict(settings), context)
-        return environment.plugins.make(
-            kind, spec["plugin"], settings, context, on_setting_error=lambda found: self._located(resource, found)
-        )
+            return self.wrap(kind, resource.name, lambda: factory(dict(settings), context))
+
+        def make() -> object:
+            return environment.plugins.make(
+                kind, spec["plugin"], settings, context, on_setting_error=lambda found: self._located(resource, found)
+            )
+
+        return self.wrap(kind, resource.name, make)
 
     def _located(self, resource: Resource, found: Sequence[InputInvalid]) -> ManifestErrors:
         """Findings about settings, each at its place in the file."""
@@ -143,7 +154,7 @@ class Composition:
         if self._environment.code is None:
             raise UsageError(f"Code {reference!r} cannot be loaded: this kernel has no manifest folder.")
         try:
-            return self._environment.code.load(reference)
+            return self._environment.code.load(reference, resource.folder)
         except UnknownName as error:
             raise ManifestErrors([self.manifest.error(resource, place, str(error))]) from error
 
@@ -239,8 +250,14 @@ class Composition:
         key = ("provider", name)
         if key not in self._made:
             context = self._environment.context(plugin, self.manifest.folder)
-            self._made[key] = self._environment.plugins.make("provider", plugin, {}, context)
+            plugins = self._environment.plugins
+            self._made[key] = self.wrap("provider", name, lambda: plugins.make("provider", plugin, {}, context))
         return self._made[key], ModelSettings(model)
+
+
+def _make_it(kind: str, name: str, make: Callable[[], object]) -> object:
+    """The object itself."""
+    return make()
 
 
 def _routes(routes: Mapping[str, str | None]) -> dict[str, str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.memory import Memory
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.event import Event
+    from agentflow_kernel.kernel.composition import Wrap
     from agentflow_kernel.kernel.runs import Runs
     from agentflow_kernel.manifest import Manifest
     from agentflow_kernel.run.flow import Flow
@@ -70,6 +71,7 @@ class Kernel:
     ) -> Self:
         """A kernel for the manifests at ``path``, a file or a folder; nothing is built before it is needed.
 
+        ``applied:flow/triage`` stands for a resource that is applied in the state folder, with all that it needs.
         ``model`` (a Model's name or ``<provider>/<model>``) takes the place of every agent's model. ``trust_code``
         lets the manifest's own code run although ``agentflow.toml`` does not list it.
         Raises :class:`ManifestErrors` with all findings.
@@ -82,14 +84,23 @@ class Kernel:
         kernel = cls(settings=settings, state=state, journal=journal)
         wiring, environ = kernel._wiring, RecordedEnvironment()
         environment = wiring.environment
-        manifest = read(path, environ=environ, catalogue=environment.plugins.catalogue)
+        versions: dict[str, JSON] = {}
+        if path.startswith("applied:"):
+            from agentflow_kernel.kernel.applied import read_applied  # only kernels with applied resources pay
+
+            manifest, versions = read_applied(
+                path, kernel.state, environ=environ, catalogue=environment.plugins.catalogue
+            )
+        else:
+            manifest = read(path, environ=environ, catalogue=environment.plugins.catalogue)
         environment.code = CodeLoader(manifest.folder, wiring.settings, trusted=trust_code)
         wiring.compose(Composition(manifest, environment, model=model))
         wiring.origin = {
-            "manifest": os.path.abspath(path),
+            "manifest": path if versions else os.path.abspath(path),
             "model": model,
             "trust_code": trust_code,
             "environment": environ.pins(),
+            **({"versions": versions} if versions else {}),
         }
         return kernel
 
@@ -201,8 +212,11 @@ class Kernel:
     async def fire(self, trigger: str, *, overrides: Mapping[str, object] | None = None) -> Sequence[RunHandle]:
         """Read a trigger's source to its end and start one run per event; ``overrides`` replaces source settings.
 
-        Returns the handles when the source has ended; the runs may still work. An event goes over the bus and is
-        acknowledged when its run has started. Raises what the source raises.
+        Returns the handles when the source has ended (of one that follows: the latest 1,000); the runs may still work.
+        An event goes over the bus and is acknowledged when its run has started; the next one is read when fewer than
+        the trigger's ``max_runs`` (16) are at work. A source that follows goes on where its last firing with this
+        state folder ended. Cancelling ends the reading; runs that were started go on.
+        Raises what the source raises, and :class:`UsageError` when another firing already follows for this trigger.
         """
         from agentflow_kernel.kernel.triggers import fire  # only kernels with triggers pay
 
@@ -216,10 +230,32 @@ class Kernel:
         """Heads of runs, newest first; a run whose owner is gone shows as ``suspended`` with the cause ``crash``."""
         return await self._open.infos(status=status, limit=limit)
 
-    async def history(self, run_id: str) -> Sequence[Record]:
-        """All records of a run; raises :class:`UnknownRun`."""
-        return await self._open.records(run_id)
+    async def history(self, run_id: str, *, from_seq: int = 0, whole: bool = False) -> Sequence[Record]:
+        """The records of a run from a number on, by default all; raises :class:`UnknownRun` for a run without any.
+
+        With ``whole`` payloads that are stored apart are fetched, too.
+        """
+        if from_seq:
+            records = await self._open._journal.read(run_id, from_seq)  # noqa: SLF001 -- one room
+        else:
+            records = await self._open.records(run_id)
+        if not whole:
+            return records
+        from agentflow_kernel.kernel.payloads import fetch_payloads  # only readers of whole histories pay
+
+        return await fetch_payloads(self._open._journal, records)  # noqa: SLF001 -- one room
 
     async def origin(self, run_id: str) -> dict[str, JSON]:
         """Where a run came from: ``manifest`` (path), ``model``, ``trust_code``; empty for runs without a manifest."""
         return await self._open.origin(run_id)
+
+
+def intercept(kernel: Kernel, wrap: Wrap) -> None:
+    """Let ``wrap`` decide what stands for each object that the kernel makes from its manifest from now on; for tests.
+
+    It is called with the kind (``provider``, ``tool``, ``memory`` …), the name and the maker of the object.
+    Raises :class:`UsageError` for a kernel without a manifest.
+    """
+    if kernel.manifest is None:
+        raise UsageError("This kernel has no manifest: give its agents the wrapped provider and toolsets themselves.")
+    kernel._wiring.composition.wrap = wrap  # noqa: SLF001 -- beside the class, for tests alone

@@ -23,8 +23,10 @@ from agentflow_kernel.manifest._json_schema import json_schema
 from agentflow_kernel.manifest._kinds import API_VERSION, KINDS
 from agentflow_kernel.manifest._manifest import Manifest
 from agentflow_kernel.manifest._path import steps
-from agentflow_kernel.manifest._reading import read
+from agentflow_kernel.manifest._reading import read, read_all
 from agentflow_kernel.manifest._resource import Resource
+from agentflow_kernel.manifest._source import Source
+from agentflow_kernel.manifest._writing import to_yaml
 
 __all__ = (
     "API_VERSION",
@@ -32,7 +34,10 @@ __all__ = (
     "KINDS",
     "Manifest",
     "Resource",
+    "Source",
     "json_schema",
     "read",
+    "read_all",
     "steps",
+    "to_yaml",
 )

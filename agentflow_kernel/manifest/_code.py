@@ -36,10 +36,10 @@ def split(uses: str) -> tuple[str, str]:
 class CodeFolder:
     """The folder below which a manifest's code lies; each file is looked at once."""
 
-    __slots__ = ("_folder", "_problems", "_root")
+    __slots__ = ("_problems", "_root", "folder")
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._root = ""
         self._problems: dict[str, str] = {}
 
@@ -50,10 +50,10 @@ class CodeFolder:
         return self._problems[path]
 
     def _look(self, path: str) -> str:
-        full = os.path.join(self._folder, path)
+        full = os.path.join(self.folder, path)
         if not os.path.isfile(full):
             return f"There is no file {shown(path)} below the manifest's folder."
-        self._root = self._root or os.path.realpath(self._folder)
+        self._root = self._root or os.path.realpath(self.folder)
         if os.path.commonpath([self._root, os.path.realpath(full)]) != self._root:
             return f"File {shown(path)} leads out of the manifest's folder by a symbolic link."
         return ""

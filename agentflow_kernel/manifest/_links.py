@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 class Names:
     """What a manifest defines, by kind and by name.
 
-    ``unread`` are names of documents that were rejected as a whole: mentioning them is no further finding.
+    ``unread`` are names of documents that were rejected as a whole: mentioning them is no further finding. ``known``
+    are kinds and names of resources that exist elsewhere.
     """
 
     __slots__ = ("_by_kind", "_by_name", "unread")
 
-    def __init__(self, resources: Iterable[Resource], unread: Iterable[str]) -> None:
-        self._by_kind: dict[str, dict[str, Resource]] = {}
+    def __init__(
+        self, resources: Iterable[Resource], unread: Iterable[str], known: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        self._by_kind: dict[str, dict[str, None]] = {}
         self._by_name: dict[str, list[str]] = {}
         self.unread = frozenset(unread)
-        for resource in resources:
-            for name in resource.names:
-                self._by_kind.setdefault(resource.kind, {})[name] = resource
-                self._by_name.setdefault(name, []).append(resource.kind)
+        there = [(resource.kind, name) for resource in resources for name in resource.names]
+        for kind, name in dict.fromkeys([*there, *known]):
+            self._by_kind.setdefault(kind, {})[name] = None
+            self._by_name.setdefault(name, []).append(kind)
 
     def check(self, mention: Mention, context: Context) -> None:
         """Add a finding where nothing of the right kind has the name."""

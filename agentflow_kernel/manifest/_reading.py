@@ -14,11 +14,12 @@ from agentflow_kernel.manifest._kinds import API_VERSION, KINDS, RESOURCES
 from agentflow_kernel.manifest._links import Names, check_cycles
 from agentflow_kernel.manifest._manifest import Manifest
 from agentflow_kernel.manifest._resource import Resource
+from agentflow_kernel.manifest._source import Source
 from agentflow_kernel.manifest._wording import either, listed, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agentflow_kernel.manifest._catalogue import Catalogue
     from agentflow_kernel.manifest._document import Reader
@@ -39,20 +40,46 @@ def read(
     Raises:
         ManifestErrors: all findings in document order, each with file, line, column and path where it has them.
     """
-    given = os.fspath(path)
+    return read_all([path], environ=environ, catalogue=catalogue)
+
+
+def read_all(
+    paths: Sequence[str | os.PathLike[str] | Source],
+    *,
+    environ: Mapping[str, str] | None = None,
+    catalogue: Catalogue | None = None,
+    known: Iterable[tuple[str, str]] = (),
+) -> Manifest:
+    """One manifest from several files, folders and sources; each resource has the folder that it came from.
+
+    ``known`` are kinds and names of resources that exist elsewhere: they may be linked to. The manifest's own folder
+    is that of the first path. Otherwise, as :func:`read`.
+
+    Raises:
+        ManifestErrors: all findings in document order.
+    """
     findings = Findings()
-    files = files_of(given, findings)
-    folder = os.path.abspath(given if files != [given] else os.path.dirname(given))
-    scope = Scope(findings, os.environ if environ is None else environ, CodeFolder(folder))
-    reading = _Reading(scope)
+    reading = _Reading(findings, os.environ if environ is None else environ)
+    files: list[str] = []
+    folders: list[str] = []
     try:
-        for file in files:
-            reading.read_file(file)
-        reading.check(catalogue)
+        for path in paths:
+            if isinstance(path, Source):
+                files.append(path.file)
+                folders.append(path.folder)
+                reading.read_source(path)
+                continue
+            given = os.fspath(path)
+            found = files_of(given, findings)
+            files += found
+            folders.append(os.path.abspath(given if found != [given] else os.path.dirname(given)))
+            for file in found:
+                reading.read_file(file, folders[-1])
+        reading.check(catalogue, known)
     except Full:
         pass
     findings.raise_if_any()
-    return Manifest(folder, files, [result.resource for result in reading.results])
+    return Manifest(folders[0] if folders else os.getcwd(), files, [result.resource for result in reading.results])
 
 
 class _Result:
@@ -69,10 +96,16 @@ class _Result:
 class _Reading:
     """Gathers the resources of all files; those that are wrong too, so that everything wrong is found at once."""
 
-    __slots__ = ("_bytes_left", "_first", "_reader", "_scope", "_unread", "_whole", "results")
+    __slots__ = (
+        "_bytes_left", "_environ", "_findings", "_first", "_reader", "_scope", "_scopes", "_unread", "_whole",
+        "results",
+    )  # fmt: skip
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, findings: Findings, environ: Mapping[str, str]) -> None:
+        self._findings = findings
+        self._environ = environ
+        self._scopes: dict[str, Scope] = {}
+        self._scope: Scope
         self._reader: Reader | None = None
         self._bytes_left = MAX_BYTES_IN_ALL
         self._first: dict[tuple[str, str], Resource] = {}
@@ -80,15 +113,26 @@ class _Reading:
         self._whole = True
         self.results: list[_Result] = []
 
-    def read_file(self, file: str) -> None:
+    def read_file(self, file: str, folder: str) -> None:
         """Read all documents of a file."""
-        findings = self._scope.findings
-        findings.open_file(file)
-        text, size = text_of(file, self._bytes_left, findings)
+        self._findings.open_file(file)
+        text, size = text_of(file, self._bytes_left, self._findings)
         self._bytes_left -= size
         if text is None:
             self._whole = False
             return
+        self._scope = self._scopes.setdefault(folder, Scope(self._findings, self._environ, CodeFolder(folder)))
+        self._read_text(file, text)
+
+    def read_source(self, source: Source) -> None:
+        """Read all documents of a source."""
+        self._findings.open_file(source.file)
+        environ = self._environ if source.environ is None else source.environ
+        self._scope = Scope(self._findings, environ, CodeFolder(source.folder))
+        self._read_text(source.file, source.text)
+
+    def _read_text(self, file: str, text: str) -> None:
+        findings = self._findings
         if self._reader is None:
             from agentflow_kernel.manifest._document import Reader  # lazy: 15 ms, imports yaml
 
@@ -102,9 +146,9 @@ class _Reading:
         for document in documents:
             self._read_document(file, document)
 
-    def check(self, catalogue: Catalogue | None) -> None:
+    def check(self, catalogue: Catalogue | None, known: Iterable[tuple[str, str]]) -> None:
         """Check what needs all resources. Links are left out where a part could not be read: it may define them."""
-        names = Names([result.resource for result in self.results], self._unread)
+        names = Names([result.resource for result in self.results], self._unread, known)
         shelf = None if catalogue is None else Shelf(catalogue)
         for result in self.results:
             resource, context = result.resource, result.context
@@ -119,7 +163,7 @@ class _Reading:
         check_cycles([(result.resource, result.context) for result in self.results])
 
     def _read_document(self, file: str, document: Node) -> None:
-        findings = self._scope.findings
+        findings = self._findings
         before = len(findings)
         name = _name_of(document)
         kind = self._kind_of(file, document)
@@ -132,6 +176,8 @@ class _Reading:
         metadata = {"name": "", "labels": {}, "annotations": {}, **content.get("metadata", {})}
         resource = Resource(kind, metadata, content.get("spec", {}), file, document)
         resource.substituted = context.substituted
+        resource.folder = self._scope.code.folder
+        resource.links = tuple(dict.fromkeys((link.kinds[0], link.name) for link in context.links))
         self._whole = self._whole and bool(resource.name)
         self._refuse_twice(resource, context)
         self.results.append(_Result(resource, context, sound=len(findings) == before))
@@ -175,7 +221,7 @@ class _Reading:
         return ""
 
     def _unknown(self, context: Context, field: str, node: Node, known: tuple[str, ...]) -> None:
-        hint = self._scope.findings.suggest(node.value, known)
+        hint = self._findings.suggest(node.value, known)
         problem = f"Unknown {field} {shown(node.value)}. Known: {listed(known)}."
         context.found(problem, (node.line, node.column), (None, field), hint=hint)
 

@@ -16,10 +16,14 @@ class Resource:
 
     ``spec`` is plain JSON: checked, defaults filled in, environment variables put in (so it may hold secrets: show
     :meth:`written` instead). Optional fields without a default are absent. ``file``, ``line`` and ``column`` say where
-    its name stands; ``positions`` is the document with the place of every value.
+    its name stands; ``positions`` is the document with the place of every value. ``folder`` is the absolute folder that
+    its relative paths start from, and ``links`` are kinds and names of the resources that it names.
     """
 
-    __slots__ = ("annotations", "column", "file", "kind", "labels", "line", "name", "positions", "spec", "substituted")
+    __slots__ = (
+        "annotations", "column", "file", "folder", "kind", "labels", "line", "links", "name", "positions", "spec",
+        "substituted",
+    )  # fmt: skip
 
     def __init__(self, kind: str, metadata: dict[str, Any], spec: dict[str, Any], file: str, positions: Node) -> None:
         self.kind = kind
@@ -31,6 +35,8 @@ class Resource:
         self.line, self.column = positions.locate(("metadata", "name"))
         self.positions = positions
         self.substituted: list[tuple[tuple[Step, ...], str]] = []
+        self.folder = ""
+        self.links: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,6 +64,11 @@ class Resource:
                 holder[steps[-1]] = original
         return spec
 
+    def document(self) -> dict[str, Any]:
+        """The whole resource as it stands in the manifest: without defaults, with ``${NAME}`` and ``$${`` unread."""
+        found: dict[str, Any] = _plain(self.positions)
+        return found
+
     def __repr__(self) -> str:
         return f"Resource({self.kind!r}, {self.name!r}, file={self.file!r}, line={self.line})"
 
@@ -66,3 +77,10 @@ def _copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copied(child) for key, child in value.items()}
     return [_copied(child) for child in value] if isinstance(value, list) else value
+
+
+def _plain(node: Node) -> Any:
+    value = node.value
+    if value.__class__ is dict:
+        return {key: _plain(child) for key, child in value.items()}
+    return [_plain(child) for child in value] if value.__class__ is list else value

@@ -12,22 +12,30 @@ import click
 
 from agentflow_cli import __version__, failure, terminal
 from agentflow_cli.lazy import LazyGroup
-from agentflow_cli.shared import Shared, common_options
+from agentflow_cli.shared import Shared, list_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = {
-    "run": ("run", "Run a trigger, a flow or an agent of a manifest."),
+    "run": ("run", "Run a trigger, a flow or an agent."),
     "resume": ("resume", "Go on with a run that was suspended or whose process is gone."),
     "validate": ("validate", "Check a manifest without running anything."),
-    "get": ("get", "List what the state folder holds (runs)."),
-    "describe": ("describe", "Show one thing in full (a run)."),
+    "apply": ("apply", "Keep the resources of a manifest in the state folder."),
+    "delete": ("delete", "Delete applied resources."),
+    "get": ("get", "List runs, applied resources or models."),
+    "describe": ("describe", "Show one thing in full."),
+    "events": ("events", "Show what runs have emitted and done, or follow it."),
     "plugins": ("plugins", "List the installed plugins, from metadata alone."),
     "tools": ("tools", "List the toolsets, or the tools of one."),
     "doctor": ("doctor", "Examine this installation and its state folder."),
+    "completion": ("completion", "Print the script that completes words in a shell."),
     "version": ("version", "Show the versions of everything that takes part."),
 }
+
+
+COMPLETE: Final = "_AGENTFLOW_COMPLETE"
+"""The variable by which a shell asks for completions; the script of `agentflow completion` sets it."""
 
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
@@ -48,7 +56,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None: 
     callback=_version,
     help="Show the version.",
 )
-@common_options
+@list_options
 def agentflow() -> None:
     """Event-driven agents made of plugins: run them, resume them, look at them."""
 
@@ -70,6 +78,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong usage or manifest, 130 interrupted."""
     terminal.prepare()
     shared = Shared()
+    if COMPLETE in os.environ:
+        from agentflow_cli.completion import answer  # lazy: only where a shell asks
+
+        return answer(agentflow, os.environ[COMPLETE])
     try:
         result = agentflow.main(list(arguments) or ["--help"], prog_name="agentflow", standalone_mode=False, obj=shared)
     except BaseException as error:  # noqa: BLE001 - the border of the program: every error becomes a line and a code
@@ -77,4 +89,7 @@ def run(arguments: Sequence[str]) -> int:
             terminal.say("Interrupted.")
             return failure.INTERRUPTED
         return failure.report(error, debug=shared.debug or "--debug" in arguments)
+    finally:
+        if shared.log_level or shared.log_format or shared.debug:
+            Shared().set_log()  # whoever calls this again in the same process gave other options
     return result if isinstance(result, int) else 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from agentflow_cli.terminal import in_colour
+
 if TYPE_CHECKING:
     from agentflow_cli.node_state import NodeState
 
@@ -16,7 +18,9 @@ class Bars:
     """A live display on standard error; what a node leaves behind when it ends is one line above it."""
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+        self._console = Console(
+            file=sys.stderr, highlight=False, markup=False, emoji=False, no_color=not in_colour(sys.stderr)
+        )
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from agentflow_cli.terminal import say
 from agentflow_kernel.errors import nearest
@@ -17,12 +18,21 @@ if TYPE_CHECKING:
 class LazyGroup(click.Group):
     """A click group over a table: name of a command → (its module below `agentflow_cli.commands`, one line of help).
 
-    The module holds the command as `command`.
+    The module holds the command as `command`, or several by name as `commands`. ``aliases`` are other names.
     """
 
-    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **settings: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        table: Mapping[str, tuple[str, str]],
+        aliases: Mapping[str, str] | None = None,
+        noun: str = "command",
+        **settings: Any,
+    ) -> None:
         super().__init__(*args, **settings)
         self.table = table
+        self.aliases = aliases or {}
+        self.noun = noun
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The arguments for the command; without any, the help is shown and the call is refused."""
@@ -37,11 +47,12 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now."""
-        if cmd_name not in self.table:
+        name = self.aliases.get(cmd_name, cmd_name)
+        if name not in self.table:
             return None
-        module = importlib.import_module(f"agentflow_cli.commands.{self.table[cmd_name][0]}")
-        command: click.Command = module.command
-        return command
+        module = importlib.import_module(f"agentflow_cli.commands.{self.table[name][0]}")
+        commands: Mapping[str, click.Command] = getattr(module, "commands", None) or {name: module.command}
+        return commands[name]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -49,11 +60,22 @@ class LazyGroup(click.Group):
         """The command that the arguments name; an unknown one is refused with the nearest name."""
         name = args[0]
         command = self.get_command(ctx, name)
+        if command is None and ctx.resilient_parsing:
+            return None, None, args[1:]  # somebody is still typing
         if command is None:
             close = nearest(name, self.table)
             hint = f"Did you mean {close!r}?" if close else f"There are: {', '.join(self.table)}."
-            raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
-        return name, command, args[1:]
+            raise click.UsageError(f"No such {self.noun} {name!r}. {hint}", ctx)
+        return command.name, command, args[1:]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The names in the table, and the options; nothing is imported for that."""
+        names = [
+            CompletionItem(name, help=summary)
+            for name, (_, summary) in self.table.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table as the help's list of commands."""

@@ -4,68 +4,114 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentflow_cli.terminal import escaped, one_line, unsafe, visible, write
+from agentflow_cli.cells import cut, fill, fold, width
+from agentflow_cli.terminal import columns, escaped, in_colour, one_line, unsafe, visible, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from agentflow_cli.shared import Format
 
-_STYLES = {
-    "completed": "green",
-    "running": "cyan",
-    "suspended": "yellow",
-    "stuck": "red",
-    "quarantined": "red",
-    "failed": "red",
-    "cancelled": "yellow",
-    "ok": "green",
-    "note": "cyan",
-    "warning": "yellow",
-    "problem": "bold red",
+GAP: Final = "  "
+LEAST_CELLS: Final = 8
+"""A column is not made narrower than this."""
+
+_STYLES: Final = {
+    "completed": "32",
+    "running": "36",
+    "suspended": "33",
+    "stuck": "31",
+    "quarantined": "31",
+    "failed": "31",
+    "cancelled": "33",
+    "ok": "32",
+    "note": "36",
+    "warning": "33",
+    "problem": "1;31",
+    "created": "32",
+    "configured": "33",
+    "deleted": "31",
 }
-"""Words that carry a colour where a terminal shows them as a whole cell."""
+"""Words that carry a colour (the parameters of SGR in ECMA-48) where they are a whole cell."""
 
 
 class Table:
-    """Rows under headings. Cells may hold untrusted text: they are shown on one line, without control characters."""
+    """Rows under headings. Cells may hold untrusted text: they are shown on one line, without control characters.
 
-    def __init__(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        self.columns = columns
-        self.rows = [[one_line(cell) for cell in row] for row in rows]
+    On a terminal a table is fitted to its width: the first column is there to be copied and stays whole; of the
+    others the widest give way. What does not fit is cut, but in the last column folded, if ``overflow`` says so.
+    ``None`` never cuts. Elsewhere nothing is cut.
+    """
 
-    def show(self) -> None:
-        """Write the table: fitted and coloured on a terminal, aligned text elsewhere."""
-        if sys.stdout is not None and sys.stdout.isatty():
-            self._show_rich()
-        else:
-            write(self.as_text())
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        overflow: Literal["fold", "cut"] | None = "fold",
+    ) -> None:
+        self.columns = tuple(columns)
+        self.rows = [tuple(one_line(cell) for cell in row) for row in rows]
+        self.overflow = overflow
 
-    def as_text(self) -> str:
-        """The table with columns as wide as their widest cell, nothing cut off."""
-        lines = [self.columns, *self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(self.columns))]
-        return "".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
-            for line in lines
-        )
+    def show(self) -> bool:
+        """Write the table, coloured and fitted where a terminal is; returns whether somebody still reads."""
+        return write(self.as_text(columns(sys.stdout), in_colour=in_colour(sys.stdout)))
 
-    def _show_rich(self) -> None:
-        from rich.console import Console  # lazy: 30 ms, only where a terminal is
-        from rich.table import Table as RichTable
-        from rich.text import Text
+    def as_text(self, cells: int | None = None, *, in_colour: bool = False) -> str:
+        """The table in at most so many cells a line, if that can be; columns are as wide as their widest cell."""
+        lines = self.lines(cells if self.overflow else None, in_colour=in_colour)
+        return "".join(line + "\n" for line in lines)
 
-        table = RichTable(box=None, pad_edge=False, header_style="bold", show_edge=False)
-        for number, column in enumerate(self.columns):
-            table.add_column(column, overflow="fold", no_wrap=not number)  # what comes first is there to be copied
-        for row in self.rows:
-            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-        console = Console(file=sys.stdout)
-        with console.capture() as capture:
-            console.print(table)
-        write(capture.get())
+    def lines(self, cells: int | None = None, *, in_colour: bool = False) -> list[str]:
+        """The lines of the table, the headings first."""
+        rows = [self.columns, *self.rows]
+        natural = [max(width(row[column]) for row in rows) for column in range(len(self.columns))]
+        widths = natural if cells is None else _fitted(natural, cells)
+        found: list[str] = []
+        for number, row in enumerate(rows):
+            found += self._row(row, widths, style="1" if not number and in_colour else None, in_colour=in_colour)
+        return found
+
+    def _row(self, row: Sequence[str], widths: Sequence[int], *, style: str | None, in_colour: bool) -> list[str]:
+        """One row, on several lines where its last cell is folded."""
+        *others, last = row
+        shown = [cut(cell, room) for cell, room in zip(others, widths, strict=False)]
+        folded = fold(last, widths[-1]) if self.overflow == "fold" else [cut(last, widths[-1])]
+        lines = []
+        for number, piece in enumerate(folded):
+            cells = [*(shown if not number else [""] * len(shown)), piece]
+            whole = [*row[:-1], last]
+            painted = [
+                _painted(fill(cell, room), style or (_STYLES.get(word) if in_colour else None))
+                for cell, room, word in zip(cells, [*widths[:-1], 0], whole, strict=True)
+            ]
+            lines.append(GAP.join(painted).rstrip())
+        return lines
+
+
+def _fitted(natural: Sequence[int], cells: int) -> list[int]:
+    """The widths of columns that fit into so many cells, if the first may keep its own."""
+    widths = list(natural)
+    over = sum(widths) + len(GAP) * (len(widths) - 1) - cells
+    while over > 0:
+        widest = max(range(1, len(widths)), key=widths.__getitem__, default=0)
+        if not widest or widths[widest] <= LEAST_CELLS:
+            break
+        others = [widths[column] for column in range(1, len(widths)) if column != widest]
+        step = max(1, min(over, widths[widest] - max([LEAST_CELLS, *others])))
+        widths[widest] -= step
+        over -= step
+    return widths
+
+
+def _painted(cell: str, style: str | None) -> str:
+    if style is None or not cell.strip():
+        return cell
+    text = cell.rstrip()
+    return f"\x1b[{style}m{text}\x1b[0m{cell[len(text) :]}"
 
 
 def show(form: Format, document: Any, *tables: Table) -> None:
@@ -88,24 +134,9 @@ def as_json(document: Any) -> str:
 
 def as_yaml(document: Any) -> str:
     """The document as YAML without anchors; characters that would act on a terminal are escaped."""
-    import yaml  # lazy: 15 ms, only where YAML is asked for
+    from agentflow_kernel.manifest import to_yaml  # lazy: only where YAML is asked for
 
-    class Dumper(yaml.SafeDumper):
-        """Writes every object out, and quotes what has to be escaped."""
-
-        def ignore_aliases(self, data: object) -> bool:
-            return True
-
-        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - theirs
-            super().increase_indent(flow, indentless=False)
-
-    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-        style = '"' if unsafe(text) else "|" if "\n" in text else None
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-    Dumper.add_representer(str, represent)
-    text: str = yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
-    return escaped(text)
+    return escaped(to_yaml(document, quote=unsafe))
 
 
 def as_text(value: Any) -> str:

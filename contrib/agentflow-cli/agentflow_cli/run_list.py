@@ -33,20 +33,25 @@ def as_document(info: RunInfo, now: float | None = None) -> dict[str, Any]:
     }
 
 
-def as_table(infos: Sequence[RunInfo]) -> Table:
-    """Runs as a table."""
-    columns = ("RUN ID", "NAME", "STATUS", "STARTED", "DURATION", "CAUSE")
-    rows = [
-        (info.run_id, info.name, info.status, local(info.started_at), span(duration_s(info)), cause(info))
+def as_table(infos: Sequence[RunInfo], *, wide: bool = False) -> Table:
+    """Runs as a table; a wide one has records, owners and all of the cause."""
+    columns: tuple[str, ...] = ("RUN ID", "NAME", "STATUS", "STARTED", "DURATION", "CAUSE")
+    rows: list[tuple[str, ...]] = [
+        (info.run_id, info.name, info.status, local(info.started_at), span(duration_s(info)), cause(info, wide=wide))
         for info in infos
     ]
-    return Table(columns, rows)
+    if not wide:
+        return Table(columns, rows, overflow="cut")
+    more = [(local(info.updated_at), str(info.next_seq), str(info.epoch), info.owner) for info in infos]
+    columns = (*columns[:-1], "UPDATED", "RECORDS", "OWNERS", "OWNER", columns[-1])
+    rows = [(*row[:-1], *cells, row[-1]) for row, cells in zip(rows, more, strict=True)]
+    return Table(columns, rows, overflow=None)
 
 
-def cause(info: RunInfo) -> str:
-    """Why a run stands where it does, in few words."""
+def cause(info: RunInfo, *, wide: bool = False) -> str:
+    """Why a run stands where it does, in few words unless ``wide``."""
     text = f"{info.code} {info.cause}".strip() if info.code and info.cause != info.code else info.cause or info.code
-    return text if len(text) <= 80 else text[:79] + "…"
+    return text if wide or len(text) <= 80 else text[:79] + "…"
 
 
 def duration_s(info: RunInfo, now: float | None = None) -> float:

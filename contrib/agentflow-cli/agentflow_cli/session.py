@@ -14,6 +14,7 @@ from agentflow_cli.advice import Advice
 from agentflow_cli.interrupt import Interrupt
 from agentflow_cli.output import show
 from agentflow_cli.progress import Lines, Silence, Watch
+from agentflow_cli.run_log import RunLog
 from agentflow_cli.run_report import RunReport, told_error
 from agentflow_cli.terminal import answer_only, say, write
 from agentflow_kernel.contracts.journal import TERMINAL
@@ -96,6 +97,7 @@ class Session:
                 self._interrupt.on_ask(lambda: loop.call_soon_threadsafe(scope.cancel))
                 async with kernel:
                     kernel.listen(self._watch)
+                    kernel.listen(RunLog())
                     try:
                         handles.extend(await begin(kernel))
                         self._begun += 1

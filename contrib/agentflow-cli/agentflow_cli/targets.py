@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from agentflow_kernel.errors import UsageError
+from agentflow_kernel.kernel.applied import PREFIX, AppliedResources
 
 if TYPE_CHECKING:
     from agentflow_kernel.manifest import Manifest, Resource
@@ -28,6 +30,21 @@ def choose(manifest: Manifest, name: str | None) -> Resource:
         if found:
             raise UsageError(f"{len(found)} {kind}s could be run: name one of {_listed(manifest)}.")
     raise UsageError(f"The manifest has nothing to run: expected a {', '.join(RUNNABLE[:-1])} or {RUNNABLE[-1]}.")
+
+
+def found_applied(path: str, state: str) -> tuple[str, str | None]:
+    """Path and name of what a single word means: a manifest if one is there, else an applied resource.
+
+    Raises :class:`UnknownName` where neither is there, but something is applied.
+    """
+    applied = path.startswith(PREFIX)
+    if not applied and os.path.lexists(path):
+        return path, None
+    index = AppliedResources(state).index()
+    if not applied and not index.resources:
+        return path, None  # the reading says that there is no such file
+    key = index.get(path.removeprefix(PREFIX), RUNNABLE).key
+    return f"{PREFIX}{key}", key
 
 
 def path_of(resource: Resource) -> str:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from re import Match
+
+    Colour = Literal["auto", "always", "never"]
 
 # Source: ECMA-48 (control sequences and strings, 7-bit and 8-bit forms); an unfinished string ends with its line.
 _SEQUENCE = re.compile(
@@ -28,6 +31,10 @@ _UNSAFE = re.compile(
     "\u2028\u2029\ufeff\U000e0000-\U000e007f"  # hidden line ends, marks and tags
     "\ud800-\udfff]"  # bytes that were no text
 )
+
+DEFAULT_COLUMNS: Final = 80
+
+_colour: Colour = "auto"
 
 
 def visible(text: str) -> str:
@@ -50,9 +57,53 @@ def unsafe(text: str) -> bool:
     return _UNSAFE.search(text) is not None
 
 
-def write(text: str) -> None:
-    """Text to standard output, flushed; a reader that has gone away changes nothing."""
-    _put(sys.stdout, text)
+def choose_colour(colour: Colour) -> None:
+    """Use colours always, never, or where a terminal is (``auto``)."""
+    global _colour  # noqa: PLW0603 - one a process, as the terminal is
+    _colour = colour
+
+
+def in_colour(stream: TextIO | None) -> bool:
+    """Whether colours are wanted on a stream.
+
+    The option counts first, then `NO_COLOR`, then `FORCE_COLOR` (not `0`), then whether a terminal is there that can.
+    Source: no-color.org and force-color.org.
+    """
+    if stream is None or _colour != "auto":
+        return _colour == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = os.environ.get("FORCE_COLOR")
+    if forced:
+        return forced != "0"
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def columns(stream: TextIO | None) -> int | None:
+    """The cells of a line of the terminal, as `COLUMNS` says or the terminal itself; `None` where there is none."""
+    if stream is None or not stream.isatty():
+        return None
+    stated = os.environ.get("COLUMNS", "")
+    if stated.isdecimal() and int(stated) > 0:
+        return int(stated)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or DEFAULT_COLUMNS
+    except (OSError, ValueError):
+        return DEFAULT_COLUMNS
+
+
+def pause(seconds: float) -> bool:
+    """Wait; returns early, with `False`, when the reader of standard output has gone away."""
+    poll = select.poll()
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # an in-memory stream, or none
+        poll.register(sys.stdout.fileno(), 0)
+    gone = poll.poll(seconds * 1000)
+    return not any(events & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, events in gone)
+
+
+def write(text: str) -> bool:
+    """Text to standard output, flushed; a reader that has gone away changes nothing but the result, `False`."""
+    return _put(sys.stdout, text)
 
 
 def say(line: str) -> None:
@@ -105,21 +156,24 @@ def _descriptor_moved(stream: TextIO) -> Iterator[None]:
 
 
 def prepare() -> None:
-    """Make no character an error: what a terminal's encoding cannot show is written as an escape."""
+    """Make no character an error: what a terminal's encoding cannot show is written as an escape; choose no colour."""
+    choose_colour("auto")
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
 
 
-def _put(stream: TextIO | None, text: str) -> None:
+def _put(stream: TextIO | None, text: str) -> bool:
     if stream is None:
-        return  # closed by the caller
+        return False  # closed by the caller
     try:
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
         hush(stream)
+        return False
+    return True
 
 
 def _escape(found: Match[str]) -> str:

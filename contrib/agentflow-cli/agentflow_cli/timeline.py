@@ -26,8 +26,8 @@ class Moment:
         self.record = record
         self.at_s = at_s
         self.took_s = took_s
-        self.size_bytes = None if record.ref else len(_compact(record.payload).encode("utf-8", "backslashreplace"))
-        self.note = _note(record.type, record.payload if isinstance(record.payload, dict) else {})
+        self.size_bytes = None if record.ref else len(compact(record.payload).encode("utf-8", "backslashreplace"))
+        self.note = note_of(record.type, record.payload if isinstance(record.payload, dict) else {})
 
     def as_document(self) -> dict[str, Any]:
         """The moment as JSON; the size is `null` for a payload that is stored apart."""
@@ -113,13 +113,13 @@ class _Clocks:
         return None if began is None else max(began, self._woke)
 
 
-def _note(kind: str, payload: Mapping[str, Any]) -> str:
+def note_of(kind: str, payload: Mapping[str, Any]) -> str:
     """What is worth knowing of a record besides its figures, in few words."""
     if kind == "run.started":
         return str(payload.get("name", ""))
     if kind in {"run.ended", "run.suspended"}:
         parts = (payload.get(key) for key in ("status", "cause", "code", "error"))
-        return _short(": ".join(str(part) for part in parts if part))
+        return short(": ".join(str(part) for part in parts if part))
     if kind == "event.emitted":
         return str(payload.get("type", ""))
     if kind == "step.intent":
@@ -127,17 +127,19 @@ def _note(kind: str, payload: Mapping[str, Any]) -> str:
     if kind == "lease":
         return f"owner {payload.get('owner', '')}"
     if "error" in payload:
-        return _short(f"error {_compact(payload['error'])}")
+        return short(f"error {compact(payload['error'])}")
     if "skipped" in payload:
         return "skipped"
     return f"→ {payload['action']}" if "action" in payload else ""
 
 
-def _compact(value: Any) -> str:
+def compact(value: Any) -> str:
+    """A value as JSON without blanks."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """The text in at most 120 characters."""
     return text if len(text) <= 120 else text[:119] + "…"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from agentflow_cli.app import agentflow
+from agentflow_cli.app import COMMANDS, agentflow
 from agentflow_cli.lazy import LazyGroup
 from agentflow_cli.shared import Shared
 
@@ -25,7 +25,10 @@ def commands(group: LazyGroup, path: str) -> Iterator[tuple[str, click.Command]]
         if isinstance(command, LazyGroup):
             yield from commands(command, f"{path} {name}")
         else:
-            yield f"{path} {name}", command
+            words = f"{path} {name}"
+            if path.endswith((" get", " describe")) and not name.startswith("run"):
+                words = f"{path} KIND"  # those of all kinds of resources have one place
+            yield words, command
 
 
 @pytest.mark.parametrize(("words", "command"), list(commands(agentflow, "agentflow")))
@@ -51,3 +54,14 @@ def test_readme_knows_no_other_command() -> None:
     listed = {line.split("`")[1] for line in README.splitlines() if line.startswith("| `agentflow ")}
     assert {words for line in listed for words in known if line.startswith(words)} == known
     assert len(listed) == len(known)
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_reference_runs_every_command(name: str) -> None:
+    """Each has an example among the blocks that are run."""
+    blocks = PAGE.split("```console run\n")[1:]
+    calls = [line for block in blocks for line in block.partition("```")[0].splitlines() if line.startswith("$ ")]
+    assert any(f"agentflow {name}" in line for line in calls)

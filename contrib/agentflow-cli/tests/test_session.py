@@ -42,7 +42,7 @@ class Kernel:
 
     def __init__(self) -> None:
         self.closed = False
-        self.listener: Any = None
+        self.listeners: list[Any] = []
         self.manifest: Any = None
         self.at_work: set[str] = set()
 
@@ -53,10 +53,11 @@ class Kernel:
         self.closed = True
 
     def listen(self, listener: Any) -> None:
-        self.listener = listener
+        self.listeners.append(listener)
 
     def tell(self, event: str, run_id: str, /, **fields: object) -> None:
-        self.listener(Progress(event, run_id, 0, "", 0.0, fields))
+        for listener in self.listeners:
+            listener(Progress(event, run_id, 0, "", 0.0, fields))
         if event == "run.started":
             self.at_work.add(run_id)
         elif event.startswith("run."):

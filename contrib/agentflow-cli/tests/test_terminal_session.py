@@ -48,3 +48,16 @@ def test_tables_at_a_terminal_are_coloured(at_terminal, manifest: str, workplace
     _, shown = at_terminal("get", "runs")
     assert "\x1b[1m" in shown
     assert "\x1b[32mcompleted" in shown
+
+
+def test_a_watch_at_a_terminal_draws_the_screen_once(at_terminal, agentflow, manifest: str) -> None:
+    """A run that has ended is shown from the top of a clear screen, and that is all."""
+    agentflow("run", "app", "evil", "--no-progress")
+    run_id = agentflow("get", "runs", "-o", "name").out.strip().removeprefix("run/")
+    code, shown = at_terminal("describe", "run", run_id, "--watch")
+    assert code == 0
+    assert shown.count("\x1b[2J\x1b[H") == 1
+    assert "run.ended" in shown
+    code, plain = at_terminal("describe", "run", run_id, "--watch", "--color", "never")
+    assert "\x1b[32m" in shown
+    assert "\x1b[32m" not in plain

@@ -127,7 +127,7 @@ def test_the_table_shows_time_attempt_and_size() -> None:
     """A row has the step's place, its time, its attempt and its size."""
     records = history((0.0, "run.started", "", {"name": "flow/x"}), (1.5, "step.completed", "a", {"result": "é"}))
     rows = as_table(moments(records)).rows
-    assert rows[1] == ["1", "+1.50 s", "step.completed", "a", "1.50 s", "1", "15 B", ""]
+    assert rows[1] == ("1", "+1.50 s", "step.completed", "a", "1.50 s", "1", "15 B", "")
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (2048, "2.0 KiB"), (5 * 1024 * 1024, "5.0 MiB")])

@@ -24,7 +24,7 @@ def name_on_wire(name: str) -> str:
 
 
 def past_name_on_wire(name: str) -> str:
-    """The name of a call of the past; a model may have made it up, and one that is not allowed is refused ever after."""
+    """The name of a call of the past; a model may have made it up, and one that is not allowed is always refused."""
     return _NOT_ALLOWED.sub("_", name_on_wire(name))[:_LONGEST] or "unknown"
 
 

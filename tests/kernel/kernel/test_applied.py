@@ -188,12 +188,29 @@ def test_an_applied_flow_runs_the_code_beside_its_manifest(tmp_path: Path, store
 
 
 def test_applying_does_not_widen_trust(tmp_path: Path, store: AppliedResources, code: Path) -> None:
-    """What `agentflow.toml` does not list does not run, also if the index were made to say something else."""
+    """What `agentflow.toml` does not list does not run."""
     store.apply(read_all([str(code / "flow.yaml")]).resources)
     kernel = Kernel.from_manifest(
         "applied:flow/double", settings=Settings(file=str(tmp_path / "agentflow.toml")), state=str(tmp_path / "state")
     )
     with pytest.raises(UntrustedCode):
+        kernel.run_sync("flow/double", 21)
+
+
+def test_an_index_cannot_lend_trust_to_another_folder(tmp_path: Path, store: AppliedResources, code: Path) -> None:
+    """Where code lies counts, not what the state folder says of it."""
+    store.apply(read_all([str(code / "flow.yaml")]).resources)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "nodes.py").write_text("def double(value):\n    return 'evil'\n")
+    index = os.path.join(store.folder, "index.json")
+    with open(index, encoding="utf-8") as stream:
+        text = stream.read()
+    with open(index, "w", encoding="utf-8") as stream:
+        stream.write(text.replace(str(code), str(other)))
+    settings = Settings(file=str(tmp_path / "agentflow.toml"), code=["app"])
+    kernel = Kernel.from_manifest("applied:flow/double", settings=settings, state=str(tmp_path / "state"))
+    with pytest.raises(UntrustedCode, match="other"):
         kernel.run_sync("flow/double", 21)
 
 

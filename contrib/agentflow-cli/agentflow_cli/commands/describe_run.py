@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentflow_cli.completion import run_ids
 from agentflow_cli.look import ALL, look, pick
 from agentflow_cli.node_state import span
 from agentflow_cli.output import Table, show
 from agentflow_cli.run_list import as_document, duration_s, local
-from agentflow_cli.shared import common_options, file_option
+from agentflow_cli.shared import common_options, file_option, watch_options
 from agentflow_cli.timeline import as_table, moments
+from agentflow_cli.watching import Row, View, watch
+from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import UnknownRun
 
 if TYPE_CHECKING:
@@ -24,15 +27,33 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("run_id")
+@click.argument("run_id", shell_complete=run_ids)
 @file_option
+@watch_options
 @common_options
 @click.pass_obj
-def command(shared: Shared, run_id: str, file: str | None) -> None:
+def command(
+    shared: Shared,
+    run_id: str,
+    file: str | None,
+    watching: bool,  # noqa: FBT001 - passed by name
+    interval_s: float,
+) -> int:
     """Show the head and the timeline of the run RUN_ID, an id or its beginning.
 
     TOOK is the time since the step before it in the same flow or agent; it is left out where steps ran side by side.
+    With --watch until the run has ended.
     """
+    if watching:
+        return watch(shared.output, lambda: _view(*_found(shared, run_id, file)), interval_s=interval_s)
+    info, records, origin = _found(shared, run_id, file)
+    document = _document(info, records, origin)
+    show(shared.output, document, _head(info, document), as_table(moments(records)))
+    return 0
+
+
+def _found(shared: Shared, run_id: str, file: str | None) -> tuple[RunInfo, Sequence[Record], Mapping[str, Any]]:
+    """The run with its records and its origin."""
 
     async def ask(kernel: Kernel) -> tuple[RunInfo, Sequence[Record], Mapping[str, Any]]:
         info = pick(await kernel.runs(limit=ALL), run_id)
@@ -41,16 +62,28 @@ def command(shared: Shared, run_id: str, file: str | None) -> None:
     found = look(shared, ask, file)
     if found is None:
         raise UnknownRun(run_id)
-    info, records, origin = found
-    timeline = moments(records)
-    document = {
+    return found
+
+
+def _document(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         **as_document(info),
         "origin": origin,
         "input": _payload(records, "run.started", "input"),
         "output": _payload(records, "run.ended", "output"),
-        "timeline": [moment.as_document() for moment in timeline],
+        "timeline": [moment.as_document() for moment in moments(records)],
     }
-    show(shared.output, document, _head(info, document), as_table(timeline))
+
+
+def _view(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any]) -> View:
+    """The run as it is watched: its head, then one row for each record."""
+    document = _document(info, records, origin)
+    table = as_table(moments(records))
+    rows = [
+        Row(str(moment["seq"]), cells, moment, moment["seq"])
+        for moment, cells in zip(document["timeline"], table.rows, strict=True)
+    ]
+    return View(table.columns, rows, head=_head(info, document), ended=info.status in TERMINAL)
 
 
 def _payload(records: Sequence[Record], kind: str, key: str) -> Any:
@@ -73,6 +106,7 @@ def _head(info: RunInfo, document: Mapping[str, Any]) -> Table:
         "records": str(info.next_seq),
         "owners": str(info.epoch),
         "manifest": document["origin"].get("manifest"),
+        "versions": ", ".join(f"{key} {number}" for key, number in document["origin"].get("versions", {}).items()),
         "model": document["origin"].get("model"),
         "input": _text(document["input"]),
         "output": _text(document["output"]),

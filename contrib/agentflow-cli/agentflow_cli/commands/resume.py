@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agentflow_cli.completion import run_ids as offered_ids
 from agentflow_cli.look import ALL, look, pick
 from agentflow_cli.output import show
 from agentflow_cli.run_list import as_document, as_table
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command("resume")
-@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...")
+@click.argument("run_ids", nargs=-1, metavar="[RUN_ID]...", shell_complete=offered_ids)
 @click.option("--all", "everything", is_flag=True, help="All runs that can be resumed.")
 @click.option(
     "--accept-environment",

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from agentflow_cli.completion import runnable
 from agentflow_cli.failure import InputUnusable
 from agentflow_cli.inputs import read_input, read_settings
 from agentflow_cli.session import Session
 from agentflow_cli.shared import common_options, progress_option
-from agentflow_cli.targets import choose, path_of
+from agentflow_cli.targets import choose, found_applied, path_of
 from agentflow_kernel import Kernel
 from agentflow_kernel.errors import InputInvalid
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("path")
+@click.argument("path", shell_complete=runnable)
 @click.argument("name", required=False)
 @click.option(
     "-i",
@@ -47,13 +48,15 @@ def command(
     model: str | None,
     trust_code: bool,  # noqa: FBT001 - passed by name
 ) -> int:
-    """Run NAME of the manifest at PATH, a file or a folder.
+    """Run NAME of the manifest at PATH, a file or a folder; or, without PATH, what is applied under that name.
 
     NAME is `trigger/x`, `flow/x` or `agent/x`, or only `x` where nothing else is called that. Without it, the only
     trigger is run; where there is none, the only flow; where there is none, the only agent.
     """
     settings = shared.settings()
     state = shared.state_folder(settings)
+    if name is None:
+        path, name = found_applied(path, state)
     kernel = Kernel.from_manifest(
         path, settings=settings, state=state, journal="sqlite", trust_code=trust_code, model=model
     )

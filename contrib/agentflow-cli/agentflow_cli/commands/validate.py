@@ -9,7 +9,7 @@ import click
 from agentflow_cli.failure import WRONG_USAGE, report
 from agentflow_cli.output import Table, show
 from agentflow_cli.setting_check import findings
-from agentflow_cli.shared import common_options
+from agentflow_cli.shared import common_options, files
 from agentflow_cli.terminal import answer_only, say
 from agentflow_kernel.errors import ManifestErrors
 from agentflow_kernel.loading import Catalogue, Plugins
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("validate")
-@click.argument("path")
+@click.argument("path", shell_complete=files)
 @common_options
 @click.pass_obj
 def command(shared: Shared, path: str) -> int:

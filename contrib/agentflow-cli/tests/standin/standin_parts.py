@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from agentflow_kernel import Event
 from agentflow_kernel.contracts.journal import Record, RunInfo, decode_record, encode_record, fold
+from agentflow_kernel.contracts.provider import ModelInfo, Prices
 from agentflow_kernel.contracts.source import SourceItem
 from agentflow_kernel.contracts.tool import Tool
 from agentflow_kernel.errors import InputInvalid, UnknownRun
@@ -109,3 +110,13 @@ class Idle:
 
     async def aclose(self):
         pass
+
+
+MODELS = (
+    ModelInfo(
+        "echo-1",
+        aliases=["echo"],
+        context_tokens=1000,
+        prices=Prices(1.0, 2.0, as_of="2026-11-21", source="made up"),
+    ),
+)

@@ -26,7 +26,7 @@ def agentflow_tools():
 
 @hookimpl
 def agentflow_providers():
-    return [ProviderSpec("echo", "standin_parts:Idle")]
+    return [ProviderSpec("echo", "standin_parts:Idle", models="standin_parts:MODELS")]
 
 
 @hookimpl

@@ -1,0 +1,17 @@
+"""The address of the service: the setting, else the variable, else the vendor's."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentflow_anthropic.settings import VENDOR_URL, AnthropicSettings
+
+
+def test_the_variable_is_read_where_the_setting_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+    assert AnthropicSettings().base_url == VENDOR_URL
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "")
+    assert AnthropicSettings().base_url == VENDOR_URL
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://localhost:1")
+    assert AnthropicSettings().base_url == "http://localhost:1"
+    assert AnthropicSettings(base_url="http://localhost:2").base_url == "http://localhost:2"
