@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from agentflow_kernel.contracts.clock import SystemClock
+from agentflow_kernel.redaction import PATTERNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,14 +17,7 @@ if TYPE_CHECKING:
     Transform = Callable[[JSON], JSON]
 
 SECRET_PATTERNS = (
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-    r"(?i:\b(?:bearer|basic)\s+)(?P<secret>[\w.~+/=-]{6,})",
-    r"\bsk-[\w-]{8,}",
-    r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}",
-    r"\b(?:gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|AIza|hf_|npm_)[\w-]{10,}",
-    r"\b(?:sk|rk|pk)_(?:live|test)_\w{8,}",
-    r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
-    r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s/:@?#<]{0,256}:(?P<secret>[^\s/@?#<]+)(?=@)",
+    *PATTERNS[:-1],  # all but the names of fields, which stand in `fields`
     # keys in base64: of both cases and with digits, which hashes in hexadecimal and names are not; longer is content
     r"(?<![\w+/-])(?=[\w+/-]*[a-z])(?=[\w+/-]*[A-Z])(?=[\w+/-]*[0-9])[\w+/-]{40,512}={0,2}(?![\w+/=-])",
 )

@@ -18,6 +18,7 @@ import example
 import manifest
 import nodes
 import startup
+import stream
 from table import show
 
 
@@ -31,6 +32,7 @@ def main(words: list[str]) -> None:
         "durable": lambda: durable.rows(steps=50 if short else 200),
         "agents": lambda: agents.rows(runs=5 if short else 21, many=1_000 if short else 10_000),
         "manifest": lambda: manifest.rows(resources=1_000, runs=3 if short else 9),
+        "stream": lambda: stream.rows(rounds=2 if short else 8),
         "example": lambda: example.rows(lines=20_000 if short else 200_000),
     }
     rows = []

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from agentflow_anthropic import testing as messages
-from agentflow_openai import testing as chat
 
+from agentflow_anthropic import testing as messages
 from agentflow_http.testing import Answer, Received, ScriptedServer
+from agentflow_openai import testing as chat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,8 +18,6 @@ from model_server import answer_chat, answer_messages, serving
 from agentflow_http.testing import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from agentflow_http.testing import Received
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "log-triage"

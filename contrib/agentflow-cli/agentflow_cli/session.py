@@ -16,7 +16,9 @@ from agentflow_cli.output import show
 from agentflow_cli.progress import Lines, Silence, Watch
 from agentflow_cli.run_log import RunLog
 from agentflow_cli.run_report import RunReport, told_error
+from agentflow_cli.telemetry_setup import exporting
 from agentflow_cli.terminal import answer_only, say, write
+from agentflow_kernel.collector import relax
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import RunError
 
@@ -53,8 +55,9 @@ class Session:
         that goes on with them.
         """
         broken: BaseException | None = None
+        relax()
         try:
-            with self._interrupt, answer_only(for_people=self._shared.for_people):
+            with self._interrupt, answer_only(for_people=self._shared.for_people), exporting():
                 for kernel, begin in work:
                     if not self._interrupt.asked:
                         anyio.run(self._work, kernel, begin)
