@@ -1,6 +1,6 @@
 """The example with a model in the place of the rules, replayed from a cassette: no key, no network.
 
-Record it anew with a key: ``AGENTFLOW_CASSETTE=record ANTHROPIC_API_KEY=… pytest examples/log-triage/tests/test_model.py``.
+Record it anew with a key: run this file under pytest with ``AGENTFLOW_CASSETTE=record`` and ``ANTHROPIC_API_KEY`` set.
 """
 
 from __future__ import annotations

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
 from agentflow_openai.settings import VENDOR_URL, OpenAISettings
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_the_variable_is_read_where_the_setting_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
