@@ -10,6 +10,7 @@ from agentflow_kernel.errors import (
     Fenced,
     NewerSchema,
     NonDeterminism,
+    OutcomeUnknown,
     Refused,
     RunCancelled,
     RunSuspended,
@@ -32,6 +33,7 @@ FINAL = (
     CorruptRecord,
     NewerSchema,
     NonDeterminism,
+    OutcomeUnknown,
     # somebody wanted it to end
     RunCancelled,
     RunSuspended,
