@@ -5,16 +5,37 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING, Final
 
 from agentflow_cli.failure import INTERRUPTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Iterator
     from types import FrameType, TracebackType
     from typing import Any, Self
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def waking(loop: AbstractEventLoop) -> Iterator[None]:
+    """Have signals wake the event loop: one that comes just before the loop goes to sleep would wait with it.
+
+    Python runs a handler when the main thread runs Python again, which a loop without work may never do.
+    """
+    receiver, sender = socket.socketpair()
+    with receiver, sender:
+        receiver.setblocking(False)
+        sender.setblocking(False)
+        loop.add_reader(receiver, lambda: receiver.recv(64))
+        before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(receiver)
 
 
 class Interrupt:

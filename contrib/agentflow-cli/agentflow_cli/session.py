@@ -11,7 +11,7 @@ import anyio
 
 from agentflow_cli import failure
 from agentflow_cli.advice import Advice
-from agentflow_cli.interrupt import Interrupt
+from agentflow_cli.interrupt import Interrupt, waking
 from agentflow_cli.output import show
 from agentflow_cli.progress import Lines, Silence, Watch
 from agentflow_cli.run_log import RunLog
@@ -96,7 +96,7 @@ class Session:
         if not self._shared.debug:
             loop.set_exception_handler(_log_unless_raised)
         try:
-            with anyio.CancelScope() as scope:
+            with waking(loop), anyio.CancelScope() as scope:
                 self._interrupt.on_ask(lambda: loop.call_soon_threadsafe(scope.cancel))
                 async with kernel:
                     kernel.listen(self._watch)
