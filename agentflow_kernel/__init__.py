@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.agent import Agent
     from agentflow_kernel.errors import AgentFlowError
     from agentflow_kernel.event import Event
+    from agentflow_kernel.flow.fork import Branch, Goto, Parallel
     from agentflow_kernel.flow.node import END, Node, Route
     from agentflow_kernel.kernel import Kernel
     from agentflow_kernel.run.flow import Flow
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 _MODULES = {
     "Agent": "agent",
     "AgentFlowError": "errors",
+    "Branch": "flow.fork",
     "Context": "run.runtime",
     "END": "flow.node",
     "Event": "event",
     "Flow": "run.flow",
+    "Goto": "flow.fork",
     "Kernel": "kernel",
     "Node": "flow.node",
+    "Parallel": "flow.fork",
     "Progress": "run.progress",
     "Route": "flow.node",
     "RunHandle": "run.handle",
@@ -34,12 +38,15 @@ _MODULES = {
 __all__ = (
     "Agent",
     "AgentFlowError",
+    "Branch",
     "Context",
     "END",
     "Event",
     "Flow",
+    "Goto",
     "Kernel",
     "Node",
+    "Parallel",
     "Progress",
     "Route",
     "RunHandle",

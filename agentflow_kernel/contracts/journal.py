@@ -155,6 +155,8 @@ def fold(info: RunInfo, record: Record) -> None:
     info.epoch = record.epoch
     info.updated_at = record.ts
     if not record.type.startswith(("run.", "lease")):
+        if info.status == "waiting" or (info.status == "running" and record.type in _BEGIN_WAIT):
+            _fold_wait(info, record)
         return
     payload = cast("dict[str, str]", record.payload or {})
     if record.type == "run.started":
@@ -174,6 +176,20 @@ def fold(info: RunInfo, record: Record) -> None:
         info.status = cast("RunStatus", payload["status"])
         info.code = payload.get("code", "")
         info.cause = payload.get("error", "")
+
+
+_BEGIN_WAIT = ("timer.set", "wait.opened")
+_GOES_ON_WAITING = frozenset(("signal.received", "signal.consumed", "event.published", "patch", "cancel.requested"))
+"""Records that say nothing of the run's own work."""
+
+
+def _fold_wait(info: RunInfo, record: Record) -> None:
+    """A run waits from a record that says so in its payload on (``waiting``) until its next record of work."""
+    payload = cast("dict[str, JSON]", record.payload or {})
+    if record.type in _BEGIN_WAIT and "waiting" in payload:
+        info.status = "waiting"
+    elif record.type not in _GOES_ON_WAITING:
+        info.status = "running"
 
 
 class Journal(Protocol):

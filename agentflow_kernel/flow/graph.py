@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from agentflow_kernel.errors import FlowInvalid, InputInvalid, UsageError, nearest
+from agentflow_kernel.flow.finding import (
+    EMPTY,
+    HOLDS_ITSELF,
+    ITEM,
+    NAME,
+    OPTION,
+    START,
+    UNKNOWN_ACTION,
+    UNKNOWN_NODE,
+    UNKNOWN_VALUE,
+    Finding,
+)  # fmt: skip
+from agentflow_kernel.flow.fork import Parallel
 from agentflow_kernel.flow.node import DEFAULT, END
-from agentflow_kernel.flow.reference import ROOTS, Template
+from agentflow_kernel.flow.reducer import REDUCERS
+from agentflow_kernel.flow.reference import ROOTS
+from agentflow_kernel.flow.sketch import Sketch, check_nodes, check_way
+from agentflow_kernel.flow.step import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Literal
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agentflow_kernel.contracts.policy import Policy
-    from agentflow_kernel.contracts.tool import Effect
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.flow.reducer import Reduce
+    from agentflow_kernel.flow.reference import Template
 
-    OnItemError = Literal["fail", "skip", "collect"]
-    Blocking = Literal["thread", "inline"]
+__all__ = ("Graph", "MAX_STEPS", "Step", "next_of")
 
 MAX_STEPS = 10_000
 """Node visits a run may make unless the flow says otherwise."""
@@ -25,42 +40,8 @@ _CHOICES = {
     "on_item_error": ("fail", "skip", "collect"),
     "effect": ("pure", "idempotent", "effect"),
     "blocking": ("thread", "inline"),
+    "on_unknown": ("stuck", "retry", "fail"),
 }
-
-
-class Step:
-    """One node of a graph: what it does, where its input comes from and where its result goes.
-
-    ``target`` is a function, a :class:`Node`, another flow, or an object with ``perform(context, value)``.
-    ``routes`` maps actions to node names or ``END``. With ``each`` the node runs once per chunk of ``batch_size``
-    items, at most ``concurrency`` at a time, its result being the list of results in the order of the items.
-    ``effect`` is ``idempotent`` unless the step or its tool says otherwise.
-    """
-
-    __slots__ = (
-        "name", "target", "input", "routes", "each", "batch_size", "concurrency", "on_item_error", "policies",
-        "effect", "blocking", "emits",
-    )  # fmt: skip
-
-    def __init__(self, name: str, target: object, **options: object) -> None:
-        self.name = name
-        self.target = target
-        self.input: Template | None = _template(options.pop("input", None))
-        self.routes: dict[str, str] = dict(options.pop("routes", None) or {})  # type: ignore[call-overload]
-        self.each: Template | None = _template(options.pop("each", None))
-        self.batch_size: int = options.pop("batch_size", 1)  # type: ignore[assignment]
-        self.concurrency: int = options.pop("concurrency", 4)  # type: ignore[assignment]
-        self.on_item_error: OnItemError = options.pop("on_item_error", "fail")  # type: ignore[assignment]
-        self.policies: Sequence[Policy] = options.pop("policies", ())  # type: ignore[assignment]
-        self.effect: Effect | None = options.pop("effect", None)  # type: ignore[assignment]
-        self.blocking: Blocking = options.pop("blocking", "thread")  # type: ignore[assignment]
-        self.emits: str = options.pop("emits", "")  # type: ignore[assignment]
-        if options:
-            raise TypeError(f"Step {name!r} has no option {', '.join(map(repr, options))}.")
-
-
-def _template(source: object) -> Template | None:
-    return source if source is None or isinstance(source, Template) else Template(source)
 
 
 class Graph:
@@ -76,6 +57,8 @@ class Graph:
         self.output: Template | None = None
         self.display: Template | None = None
         self.policies: Sequence[Policy] = ()
+        self.reducers: Mapping[str, str | Reduce] = {}
+        """How writes of several branches to one key of the state become one value: a name, or a function of two."""
 
     def add(self, step: Step) -> None:
         """Add a step; a second one of the same name raises :class:`UsageError`."""
@@ -100,67 +83,111 @@ class Graph:
         if findings:
             raise FlowInvalid(self.name, findings)
 
-    def _findings(self) -> Iterator[str]:
+    def _findings(self) -> Iterator[Finding]:
         if not self.steps:
-            yield "it has no node; add one with .step(function)"
+            yield Finding(EMPTY, "it has no node; add one with .step(function)")
             return
         if self.start not in self.steps:
-            yield f"start names no node: {self.start!r}" + self._hint(str(self.start))
+            yield Finding(START, f"start names no node: {self.start!r}" + self._hint(str(self.start)), "start")
         for step in self.steps.values():
             yield from self._step_findings(step)
         for what, template in (("output", self.output), ("display", self.display)):
             for name in template.names() if template else ():
                 if name == "item":
-                    yield f"its {what} refers to 'item', which only a node with each has"
+                    yield Finding(ITEM, f"its {what} refers to 'item', which only a node with each has", what)
                 elif name not in ROOTS and name not in self.steps:
-                    yield f"its {what} refers to unknown node {name!r}" + self._hint(name)
+                    text = f"its {what} refers to unknown node {name!r}" + self._hint(name)
+                    yield Finding(UNKNOWN_VALUE, text, what)
+        for key, reducer in self.reducers.items():
+            if not callable(reducer) and reducer not in REDUCERS:
+                text = f"the reducer of {key!r} must be one of {', '.join(map(repr, REDUCERS))} or a function"
+                yield Finding(OPTION, f"{text}, not {reducer!r}", "reducers", key)
         if _holds(self, self, set()):
-            yield "it holds itself as a node"
-        for name in sorted(self.steps.keys() - self._reachable(), key=list(self.steps).index):
-            yield f"node {name!r} is not reachable from {self.start!r}"
+            yield Finding(HOLDS_ITSELF, "it holds itself as a node")
+        nodes = {name: _sketch(step) for name, step in self.steps.items()}
+        yield from check_nodes(nodes)
+        yield from check_way(nodes, str(self.start), bounded=self.max_steps != MAX_STEPS)
 
-    def _step_findings(self, step: Step) -> Iterator[str]:
-        reserved = (*ROOTS, END)
-        if not step.name or step.name in reserved or any(mark in step.name for mark in "./[]@! "):
-            yield f"node name {step.name!r} is not allowed: no dots, blanks, slashes, brackets, @, ! and not {reserved}"
+    def _step_findings(self, step: Step) -> Iterator[Finding]:
+        name = step.name
+        yield from _name_findings("node", name)
         for action, target in step.routes.items():
             if target != END and target not in self.steps:
-                yield f"node {step.name!r} routes {action!r} to unknown node {target!r}" + self._hint(target)
+                text = f"node {name!r} routes {action!r} to unknown node {target!r}" + self._hint(target)
+                yield Finding(UNKNOWN_NODE, text, "nodes", name, "routes", action)
+        yield from self._value_findings(step, f"node {name!r}")
+        for branch in step.target.steps.values() if isinstance(step.target, Parallel) else ():
+            yield from _name_findings("branch", branch.name)
+            yield from self._value_findings(branch, f"node {name!r}, branch {branch.name!r}")
+
+    def _value_findings(self, step: Step, what: str) -> Iterator[Finding]:
+        """Findings about references and options of a node or of one branch of it."""
         for template in (step.input, step.each):
             for name in template.names() if template else ():
                 if name == "item" and (step.each is None or template is step.each):
-                    yield f"node {step.name!r} refers to 'item', which only the input of a node with each has"
+                    text = f"{what} refers to 'item', which only the input of a node with each has"
+                    yield Finding(ITEM, text, "nodes", step.name)
                 elif name not in ROOTS and name not in self.steps:
-                    yield f"node {step.name!r} refers to unknown node {name!r}" + self._hint(name)
-        for option in ("batch_size", "concurrency"):
-            number = getattr(step, option)
+                    text = f"{what} refers to unknown node {name!r}" + self._hint(name)
+                    yield Finding(UNKNOWN_VALUE, text, "nodes", step.name)
+        numbers = {option: getattr(step, option) for option in ("batch_size", "concurrency")}
+        if step.max_visits is not None:
+            numbers["max_visits"] = step.max_visits
+        if isinstance(step.target, Parallel):
+            numbers["the concurrency of its branches"] = step.target.concurrency
+        for option, number in numbers.items():
             if not isinstance(number, int) or number < 1:
-                yield f"node {step.name!r}: {option} must be a whole number of at least 1, not {number!r}"
+                text = f"{what}: {option} must be a whole number of at least 1, not {number!r}"
+                yield Finding(OPTION, text, "nodes", step.name, option)
         for option, known in _CHOICES.items():
             value = getattr(step, option)
             if value not in known and not (value is None and option == "effect"):
-                yield f"node {step.name!r}: {option} must be one of {', '.join(map(repr, known))}, not {value!r}"
-
-    def _reachable(self) -> set[str]:
-        seen: set[str] = set()
-        todo = [self.start]
-        while todo:
-            name = todo.pop()
-            if name in seen or name not in self.steps:
-                continue
-            seen.add(name)
-            todo.extend(self.steps[name].routes.values())
-        return seen
+                text = f"{what}: {option} must be one of {', '.join(map(repr, known))}, not {value!r}"
+                yield Finding(OPTION, text, "nodes", step.name, option)
 
     def _hint(self, name: str) -> str:
         close = nearest(name, self.steps)
         return f" (did you mean {close!r}?)" if close else ""
 
 
+def _name_findings(what: str, name: str) -> Iterator[Finding]:
+    reserved = (*ROOTS, END)
+    if not name or name in reserved or any(mark in name for mark in "./[]@! "):
+        text = f"{what} name {name!r} is not allowed: no dots, blanks, slashes, brackets, @, ! and not {reserved}"
+        yield Finding(NAME, text, "nodes", name)
+
+
+def _sketch(step: Step) -> Sketch:
+    parallel = step.target if isinstance(step.target, Parallel) else None
+    rigid = bool(step.emits or step.each or parallel or isinstance(step.target, Graph))
+    sketch = Sketch(
+        step.name,
+        routes=step.routes,
+        when=step.when,
+        fan_out=step.fan_out,
+        rigid=rigid,
+        limited=step.max_visits is not None,
+        each=step.each is not None,
+        parallel=parallel,
+    )
+    for each in (step, *(parallel.steps.values() if parallel else ())):
+        for template in (each.input, each.each):
+            sketch.reads += [(name, ("nodes", step.name)) for name in (template.names() if template else ())]
+    return sketch
+
+
+def flows_in(steps: Iterable[Step]) -> Iterator[Graph]:
+    """The flows among the targets of these steps and of their branches, one level down."""
+    for step in steps:
+        if isinstance(step.target, Graph):
+            yield step.target
+        elif isinstance(step.target, Parallel):
+            yield from flows_in(step.target.steps.values())
+
+
 def _holds(graph: Graph, wanted: Graph, seen: set[int]) -> bool:
     """Whether a flow stands among the nodes of ``graph``, however deep."""
-    inner = [step.target for step in graph.steps.values() if isinstance(step.target, Graph)]
-    for flow in inner:
+    for flow in flows_in(graph.steps.values()):
         if flow is wanted:
             return True
         if id(flow) not in seen:
@@ -184,4 +211,5 @@ def next_of(routes: Mapping[str, str], action: str, *, flow: str, node: str) -> 
     close = nearest(action, routes)
     hint = f"; did you mean {close!r}?" if close else ""
     known = ", ".join(map(repr, routes)) or "none"
-    raise FlowInvalid(flow, [f"node {node!r} chose action {action!r}, which is not routed (routes: {known}{hint})"])
+    text = f"node {node!r} chose action {action!r}, which is not routed (routes: {known}{hint})"
+    raise FlowInvalid(flow, [Finding(UNKNOWN_ACTION, text, "nodes", node)])

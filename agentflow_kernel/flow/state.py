@@ -6,7 +6,7 @@ from agentflow_kernel.errors import StateConflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _ABSENT = object()
 
@@ -104,3 +104,27 @@ class StateView:
         diff = self.diff()
         self._state.apply(diff, node=self._node, base=self._version)
         return diff
+
+
+class BranchState(SharedState):
+    """The state as one branch of a fork sees it: a copy as of the fork, and the branch's writes in their order."""
+
+    __slots__ = ("written",)
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        super().__init__(values)
+        self.written: list[Mapping[str, list[object]]] = []
+        """The difference of each commit, as nodes wrote it; the join merges these."""
+
+    def apply(self, diff: Mapping[str, list[object]], *, node: str, base: int | None = None) -> None:
+        """Commit a difference for this branch, and keep it for the join."""
+        super().apply(diff, node=node, base=base)
+        if diff:
+            self.written.append(diff)
+
+    def commit_join(
+        self, diff: Mapping[str, list[object]], written: Sequence[Mapping[str, list[object]]], *, node: str
+    ) -> None:
+        """Commit what a join inside this branch made of several writes; the outer join gets the writes themselves."""
+        super().apply(diff, node=node)
+        self.written.extend(written)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.contracts.plugin import PluginContext
 from agentflow_kernel.errors import InputInvalid, ManifestErrors, UnknownName, UsageError
+from agentflow_kernel.flow.fork import Branch, Parallel
 from agentflow_kernel.run.flow import Flow
 
 TYPE_CHECKING = False
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     Wrap = Callable[[str, str, Callable[[], object]], object]
     """Kind, name and maker of an object; returns what is used in its place."""
 
-_NODE_OPTIONS = ("input", "each", "batch_size", "concurrency", "on_item_error", "effect", "blocking")
+_BRANCH_OPTIONS = ("input", "each", "batch_size", "concurrency", "on_item_error", "effect", "blocking")
+_NODE_OPTIONS = (*_BRANCH_OPTIONS, "when", "fan_out", "max_visits", "on_unknown")
 
 
 class Environment:
@@ -166,12 +168,15 @@ class Composition:
         flow = Flow(resource.name, start=spec.get("start"), policies=self._policies(spec.get("policies", [])))
         flow.max_steps = spec.get("max_steps", flow.max_steps)
         for name, node in spec["nodes"].items():
-            options: dict[str, object] = {option: node[option] for option in _NODE_OPTIONS if option in node}
-            options["policies"] = self._policies(node.get("policies", []))
+            options = self._options(node, _NODE_OPTIONS)
             options["routes"] = {"default": node["next"]} if "next" in node else _routes(node.get("routes", {}))
-            if "emit" in node:
-                options["emits"] = node["emit"]
-            flow.add_step(name, self._target(resource, name, node), options)
+            place = f"spec.nodes.{name}"
+            if "parallel" in node:
+                target: object = self._fork(resource, f"{place}.parallel.branches", node["parallel"])
+            else:
+                target = self._target(resource, place, node)
+            flow.add_step(name, target, options)
+        flow.reducers = {key: self._reducer(resource, key, text) for key, text in spec.get("reducers", {}).items()}
         flow.input_schema = spec.get("input_schema")
         if "output" in spec:
             flow.returns(spec["output"])
@@ -179,9 +184,31 @@ class Composition:
             flow.shows(spec["display"])
         return flow
 
-    def _target(self, resource: Resource, name: str, node: Mapping[str, Any]) -> object:
+    def _options(self, node: Mapping[str, Any], known: Sequence[str]) -> dict[str, object]:
+        """What a node or a branch declares besides its target and its way."""
+        options: dict[str, object] = {option: node[option] for option in known if option in node}
+        options["policies"] = self._policies(node.get("policies", []))
+        if "emit" in node:
+            options["emits"] = node["emit"]
+        return options
+
+    def _fork(self, resource: Resource, place: str, spec: Mapping[str, Any]) -> Parallel:
+        branches = {
+            name: Branch(
+                self._target(resource, f"{place}.{name}", branch),
+                only_if=branch.get("if"),
+                **self._options(branch, _BRANCH_OPTIONS),
+            )
+            for name, branch in spec["branches"].items()
+        }
+        return Parallel(branches, join=spec["join"], rest=spec["rest"], concurrency=spec["concurrency"])
+
+    def _reducer(self, resource: Resource, key: str, text: str) -> Any:
+        return self._code(resource, f"spec.reducers.{key}", text) if text.startswith("./") else text
+
+    def _target(self, resource: Resource, place: str, node: Mapping[str, Any]) -> object:
         if "uses" in node:
-            return self._code(resource, f"spec.nodes.{name}.uses", node["uses"])
+            return self._code(resource, f"{place}.uses", node["uses"])
         if "agent" in node:
             return self.agent(node["agent"])
         if "flow" in node:

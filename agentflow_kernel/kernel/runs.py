@@ -23,6 +23,7 @@ from agentflow_kernel.run.handle import RunHandle
 from agentflow_kernel.run.history import History
 from agentflow_kernel.run.ownership import Owner, is_alive
 from agentflow_kernel.run.runtime import Run
+from agentflow_kernel.run.watch import InboxWatch, take_in
 from agentflow_kernel.telemetry import current_tracer
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Runs:
         """Whether nobody named a journal and nobody was told yet what that means."""
         self._owner: Owner | None = None
         self._owning = anyio.Lock()
+        self._watch: InboxWatch | None = None
         self._claims: dict[str, anyio.Lock] = {}
         """Runs that are just being taken up here."""
 
@@ -236,7 +238,9 @@ class Runs:
         run = self._run(history, name)
         if run.observer is not None:
             run.observer.begin(started.get("traceparent", ""), resumed=True)
-        return self._begin(run, flow, started["input"])
+        if self._wiring.state is not None:
+            await take_in(self._wiring.state, run)
+        return self._begin(run, flow, started["input"], resumed=True)
 
     async def _settled(self, head: RunInfo, records: Sequence[Record]) -> RunHandle:
         from agentflow_kernel.errors import RunCancelled, RunFailed
@@ -264,7 +268,7 @@ class Runs:
         wiring = self._wiring
         return Run(history.run_id, name, services=wiring.services(), history=history, listener=wiring.listener())
 
-    def _begin(self, run: Run, flow: Flow, value: object) -> RunHandle:
+    def _begin(self, run: Run, flow: Flow, value: object, *, resumed: bool = False) -> RunHandle:
         handle = RunHandle(run, durable=self._durable)
         self._handles[run.run_id] = handle
         execution = Execution(run, flow.bound(loopless=False), value, handle)
@@ -275,8 +279,20 @@ class Runs:
             finally:
                 del self._handles[run.run_id]
 
+        if resumed and run.standing.cancel_asked:
+            handle.stop_soon("cancel")  # by an earlier owner that did not get that far, or in the inbox
         self._group.start_soon(work)
+        self._watch_inbox()
         return handle
+
+    def _watch_inbox(self) -> None:
+        """Have somebody look what other processes ask of the runs here."""
+        if self._wiring.state is None:
+            return
+        if self._watch is None:
+            self._watch = InboxWatch(self._wiring.state, self._wiring.clock, self._handles)
+        if self._watch.begins():
+            self._group.start_soon(self._watch.work)
 
     async def idle(self) -> None:
         """Return when the bus is empty and no run is at work."""

@@ -1,14 +1,23 @@
-"""A graph: the nodes of one flow. Every route leads to a node, every node is reached, every ``$ref`` has a value."""
+"""A graph: the nodes of one flow. Every route leads to a node, every node is reached, every ``$ref`` has a value.
+
+What goes beyond names is checked on a sketch of the flow, by the same rules as a flow that is built in Python.
+"""
 
 from __future__ import annotations
 
+from agentflow_kernel.flow.condition import cases_of
+from agentflow_kernel.flow.finding import OPTION, Finding
+from agentflow_kernel.flow.fork import Branch, Parallel
+from agentflow_kernel.flow.node import DEFAULT, END
+from agentflow_kernel.flow.reducer import REDUCERS
+from agentflow_kernel.flow.sketch import Sketch, check_nodes, check_way
 from agentflow_kernel.manifest._kinds import RESERVED_NODES
 from agentflow_kernel.manifest._path import linked, steps, unrolled
 from agentflow_kernel.manifest._wording import either, listed, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from typing import Any
 
     from agentflow_kernel.manifest._context import Context, Mention
@@ -28,14 +37,20 @@ def check_flow(flow: Resource, context: Context, *, sound: bool) -> None:
     if not nodes:
         return
     routes: dict[str, list[str]] = {}
+    names_known = True
     for name in nodes:
         routes[name] = []
         for path, target in _targets(flow, name):
             if _is_node(target, nodes, path, flow, context):
                 routes[name].append(target)
+            else:
+                names_known = False
     start = flow.spec.get("start")
+    before = len(context.scope.findings)
     if isinstance(start, str) and _is_node(start, nodes, ("spec", "start"), flow, context) and sound:
         _check_reachable(flow, context, routes, start)
+        if names_known and len(context.scope.findings) == before:
+            _check_sketch(flow, context, start)
     for mention in context.data:
         _check_data(mention, nodes, flow, context)
 
@@ -56,6 +71,11 @@ def _targets(flow: Resource, name: str) -> Iterator[tuple[tuple[Step, ...], str]
     for action, target in node.get("routes", {}).items():
         if target is not None:
             yield ("spec", "nodes", name, "routes", action), target
+    for index, case in enumerate(node.get("when", ())):
+        if case.get("next") is not None:
+            yield ("spec", "nodes", name, "when", index, "next"), case["next"]
+    for index, target in enumerate(node.get("fan_out", ())):
+        yield ("spec", "nodes", name, "fan_out", index), target
 
 
 def _is_node(name: str, nodes: Collection[str], path: tuple[Step, ...], flow: Resource, context: Context) -> bool:
@@ -83,6 +103,48 @@ def _check_reachable(flow: Resource, context: Context, routes: dict[str, list[st
             context.found(problem, place(name), (((None, "spec"), "nodes"), name), hint=hint)
 
 
+def _check_sketch(flow: Resource, context: Context, start: str) -> None:
+    """Add the findings about conditions, joins, loops and inputs, each at its place in the file."""
+    spec = flow.spec
+    nodes = {name: _sketch(name, spec["nodes"][name]) for name in spec["nodes"]}
+    for mention in context.data:
+        path = unrolled(mention.path)
+        root = str(steps(mention.name)[0])
+        if path[:2] == ("spec", "nodes") and root in nodes:
+            nodes[str(path[2])].reads.append((root, path[1:]))
+    findings = [*_reducer_findings(spec.get("reducers", {})), *check_nodes(nodes)]
+    findings += check_way(nodes, start, bounded="max_steps" in flow.given())
+    for finding in findings:
+        path = ("spec", *finding.where)
+        context.found(f"{finding[0].upper()}{finding[1:]}.", flow.positions.locate(path), linked(path))
+
+
+def _reducer_findings(reducers: Mapping[str, str]) -> Iterator[Finding]:
+    for key, reducer in reducers.items():
+        if reducer not in REDUCERS and not reducer.startswith("./"):
+            text = f"the reducer of {key!r} must be one of {', '.join(map(repr, REDUCERS))} or './file.py:function'"
+            yield Finding(OPTION, f"{text}, not {reducer!r}", "reducers", key)
+
+
+def _sketch(name: str, node: Mapping[str, Any]) -> Sketch:
+    fork = node.get("parallel")
+    routes = {DEFAULT: node["next"]} if "next" in node else node.get("routes", {})
+    parallel = None
+    if fork is not None:
+        branches = {each: Branch(None, only_if=branch.get("if")) for each, branch in fork["branches"].items()}
+        parallel = Parallel(branches, join=fork["join"], rest=fork["rest"], concurrency=fork["concurrency"])
+    return Sketch(
+        name,
+        routes={action: END if target is None else target for action, target in routes.items()},
+        when=cases_of(name, node.get("when", ())),
+        fan_out=node.get("fan_out", ()),
+        rigid="uses" not in node or "each" in node,
+        limited="max_visits" in node,
+        each="each" in node,
+        parallel=parallel,
+    )
+
+
 def _check_data(mention: Mention, nodes: Collection[str], flow: Resource, context: Context) -> None:
     place = (mention.node.line, mention.node.column)
     root, *rest = steps(mention.name)
@@ -106,4 +168,6 @@ def _check_data(mention: Mention, nodes: Collection[str], flow: Resource, contex
 
 def _has_item(path: tuple[Step, ...], flow: Resource) -> bool:
     """Whether the path lies in the input of a node that has ``each``."""
+    if path[3:5] == ("parallel", "branches"):
+        return path[6:7] == ("input",) and "each" in flow.given(*map(str, path[1:6]))
     return len(path) > 3 and path[3] == "input" and "each" in flow.given("nodes", str(path[2]))

@@ -45,35 +45,87 @@ def _plugged(kind: str, fields: Mapping[str, Shape] | None = None) -> Record:
     )
 
 
-_NODE = Record(
+_CONDITION = "a condition such as 'result.total > 100'"
+_NEXT = Nullable(Text("the name of a node"), "null for the end")
+
+_WORK: dict[str, Shape] = {
+    "uses": Code(),
+    "agent": Link("Agent"),
+    "flow": Link("Flow"),
+    "tool": ToolLink(whole=False),
+    "emit": Text("the type of an event, such as 'incident.detected'"),
+    "input": Json("any value", data=True),
+    "each": Data(instead="list"),
+    "batch_size": Number(whole=True, minimum=1),
+    "concurrency": Number(whole=True, minimum=1, maximum=1000),
+    "on_item_error": Choice("fail", "skip", "collect"),
+    "policies": _POLICIES,
+    "effect": Choice("pure", "idempotent", "effect"),
+    "on_unknown": Choice("stuck", "retry", "fail"),
+    "blocking": Choice("thread", "inline"),
+}
+"""The fields of nodes and of branches."""
+
+_BRANCH = Record(
     "a mapping with one of 'uses', 'agent', 'flow', 'tool' or 'emit'",
-    {
-        "uses": Code(),
-        "agent": Link("Agent"),
-        "flow": Link("Flow"),
-        "tool": ToolLink(whole=False),
-        "emit": Text("the type of an event, such as 'incident.detected'"),
-        "input": Json("any value", data=True),
-        "next": Text("the name of a node"),
-        "routes": MapOf(
-            Nullable(Text("the name of a node"), "null for the end"),
-            "a mapping from actions to names of nodes, or to null for the end",
-            minimum=1,
-        ),
-        "each": Data(instead="list"),
-        "batch_size": Number(whole=True, minimum=1),
-        "concurrency": Number(whole=True, minimum=1, maximum=1000),
-        "on_item_error": Choice("fail", "skip", "collect"),
-        "policies": _POLICIES,
-        "effect": Choice("pure", "idempotent", "effect"),
-        "blocking": Choice("thread", "inline"),
-    },
+    {**_WORK, "if": Text(_CONDITION)},
     rules=(
         ExactlyOne("uses", "agent", "flow", "tool", "emit"),
-        AtMostOne("next", "routes"),
         Needs("batch_size", "each", default=1),
         Needs("concurrency", "each", default=4),
         Needs("on_item_error", "each", default="fail"),
+    ),
+    defaults={"policies": []},
+)
+
+_PARALLEL = Record(
+    "a mapping with 'branches'",
+    {
+        "branches": MapOf(_BRANCH, "a mapping from names to branches, with at least one", key=Name(), minimum=1),
+        "join": Short(
+            Record(
+                "a mapping with 'n_of_m', such as {n_of_m: 2}",
+                {"kind": Choice("all", "any", "or"), "n_of_m": Number(whole=True, minimum=1)},
+                rules=(ExactlyOne("kind", "n_of_m"),),
+            ),
+            "kind",
+        ),
+        "rest": Choice("cancel", "wait"),
+        "concurrency": Number(whole=True, minimum=1, maximum=1000),
+    },
+    required=("branches",),
+    defaults={"join": {"kind": "all"}, "rest": "cancel", "concurrency": 16},
+)
+
+_NODE = Record(
+    "a mapping with one of 'uses', 'agent', 'flow', 'tool', 'emit' or 'parallel'",
+    {
+        **_WORK,
+        "parallel": _PARALLEL,
+        "next": Text("the name of a node"),
+        "when": ListOf(
+            Record(
+                "a mapping with 'next' and, but for the last, 'if'",
+                {"if": Text(_CONDITION), "next": _NEXT},
+                required=("next",),
+            ),
+            "a list of mappings with 'if' and 'next', the last without 'if'",
+        ),
+        "max_visits": Number(whole=True, minimum=1),
+        "fan_out": ListOf(Text("the name of a node"), "a list of names of nodes"),
+        "routes": MapOf(
+            _NEXT,
+            "a mapping from actions to names of nodes, or to null for the end",
+            minimum=1,
+        ),
+    },
+    rules=(
+        ExactlyOne("uses", "agent", "flow", "tool", "emit", "parallel"),
+        AtMostOne("next", "routes"),
+        AtMostOne("next", "when"),
+        Needs("batch_size", "each", default=1),
+        Needs("concurrency", "each", "fan_out", default=4),
+        Needs("on_item_error", "each", "fan_out", default="fail"),
     ),
     defaults={"policies": []},
 )
@@ -114,6 +166,10 @@ _SPECS: dict[str, Record] = {
         {
             "start": Text("the name of a node"),
             "nodes": _NODES,
+            "reducers": MapOf(
+                Text("'last', 'append', 'merge', 'add', 'max' or './file.py:function'"),
+                "a mapping from keys of the state to reducers",
+            ),
             "policies": _POLICIES,
             "output": Json("any value", data=True),
             "display": Data(),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from agentflow_kernel.errors import InputInvalid, StopFlow, UsageError
-from agentflow_kernel.flow.node import Route
+from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, text_of
-from agentflow_kernel.run.settle import SKIPPED, settle
+from agentflow_kernel.run.settle import SKIPPED, Joined, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.flow.fork import Spread
+    from agentflow_kernel.flow.graph import Step
     from agentflow_kernel.run.bind import BoundNode
     from agentflow_kernel.run.history import Line
     from agentflow_kernel.run.runtime import Frame
@@ -32,51 +34,92 @@ async def run_batch(frame: Frame, node: BoundNode, path: str, items: object, per
     chunks: list[object] = items
     if step.batch_size > 1:
         chunks = [items[start : start + step.batch_size] for start in range(0, len(items), step.batch_size)]
-    results: list[object] = [SKIPPED] * len(chunks)
-    queue = iter(range(len(chunks)))
+    return await _run_chunks(frame, node, path, [(frame, node, chunk) for chunk in chunks], perform)
+
+
+async def run_spread(frame: Frame, node: BoundNode, path: str, spread: Spread, perform: Perform) -> object:
+    """The results of the :class:`Goto` items of one visit, in their order; each is a branch with its own path.
+
+    Errors and records are those of a batch; writes to the state wait for the join, as in a fork.
+    """
+    from agentflow_kernel.run.branches import BranchFrame, merge, values_of  # only flows that fan out pay
+
+    values = values_of(frame)
+    tasks = []
+    for goto in spread.gotos:
+        if goto.node not in node.step.fan_out:
+            known = ", ".join(map(repr, node.step.fan_out))
+            raise UsageError(f"Node {node.name!r} goes to {goto.node!r}, which its fan_out does not name: {known}.")
+        tasks.append((BranchFrame(frame, f"{path}/", values), node.bound[goto.node], goto.input))
+    results: object = await _run_chunks(frame, node, path, tasks, perform)
+    branches = [(f"{path}[{index}]", branch) for index, (branch, _, _) in enumerate(tasks)]
+    merge(frame, node.name, values, branches)
+    return results if spread.action == DEFAULT else Route(spread.action, results)
+
+
+async def _run_chunks(
+    frame: Frame, owner: BoundNode, path: str, tasks: Sequence[tuple[Frame, BoundNode, object]], perform: Perform
+) -> list[object]:
+    """Work through what ``owner`` is made of: frame, node and item of each; skipped ones are left out."""
+    results: list[object] = [SKIPPED] * len(tasks)
     finished = 0
 
-    async def work() -> None:
+    async def one(index: int) -> bool:
         nonlocal finished
-        for index in queue:
-            results[index] = await _chunk(frame, node, f"{path}[{index}]", chunks[index], perform)
-            finished += 1
-            if frame.run.listener is not None:
-                fields = {"node": node.name, "done": finished, "total": len(chunks)}
-                frame.run.tell("branch.completed", f"{path}[{index}]", fields)
+        results[index] = await _chunk(owner.step, tasks[index], f"{path}[{index}]", perform)
+        finished += 1
+        if frame.run.listener is not None:
+            fields = {"node": owner.name, "done": finished, "total": len(tasks)}
+            frame.run.tell("branch.completed", f"{path}[{index}]", fields)
+        return False
 
-    workers = min(step.concurrency, len(chunks))
-    if workers <= 1 or frame.run.loopless:
-        await work()
-    else:
-        await _side_by_side(work, workers)
+    await work_through(len(tasks), owner.step.concurrency, one, loopless=frame.run.loopless)
     return [result for result in results if result is not SKIPPED]
 
 
-async def _side_by_side(work: Callable[[], Awaitable[None]], workers: int) -> None:
-    """Run so many workers; the first error cancels the others and is raised as it is."""
+async def work_through(count: int, workers: int, one: Callable[[int], Awaitable[bool]], *, loopless: bool) -> None:
+    """Do ``one(0)`` to ``one(count - 1)`` by at most so many workers, each taking the next when it is free.
+
+    The first that returns true ends the work, the first error too: the others are cancelled and awaited, and the
+    error is raised as it is. Without a loop one comes after the other.
+    """
+    queue = iter(range(count))
+    workers = min(workers, count)
+    if workers > 1 and not loopless:
+        await _side_by_side(queue, one, workers)
+        return
+    for index in queue:
+        if await one(index):
+            return
+
+
+async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[bool]], workers: int) -> None:
+    """Run so many workers in one group; nothing of them outlives it."""
     import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
 
     failures: list[Exception | SystemExit] = []
 
-    async def guarded() -> None:
+    async def work() -> None:
         try:
-            await work()
+            for index in queue:
+                if await one(index):
+                    group.cancel_scope.cancel()
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- raised again below, once the others have ended
             failures.append(error)
             group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
         for _ in range(workers):
-            group.start_soon(guarded)
+            group.start_soon(work)
     if failures:
         raise failures[0]
 
 
-async def _chunk(frame: Frame, node: BoundNode, path: str, item: object, perform: Perform) -> object:
-    """One chunk: from the record, or done and recorded."""
-    step, history = node.step, frame.run.history
-    value = item if step.input is None else step.input.fill(frame.roots, item)
+async def _chunk(owner: Step, task: tuple[Frame, BoundNode, object], path: str, perform: Perform) -> object:
+    """One chunk: from the record, or done and recorded; ``owner`` says what becomes of errors."""
+    frame, node, item = task
+    template, history = node.step.input, frame.run.history
+    value = item if template is None else template.fill(frame.roots, item)
     input_hash = ""
     if history is not None:
         value, text = to_json(value, node.name)
@@ -85,6 +128,10 @@ async def _chunk(frame: Frame, node: BoundNode, path: str, item: object, perform
         if record is not None:
             payload: Mapping[str, JSON] = record.payload  # type: ignore[assignment]  # an object, written by settle
             frame.restore(payload, node.name)
+            if "branches" in payload:
+                from agentflow_kernel.run.branches import recall_fork  # only flows with branches pay
+
+                return await recall_fork(frame, node, path, value, payload["branches"])  # type: ignore[arg-type]  # names
             return SKIPPED if "skipped" in payload else payload["result"]
     lines: Sequence[Line] = ()
     try:
@@ -92,11 +139,13 @@ async def _chunk(frame: Frame, node: BoundNode, path: str, item: object, perform
     except Exception as error:
         all_alike = history is not None and getattr(error, "spares_nothing", False)
         stops = isinstance(error, (StopFlow, *ENDS_RUN)) or all_alike or is_broken(history, error)
-        if step.on_item_error == "fail" or stops:
+        if owner.on_item_error == "fail" or stops:
             frame.run.blame(error, path)
             raise
         fault: dict[str, object] = {"error": {"code": code_of(error), "message": text_of(error)}}
-        result = SKIPPED if step.on_item_error == "skip" else fault
+        result = SKIPPED if owner.on_item_error == "skip" else fault
     if result.__class__ is Route:
         raise UsageError(f"Node {node.name!r} chose a route for one item of a batch; only the whole batch can route.")
-    return await settle(frame, node, (path, input_hash), result, lines) if history is not None or lines else result
+    if history is not None or lines:
+        result = await settle(frame, node, (path, input_hash), result, lines)
+    return dict(result) if result.__class__ is Joined else result

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from agentflow_kernel.errors import UsageError
+from agentflow_kernel.flow.fork import Parallel
 from agentflow_kernel.flow.graph import Graph, next_of
-from agentflow_kernel.flow.node import DEFAULT, Node
+from agentflow_kernel.flow.node import DEFAULT, END, Node
 from agentflow_kernel.run.runtime import Frame
 from agentflow_kernel.run.threads import call_in_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from types import CodeType
     from typing import Any
 
@@ -34,6 +35,7 @@ class BoundNode:
 
     __slots__ = (
         "name", "step", "graph", "mode", "quick", "invoke", "call", "next", "bound", "kind", "phased", "effect",
+        "branches", "guarded", "when", "forks",
     )  # fmt: skip
 
     def __init__(self, step: Step, graph: Graph) -> None:
@@ -48,12 +50,31 @@ class BoundNode:
         self.bound: dict[str, BoundNode] = {}
         self.kind: Any = "call"
         self.phased: Node | None = None
+        self.branches: Sequence[BoundNode] = ()
+        """What a fork forks into."""
+        self.when = step.when
+        self.forks = bool(step.fan_out)
+        """Whether a visit may be made of branches."""
+        self.guarded = False
+        """Whether a node of its graph has a limit of visits: each visit is noted then."""
         self.effect: Effect = step.effect or getattr(step.target, "effect", None) or "idempotent"
 
     def follow(self, action: str) -> BoundNode | None:
         """The node that ``action`` leads to, ``None`` for the end; raises for an action that is not routed."""
         target = next_of(self.step.routes, action, flow=self.graph.name, node=self.name)
         return None if target is None else self.bound[target]
+
+    def choose(self, frame: Frame, value: object) -> BoundNode | None:
+        """The node to which the first condition of ``when`` that holds leads, ``None`` for the end."""
+        for case in self.step.when:
+            try:
+                holds = case.condition is None or case.condition.holds(frame.roots, value)
+            except Exception as error:
+                frame.run.blame(error, frame.prefix + self.name)
+                raise
+            if holds:
+                return None if case.target == END else self.bound[case.target]
+        raise UsageError(f"Node {self.name!r}: no condition of 'when' holds.")
 
 
 async def _not_bound(context: Context, value: object) -> object:
@@ -67,10 +88,13 @@ def bind(graph: Graph, *, loopless: bool) -> BoundNode:
     """
     graph.check()
     bound = {name: BoundNode(step, graph) for name, step in graph.steps.items()}
+    guarded = any(step.max_visits is not None for step in graph.steps.values())
     for node in bound.values():
         node.bound = bound
         _compose(node, loopless=loopless)
         routes = node.step.routes
+        if guarded:
+            node.guarded, node.mode = True, VISIT
         if DEFAULT in routes or not routes:
             node.next = node.follow(DEFAULT)
         else:
@@ -102,6 +126,10 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     if isinstance(target, Node):
         node.phased = target
         node.invoke = lambda context, value: target.exec(value)
+    elif isinstance(target, Parallel):
+        node.kind, node.forks = "parallel", True
+        node.branches = [_bind_branch(step, node, loopless=loopless) for step in target.steps.values()]
+        node.invoke = _fork_at(node)
     elif isinstance(target, Graph):
         node.kind = "flow"
         node.invoke = _walk_from(bind(target, loopless=loopless))
@@ -116,8 +144,27 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     if policies:
         node.mode = VISIT
         node.call = wrap(policies, _innermost(node.invoke))
-    if step.input is not None or step.each is not None:
+    if step.input is not None or step.each is not None or step.when or step.fan_out:
         node.mode = VISIT
+
+
+def _bind_branch(step: Step, fork: BoundNode, *, loopless: bool) -> BoundNode:
+    branch = BoundNode(step, fork.graph)
+    branch.bound = fork.bound
+    _compose(branch, loopless=loopless)
+    return branch
+
+
+def _fork_at(node: BoundNode) -> Invoke:
+    """A call that runs the branches; the visit gives it the frame together with the value."""
+
+    async def fork(context: Context, value: Any) -> object:
+        from agentflow_kernel.run.branches import run_fork  # lazy: only flows with branches pay
+
+        frame, taken = value
+        return await run_fork(frame, node, context.path, taken)
+
+    return fork
 
 
 async def _pass_on(context: Context, value: object) -> object:
@@ -234,6 +281,8 @@ def _waits(step: Step, within: tuple[Graph, ...]) -> bool:
         return False
     if isinstance(step.target, Graph):
         return bool(step.policies) or needs_loop(step.target, within)
+    if isinstance(step.target, Parallel):
+        return bool(step.policies) or any(_waits(branch, within) for branch in step.target.steps.values())
     if step.policies or not callable(step.target) or hasattr(step.target, "perform"):
         return True
     if isinstance(step.target, type):

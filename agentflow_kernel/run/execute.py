@@ -51,9 +51,10 @@ class Execution:
         try:
             with self.handle.scope:
                 self._tell_start()
-                output = await self._walk()
-                await self._complete(output)
-                return
+                if self.handle.wish != "cancel":  # asked for before the run was taken up
+                    output = await self._walk()
+                    await self._complete(output)
+                    return
             await self._stopped()
         except anyio.get_cancelled_exc_class() as error:
             stray = stray_cancellation(error, self.run.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.flow.fork import WORKERS, Parallel
 from agentflow_kernel.flow.graph import MAX_STEPS, Graph, Step
 from agentflow_kernel.flow.node import DEFAULT
 from agentflow_kernel.flow.reference import Template
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from agentflow_kernel.contracts.policy import Policy
+    from agentflow_kernel.flow.reducer import Reduce
     from agentflow_kernel.run.progress import Listener
 
 
@@ -28,24 +30,55 @@ class Flow(Graph):
     """
 
     def __init__(
-        self, name: str, *, start: str | None = None, max_steps: int = MAX_STEPS, policies: Sequence[Policy] = ()
+        self,
+        name: str,
+        *,
+        start: str | None = None,
+        max_steps: int = MAX_STEPS,
+        policies: Sequence[Policy] = (),
+        reducers: Mapping[str, str | Reduce] | None = None,
     ) -> None:
         super().__init__(name, start=start, max_steps=max_steps)
         self.policies = policies
+        self.reducers = reducers or {}
         self._last: Step | None = None
         self._bound: dict[bool, BoundNode] = {}
 
     def step(self, target: object, *, name: str | None = None, **options: object) -> Self:
-        """Add a step; it follows the one before it unless that one has ``routes``.
+        """Add a step; it follows the one before it unless that one has ``routes`` or ``when``.
 
-        Options are those of :class:`Step`: ``input``, ``routes``, ``each``, ``batch_size``, ``concurrency``,
-        ``on_item_error``, ``policies``, ``effect``, ``blocking``, ``emits``. The name is the function's or the flow's.
+        Options are those of :class:`Step`: ``input``, ``routes``, ``when``, ``each``, ``batch_size``, ``concurrency``,
+        ``on_item_error``, ``policies``, ``effect``, ``blocking``, ``emits``, ``fan_out``, ``max_visits``. The name is
+        the function's or the flow's.
         """
-        name = name or str(getattr(target, "__name__", None) or getattr(target, "name", type(target).__name__))
+        name = name or _name_of(target)
         previous = self._last
         self._last = self.add_step(name, target, options)
-        if previous is not None and not previous.routes:
+        if previous is not None and not previous.routes and not previous.when:
             previous.routes[DEFAULT] = name
+        return self
+
+    def parallel(
+        self,
+        branches: Mapping[str, object],
+        *,
+        name: str = "parallel",
+        join: str | int = "all",
+        rest: str = "cancel",
+        concurrency: int = WORKERS,
+        **options: object,
+    ) -> Self:
+        """Add a step that forks into named branches and joins them, see :class:`Parallel`.
+
+        A branch is whatever a step may be, or a :class:`Branch` where it has options. The result is an object, branch
+        name → result. ``options`` are those of :meth:`step`.
+        """
+        fork = Parallel(branches, join=join, rest=rest, concurrency=concurrency)
+        return self.step(fork, name=name, **options)
+
+    def aside(self, target: object, *, name: str | None = None, **options: object) -> Self:
+        """Add a step that stands beside the way: it is reached by the ``routes``, ``when`` or ``fan_out`` of others."""
+        self.add_step(name or _name_of(target), target, options)
         return self
 
     def add_step(self, name: str, target: object, options: Mapping[str, object]) -> Step:
@@ -96,6 +129,10 @@ class Flow(Graph):
         run = Run("", self.name, services=_ALONE, listener=listener, loopless=True)
         start = self.bound(loopless=True)
         return drive_to_end(run_frame(Frame(run, self, value), start, value), f"Flow {self.name!r}")
+
+
+def _name_of(target: object) -> str:
+    return str(getattr(target, "__name__", None) or getattr(target, "name", type(target).__name__))
 
 
 _ALONE = Services()

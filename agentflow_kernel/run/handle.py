@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from agentflow_kernel.errors import RunSuspended
+from agentflow_kernel.errors import RunEnded, RunSuspended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,6 +38,7 @@ class RunHandle:
         self.status: RunStatus = "running"
         self.display: str | None = None
         """The text that the flow means for people, once it is completed."""
+        run.reachable = True
         self._run = run
         self._output: object = None
         self._error: Exception | None = None
@@ -104,6 +105,26 @@ class RunHandle:
         """Stop the run so that it can be resumed; returns when nothing of it is left."""
         await self._stop("suspend")
 
+    async def signal(self, name: str, value: object = None, *, signal_id: str | None = None) -> bool:
+        """Send the run a signal, for ``context.wait(name)``; it is on record when this returns.
+
+        A signal that nobody waits for yet is kept. ``signal_id`` is the sender's: a second signal with the same one
+        has no effect, and this returns ``False``; by default each call is a signal of its own.
+        Raises :class:`RunEnded` when the run has stopped, :class:`InputInvalid` when the run waits for this signal
+        and the value does not fit, :class:`NotSerialisable` when it is not JSON.
+        """
+        if self._ended.is_set():
+            raise RunEnded(self.run_id, self.status)
+        from agentflow_kernel.event import uuid7
+        from agentflow_kernel.run.waits import accept  # only runs that get signals pay
+
+        return await accept(self._run, name, value, uuid7() if signal_id is None else signal_id)
+
+    @property
+    def run(self) -> Run:
+        """The run itself, for the engine."""
+        return self._run
+
     @property
     def folder(self) -> str | None:
         """Where the run has written files, if it has."""
@@ -116,11 +137,15 @@ class RunHandle:
         """Steps completed by this owner; recalled ones do not count."""
         return self._run.history.steps if self._run.history is not None else 0
 
-    async def _stop(self, wish: str) -> None:
+    def stop_soon(self, wish: str) -> None:
+        """Ask the run to stop (``cancel`` or ``suspend``) without waiting for it; also before it has begun."""
         if not self._ended.is_set():
             if self.wish != "cancel":  # the stronger wish holds, whichever came first
                 self.wish = wish
             self.scope.cancel()
+
+    async def _stop(self, wish: str) -> None:
+        self.stop_soon(wish)
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
 

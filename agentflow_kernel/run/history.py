@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_kernel.contracts.journal import INLINE_LIMIT_BYTES, Record, chain_hash, encode_record
-from agentflow_kernel.errors import CorruptRecord, NonDeterminism
+from agentflow_kernel.errors import CorruptRecord, NonDeterminism, OutcomeUnknown, RunEnded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Literal
 
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Journal, RecordType
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.run.standing import Standing
+
+    OnUnknown = Literal["stuck", "retry", "fail"]
+    """What to do with an effect that was begun and left no word of how it ended."""
 
     Line = tuple[RecordType, str, JSON, str, int]
     """A record to be: type, path, payload, input hash, and about how many characters the payload has as text."""
@@ -21,13 +26,16 @@ if TYPE_CHECKING:
 _LARGE = ("input", "output")
 """Members of the payloads of ``run.*`` records that may be of any size."""
 
+_LAST = ("run.ended", "run.suspended")
+"""Types of the last record of an owner."""
+
 
 class History:
     """The writer of one run's records, and the memory of those that an earlier owner wrote."""
 
     __slots__ = (
         "journal", "run_id", "epoch", "clock", "next_seq", "prev_hash", "done", "decisions", "intents",
-        "unpublished", "marks", "steps", "broken",
+        "unpublished", "marks", "steps", "broken", "standing", "queued", "closed",
     )  # fmt: skip
 
     def __init__(self, journal: Journal, run_id: str, *, clock: Clock, epoch: int = 1) -> None:
@@ -51,6 +59,12 @@ class History:
         """Steps this owner has completed."""
         self.broken: Exception | None = None
         """The error of the first append that failed: nothing can be appended after it, and no step may go on."""
+        self.standing: Standing | None = None
+        """Timers, waits, signals and patches of earlier owners, where there are any."""
+        self.queued: list[Line] = []
+        """Lines that go on record with the next batch."""
+        self.closed = ""
+        """The status with which this owner has left the run; nothing is appended after that."""
 
     async def load(self, records: Sequence[Record]) -> None:
         """Take up the records of earlier owners; large payloads are fetched. Raises :class:`CorruptRecord`."""
@@ -80,6 +94,16 @@ class History:
         elif record.type == "event.published":
             for event_id in cast("list[str]", payload["ids"]):
                 self.unpublished.pop(event_id, None)
+        elif not record.type.startswith(("run.", "lease")):
+            self._take_standing(record)
+
+    def _take_standing(self, record: Record) -> None:
+        from agentflow_kernel.run.standing import KEPT, Standing  # only runs that have used it pay
+
+        if record.type in KEPT:
+            if self.standing is None:
+                self.standing = Standing()
+            self.standing.take(record)
 
     def recall(self, path: str, input_hash: str) -> Record | None:
         """The completed step at ``path``, if there is one.
@@ -95,18 +119,15 @@ class History:
             )
         return record
 
-    async def begin_effect(self, path: str, kind: str, name: str) -> None:
-        """Put on record that something is about to happen that must not happen twice; ``kind`` is ``node`` or ``tool``.
+    async def begin_effect(self, path: str, kind: str, name: str, *, on_unknown: OnUnknown = "stuck") -> None:
+        """Put on record that something is about to happen that must not happen twice.
 
-        Raises :class:`NonDeterminism` when an earlier owner began it and left no word of how it ended.
+        ``kind`` is ``node``, ``tool`` or ``step``. Where an earlier owner began it and left no word of how it ended,
+        ``on_unknown`` decides; see :func:`refuse_unknown`.
         """
         if path in self.intents:
-            raise NonDeterminism(
-                self.run_id,
-                path,
-                f"{kind} {name!r} was begun before the run stopped and may have taken effect. "
-                "It is not declared idempotent, so it is not repeated.",
-            )
+            refuse_unknown(self.run_id, path, f"{kind} {name!r}", on_unknown)
+            return
         await self.commit([("step.intent", path, {kind: name}, "", 0)])
 
     async def commit(self, lines: Sequence[Line]) -> int:
@@ -117,11 +138,18 @@ class History:
         if self.broken is not None:
             raise self.broken
         prepared = [(line, await self._store_large(line)) for line in lines]
+        if self.closed:
+            raise RunEnded(self.run_id, self.closed)
+        if lines[0][0] in _LAST:
+            self.closed = str(cast("Mapping[str, JSON]", lines[0][2])["status"])
         start = self.next_seq
         records = []
         if self.marks:
             records.append(self._record(("event.published", "", {"ids": self.marks}, "", 0), ""))
             self.marks = []
+        if self.queued:
+            queued, self.queued = self.queued, []
+            records.extend(self._record(line, "") for line in queued)
         first = self.next_seq
         records.extend(self._record(line, ref) for line, ref in prepared)
         import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
@@ -163,6 +191,22 @@ class History:
         self.prev_hash = chain_hash(encode_record(record))
         self.steps += kind == "step.completed"
         return record
+
+
+def refuse_unknown(run_id: str, path: str, what: str, on_unknown: OnUnknown) -> None:
+    """Decide on an effect that was begun and may have happened: with ``retry`` return, so that it is begun again.
+
+    Raises :class:`NonDeterminism` with ``stuck``, :class:`OutcomeUnknown` with ``fail``.
+    """
+    if on_unknown == "fail":
+        raise OutcomeUnknown(run_id, path, what)
+    if on_unknown == "stuck":
+        raise NonDeterminism(
+            run_id,
+            path,
+            f"{what} was begun before the run stopped and may have taken effect. "
+            "It is not declared idempotent, so it is not repeated.",
+        )
 
 
 def _head_of(kind: str, payload: JSON) -> JSON:

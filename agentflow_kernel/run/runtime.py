@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.errors import RunCancelled, Unsupported, UsageError
 from agentflow_kernel.flow.state import SharedState
+from agentflow_kernel.run.durable import DurableCalls
 from agentflow_kernel.run.progress import Progress
 
 TYPE_CHECKING = False
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.run.history import History
     from agentflow_kernel.run.observing import RunObserver
     from agentflow_kernel.run.progress import Listener
+    from agentflow_kernel.run.standing import Standing
 
 _SHA256: list[Callable[[bytes], Any]] = []
 """The function once it was asked for: an import in the call would make each key a third dearer."""
@@ -60,7 +62,7 @@ class Run:
 
     __slots__ = (
         "run_id", "name", "history", "listener", "observer", "services", "loopless", "quiet", "cancelled", "abandoned",
-        "_seq", "_unrecorded", "_blamed",
+        "reachable", "_seq", "_unrecorded", "_blamed", "_standing",
     )  # fmt: skip
 
     def __init__(
@@ -84,9 +86,24 @@ class Run:
         """Nothing to record and nobody to tell: the engine takes the short way."""
         self.cancelled = False
         self.abandoned: list[str] = []
+        self.reachable = False
+        """Whether somebody has a handle and can send signals."""
         self._seq = 0
         self._unrecorded = 0
         self._blamed: tuple[Exception, str] | None = None
+        self._standing: Standing | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """Timers, waits, signals and patches; most runs have none."""
+        if self._standing is None:
+            if self.history is not None:
+                self._standing = self.history.standing
+            if self._standing is None:
+                from agentflow_kernel.run.standing import Standing  # only runs that use it pay
+
+                self._standing = Standing()
+        return self._standing
 
     def tell(self, name: str, path: str, fields: Mapping[str, object]) -> None:
         """Give the listener one progress event; call it only where there is a listener."""
@@ -155,10 +172,10 @@ class Frame:
             self.roots["state"] = self.state.snapshot()
 
 
-class Context:
+class Context(DurableCalls):
     """What a node may know and use beyond its input: ``def node(value, context)``."""
 
-    __slots__ = ("run", "path", "node", "attempt", "cancelled", "_occurrences")
+    __slots__ = ("run", "path", "node", "attempt", "cancelled", "_occurrences", "_kept")
 
     def __init__(self, run: Run, path: str, node: str) -> None:
         self.run = run
@@ -169,6 +186,14 @@ class Context:
         """Starts at 1; a retry policy raises it."""
         self.cancelled = False
         self._occurrences: dict[str, int] = {}
+        self._kept: dict[str, tuple[str, Any]] | None = None
+
+    @property
+    def kept(self) -> dict[str, tuple[str, Any]]:
+        """Results of durable calls by identity, each with the hash of its input; shared by all attempts."""
+        if self._kept is None:
+            self._kept = {}
+        return self._kept
 
     @property
     def run_id(self) -> str:
@@ -218,10 +243,16 @@ class Context:
         self._occurrences[call] = count
         return f"{self.path}!{call}" if count == 1 else f"{self.path}!{call}@{count}"
 
+    def has_met(self, call: str) -> bool:
+        """Whether this attempt has come to the sub-call: ``charge``, or ``charge@2`` for the second one."""
+        name, _, count = call.rpartition("@")
+        return self._occurrences.get(name, 0) >= int(count) if name else call in self._occurrences
+
     def for_attempt(self, attempt: int) -> Context:
         """The context of another attempt: sub-calls are numbered from one again, and nothing has cancelled it yet."""
         context = Context(self.run, self.path, self.node)
         context.attempt = attempt
+        context._kept = self.kept
         return context
 
     def progress(self, done: int, total: int | None = None, unit: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.flow.fork import Spread
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.canonical import to_json
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 SKIPPED = object()
 """The result of a batch item that was left out."""
+
+
+class Joined(dict[str, object]):
+    """The result of a fork: its branches have records of their own, so that only their names are put on record."""
+
+    __slots__ = ()
 
 
 class Settled:
@@ -38,8 +45,8 @@ async def settle(
 ) -> object:
     """Make a completion durable, then let its events out; returns the result as the journal will give it back.
 
-    ``identity`` is the step's path and the hash of its input. The result of a batch as a whole is not recorded:
-    each of its items has a record of its own.
+    ``identity`` is the step's path and the hash of its input. The result of a batch or fork as a whole is not
+    recorded: each of its items or branches has a record of its own.
     """
     run = frame.run
     if run.history is None:
@@ -52,6 +59,13 @@ async def settle(
     payload: dict[str, JSON] = {}
     if result is SKIPPED:
         payload["skipped"] = True
+    elif result.__class__ is Joined:
+        payload["branches"] = list(result)
+    elif result.__class__ is Spread:
+        action = result.action
+        gotos, text = to_json(result.to_json(), node.name)
+        payload["gotos"], size = gotos, len(text)
+        result = Spread.from_json(gotos, action)  # type: ignore[arg-type]  # as written
     elif node.step.each is None or path.endswith("]"):
         result, text = to_json(result, node.name)
         payload["result"], size = result, len(text)
@@ -69,7 +83,7 @@ async def settle(
     all_lines: list[Line] = [*others, ("step.completed", path, payload, input_hash, size)]
     first = await run.history.commit(all_lines)
     await _publish(run, first, all_lines)
-    return result if action == DEFAULT else Route(action, result)
+    return result if action == DEFAULT or result.__class__ is Spread else Route(action, result)
 
 
 async def _publish(run: Run, first: int, lines: Sequence[Line]) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from agentflow_kernel.contracts.policy import Request
-from agentflow_kernel.errors import AgentFlowError, BudgetExceeded, StopFlow
+from agentflow_kernel.errors import AgentFlowError, StopFlow, UsageError
+from agentflow_kernel.flow.fork import Goto, Spread
 from agentflow_kernel.flow.node import DEFAULT, Route
-from agentflow_kernel.run.batch import run_batch
+from agentflow_kernel.run.batch import run_batch, run_spread
 from agentflow_kernel.run.bind import AWAIT, LEAVES, VISIT
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import code_of, stray_cancellation, text_of
 from agentflow_kernel.run.runtime import Context, Frame
-from agentflow_kernel.run.settle import Settled, emit_line, settle
+from agentflow_kernel.run.settle import Joined, Settled, emit_line, settle
+from agentflow_kernel.run.trail import REMEMBERED, Trail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +38,12 @@ async def run_frame(frame: Frame, start: BoundNode, value: object) -> object:
     roots = frame.roots
     quiet = frame.run.quiet
     left = frame.graph.max_steps
+    trail = Trail(frame.graph)
+    limited = node is not None and node.guarded
     try:
         while node is not None:
-            if left == 0:
-                raise BudgetExceeded("max_steps", frame.graph.max_steps, f"flow {frame.graph.name!r} at {node.name!r}")
+            if left <= REMEMBERED:
+                trail.spend(node.name, left)
             left -= 1
             mode = node.mode if quiet else VISIT
             if mode == AWAIT:
@@ -47,7 +51,15 @@ async def run_frame(frame: Frame, start: BoundNode, value: object) -> object:
             elif mode:
                 value = node.quick(value)  # type: ignore[misc]  # set together with the mode
             else:
+                if limited:
+                    trail.count(frame, node)
                 value = await visit(frame, node, value)
+                if node.when and (value.__class__ is not Route or value.action == DEFAULT):
+                    if value.__class__ is Route:
+                        value = value.value
+                    roots[node.name] = value
+                    node = node.choose(frame, value)
+                    continue
             if value.__class__ is Route:
                 action, value = value.action, value.value
                 roots[node.name] = value
@@ -90,8 +102,15 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
             result: object = await (batch if run.observer is None else run.observer.batch(node, path, batch))
         else:
             result, lines = await perform(frame, node, path, value)
+            if node.forks:
+                result = _gathered(node, result)
         if run.history is not None or lines:
             result = await settle(frame, node, (path, input_hash), result, lines)
+        if node.forks:
+            if result.__class__ is Spread:
+                result = await run_spread(frame, node, path, result, perform)
+            elif result.__class__ is Joined:
+                result = dict(result)
     except Exception as error:
         run.blame(error, path)
         if told:
@@ -100,6 +119,19 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
     if told:
         run.tell("node.completed", path, {"node": node.name})
     return result
+
+
+def _gathered(node: BoundNode, result: object) -> object:
+    """A :class:`Spread` where the node returned a list of :class:`Goto` items, alone or with an action."""
+    action, value = (result.action, result.value) if isinstance(result, Route) else (DEFAULT, result)
+    items = [value] if isinstance(value, Goto) else value
+    if not isinstance(items, list) or not any(isinstance(item, Goto) for item in items):
+        return result
+    if not all(isinstance(item, Goto) for item in items):
+        raise UsageError(
+            f"Node {node.name!r} returned a list of Goto items and others; all must be Goto items, or none."
+        )
+    return Spread(items, action)
 
 
 def _tell_failure(run: Run, node: BoundNode, path: str, error: Exception) -> None:
@@ -132,7 +164,7 @@ async def _do_once(
     history: History, frame: Frame, node: BoundNode, path: str, value: object
 ) -> tuple[object, Sequence[Line]]:
     """The call of a node whose effect must not happen twice."""
-    await history.begin_effect(path, "node", node.name)
+    await history.begin_effect(path, "node", node.name, on_unknown=node.step.on_unknown)
     try:
         return await _do(frame, node, path, value)
     except AgentFlowError as error:
@@ -147,6 +179,8 @@ async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[
         return value, [emit_line(node.step.emits, value, path)]
     context = Context(frame.run, path, node.name)
     try:
+        if node.branches:
+            value = (frame, value)  # what it does needs the frame
         if node.phased is not None:
             return await _phases(frame, node, node.phased, context, value)
         if node.call is None:
@@ -202,9 +236,16 @@ async def _recall(frame: Frame, node: BoundNode, record: Record, value: object) 
     """The result of a visit that an earlier owner completed, with its state and its action."""
     payload: Mapping[str, JSON] = record.payload  # type: ignore[assignment]  # an object, written by settle
     frame.restore(payload, node.name)
+    action = payload.get("action", DEFAULT)
     if node.step.each is not None:
         result: object = await run_batch(frame, node, record.path, value, perform)
+    elif "branches" in payload:
+        from agentflow_kernel.run.branches import recall_fork  # only flows with branches pay
+
+        result = await recall_fork(frame, node, record.path, value, payload["branches"])  # type: ignore[arg-type]  # names
+    elif "gotos" in payload:
+        spread = Spread.from_json(payload["gotos"], str(action))  # type: ignore[arg-type]  # as written by settle
+        return await run_spread(frame, node, record.path, spread, perform)
     else:
         result = payload["result"]
-    action = payload.get("action", DEFAULT)
     return result if action == DEFAULT else Route(str(action), result)

@@ -42,14 +42,14 @@ def test_a_sound_graph_has_no_findings() -> None:
 
 def test_an_empty_graph_says_how_to_fill_it() -> None:
     """A flow without nodes cannot run and is told so, instead of returning nothing."""
-    assert findings_of(Graph("orders")) == ("it has no node; add one with .step(function)",)
+    assert findings_of(Graph("orders")) == ("it has no node; add one with .step(function) [F001]",)
 
 
 def test_the_first_step_starts_unless_start_says_otherwise() -> None:
     """``start`` defaults to the first step, and names a node."""
     assert graph_of(Step("a", same), Step("b", same)).start == "a"
     graph = graph_of(Step("first", same), start="frist")
-    assert findings_of(graph)[0] == "start names no node: 'frist' (did you mean 'first'?)"
+    assert findings_of(graph)[0] == "start names no node: 'frist' (did you mean 'first'?) [F002]"
 
 
 def test_the_check_lists_all_findings_at_once() -> None:
@@ -60,16 +60,16 @@ def test_the_check_lists_all_findings_at_once() -> None:
         Step("a.b", same, routes={"default": "judge"}, on_item_error="ignore"),
     )
     assert findings_of(graph) == (
-        "node 'parse' routes 'default' to unknown node 'jugde' (did you mean 'judge'?)",
-        "node 'judge' refers to unknown node 'prase' (did you mean 'parse'?)",
-        "node 'judge': concurrency must be a whole number of at least 1, not 0",
+        "node 'parse' routes 'default' to unknown node 'jugde' (did you mean 'judge'?) [F003]",
+        "node 'judge' refers to unknown node 'prase' (did you mean 'parse'?) [F006]",
+        "node 'judge': concurrency must be a whole number of at least 1, not 0 [F005]",
         (
             "node name 'a.b' is not allowed: no dots, blanks, slashes, brackets, @, ! and not "
-            "('input', 'item', 'event', 'state', 'end')"
+            "('input', 'item', 'event', 'state', 'end') [F004]"
         ),
-        "node 'a.b': on_item_error must be one of 'fail', 'skip', 'collect', not 'ignore'",
-        "node 'judge' is not reachable from 'parse'",
-        "node 'a.b' is not reachable from 'parse'",
+        "node 'a.b': on_item_error must be one of 'fail', 'skip', 'collect', not 'ignore' [F005]",
+        "node 'judge' is not reachable from 'parse' [F009]",
+        "node 'a.b' is not reachable from 'parse' [F009]",
     )
 
 
@@ -94,7 +94,7 @@ def test_an_option_with_a_value_it_cannot_have_is_a_finding(option: str, value: 
     """No option is silently taken for another."""
     (finding,) = findings_of(graph_of(Step("parse", same, **{option: value})))
     assert finding.startswith(f"node 'parse': {option} must be ")
-    assert finding.endswith(f", not {value!r}")
+    assert finding.endswith(f", not {value!r} [F005]")
 
 
 def test_an_option_that_does_not_exist_is_refused_by_name() -> None:
@@ -130,8 +130,8 @@ def test_output_and_display_refer_to_nodes_that_exist() -> None:
     graph.output = Template({"text": {"$ref": "reprot.result.text"}})
     graph.display = Template({"$ref": "item"})
     assert findings_of(graph) == (
-        "its output refers to unknown node 'reprot' (did you mean 'report'?)",
-        "its display refers to 'item', which only a node with each has",
+        "its output refers to unknown node 'reprot' (did you mean 'report'?) [F006]",
+        "its display refers to 'item', which only a node with each has [F007]",
     )
 
 
@@ -140,8 +140,8 @@ def test_a_flow_that_holds_itself_is_refused_however_deep() -> None:
     outer, middle = Graph("outer"), Graph("middle")
     outer.add(Step("middle", middle))
     middle.add(Step("outer", outer))
-    assert "it holds itself as a node" in findings_of(outer)
-    assert "it holds itself as a node" in findings_of(middle)
+    assert "it holds itself as a node [F008]" in findings_of(outer)
+    assert "it holds itself as a node [F008]" in findings_of(middle)
 
 
 def test_two_nodes_may_hold_the_same_flow() -> None:

@@ -67,11 +67,13 @@ def nodes(*lines: str) -> str:
             nodes("parse: {}", "group: {emit: y, agent: z, next: parse}"),
             [
                 (
-                    "m.yaml:6:12: spec.nodes.parse: Expected exactly one of 'uses', 'agent', 'flow', 'tool' or 'emit', "
+                    "m.yaml:6:12: spec.nodes.parse: "
+                    "Expected exactly one of 'uses', 'agent', 'flow', 'tool', 'emit' or 'parallel', "
                     "found none of them."
                 ),
                 (
-                    "m.yaml:7:22: spec.nodes.group: Expected exactly one of 'uses', 'agent', 'flow', 'tool' or 'emit', "
+                    "m.yaml:7:22: spec.nodes.group: "
+                    "Expected exactly one of 'uses', 'agent', 'flow', 'tool', 'emit' or 'parallel', "
                     "found 'emit' and 'agent'."
                 ),
                 "m.yaml:7:29: spec.nodes.group.agent: Unknown Agent 'z'. Known: none. Add a resource of kind Agent.",
@@ -88,13 +90,19 @@ def nodes(*lines: str) -> str:
         (
             nodes("parse: {emit: x, concurrency: 1001, batch_size: 1, on_item_error: skip}"),
             [
-                "m.yaml:6:22: spec.nodes.parse.concurrency: Field 'concurrency' has no meaning without 'each'.",
+                (
+                    "m.yaml:6:22: spec.nodes.parse.concurrency: "
+                    "Field 'concurrency' has no meaning without 'each' or 'fan_out'."
+                ),
                 (
                     "m.yaml:6:35: spec.nodes.parse.concurrency: Expected a whole number from 1 to 1,000, "
                     "found the number 1001."
                 ),
                 "m.yaml:6:41: spec.nodes.parse.batch_size: Field 'batch_size' has no meaning without 'each'.",
-                "m.yaml:6:56: spec.nodes.parse.on_item_error: Field 'on_item_error' has no meaning without 'each'.",
+                (
+                    "m.yaml:6:56: spec.nodes.parse.on_item_error: "
+                    "Field 'on_item_error' has no meaning without 'each' or 'fan_out'."
+                ),
             ],
         ),
         (
@@ -120,7 +128,9 @@ def test_nodes_that_are_wrong(findings_of: Callable[..., list[str]], text: str, 
 
 def test_nodes_may_loop_and_end(manifest_of: Callable[..., Manifest]) -> None:
     """A route may lead back; a flow may start anywhere."""
-    text = nodes("b: {emit: y, routes: {again: a, no: null}}", "a: {emit: x, next: b}") + "  start: a\n"
+    text = (
+        nodes("b: {emit: y, when: [{if: has(input), next: a}, {next: null}]}", "a: {emit: x, next: b}") + "  start: a\n"
+    )
     assert manifest_of(text).resources[0].spec["start"] == "a"
 
 

@@ -1,0 +1,60 @@
+"""A step: one node of a graph with everything that is declared about it."""
+
+from __future__ import annotations
+
+from agentflow_kernel.flow.condition import cases_of
+from agentflow_kernel.flow.reference import Template
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from agentflow_kernel.contracts.policy import Policy
+    from agentflow_kernel.contracts.tool import Effect
+
+    OnItemError = Literal["fail", "skip", "collect"]
+    Blocking = Literal["thread", "inline"]
+    OnUnknown = Literal["stuck", "retry", "fail"]
+
+
+class Step:
+    """One node of a graph: what it does, where its input comes from and where its result goes.
+
+    ``target`` is a function, a :class:`Node`, another flow, a :class:`Parallel`, or an object with
+    ``perform(context, value)``. ``routes`` maps actions to node names or ``END``; ``when`` chooses by conditions
+    instead of the default action. With ``each`` the node runs once per chunk of ``batch_size`` items, at most
+    ``concurrency`` at a time, its result being the list of results in the order of the items. ``fan_out`` names the
+    nodes that its :class:`Goto` items may lead to. ``max_visits`` bounds its visits in one run of the flow.
+    ``effect`` is ``idempotent`` unless the step or its tool says otherwise. ``on_unknown`` says what becomes of an
+    ``effect`` that a crash has left without a word: the run is ``stuck``, or it is a failure, or it is done again.
+    """
+
+    __slots__ = (
+        "name", "target", "input", "routes", "when", "each", "batch_size", "concurrency", "on_item_error", "policies",
+        "effect", "blocking", "emits", "fan_out", "max_visits", "on_unknown",
+    )  # fmt: skip
+
+    def __init__(self, name: str, target: object, **options: object) -> None:
+        self.name = name
+        self.target = target
+        self.input: Template | None = _template(options.pop("input", None))
+        self.routes: dict[str, str] = dict(options.pop("routes", None) or {})  # type: ignore[call-overload]
+        self.when = cases_of(name, options.pop("when", ()))  # type: ignore[arg-type]  # checked there
+        self.each: Template | None = _template(options.pop("each", None))
+        self.batch_size: int = options.pop("batch_size", 1)  # type: ignore[assignment]
+        self.concurrency: int = options.pop("concurrency", 4)  # type: ignore[assignment]
+        self.on_item_error: OnItemError = options.pop("on_item_error", "fail")  # type: ignore[assignment]
+        self.policies: Sequence[Policy] = options.pop("policies", ())  # type: ignore[assignment]
+        self.effect: Effect | None = options.pop("effect", None)  # type: ignore[assignment]
+        self.blocking: Blocking = options.pop("blocking", "thread")  # type: ignore[assignment]
+        self.emits: str = options.pop("emits", "")  # type: ignore[assignment]
+        self.fan_out: Sequence[str] = tuple(options.pop("fan_out", ()))  # type: ignore[arg-type]
+        self.max_visits: int | None = options.pop("max_visits", None)  # type: ignore[assignment]
+        self.on_unknown: OnUnknown = options.pop("on_unknown", "stuck")  # type: ignore[assignment]
+        if options:
+            raise TypeError(f"Step {name!r} has no option {', '.join(map(repr, options))}.")
+
+
+def _template(source: object) -> Template | None:
+    return source if source is None or isinstance(source, Template) else Template(source)

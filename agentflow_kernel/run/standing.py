@@ -1,0 +1,109 @@
+"""The standing of a run: its timers, waits, signals and patches, as the history has them and as they change at work."""
+
+from __future__ import annotations
+
+from typing import cast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import anyio
+
+    from agentflow_kernel.contracts.journal import Record
+    from agentflow_kernel.contracts.values import JSON
+
+    Signal = tuple[str, str, JSON]
+    """Id, name and value."""
+
+KEPT = frozenset((
+    "timer.set", "timer.fired", "wait.opened", "wait.resolved", "signal.received", "signal.consumed", "patch",
+    "cancel.requested",
+))  # fmt: skip
+"""Types of the records that a standing is made from."""
+
+
+class OpenWait:
+    """One wait of this process; ``signal`` is set, and ``news`` with it, when a signal is meant for it."""
+
+    __slots__ = ("name", "schema", "deadline", "news", "signal")
+
+    def __init__(self, name: str, schema: JSON, deadline: float | None, news: anyio.Event) -> None:
+        self.name = name
+        self.schema = schema
+        self.deadline = deadline
+        """Wall time at which it ends without a signal."""
+        self.news = news
+        self.signal: Signal | None = None
+
+    def problems(self, value: JSON) -> list[str]:
+        """In what a value does not fit; empty when it does."""
+        if self.schema is None:
+            return []
+        from agentflow_kernel.schema import find_problems  # only waits with a schema pay
+
+        return find_problems(value, self.schema)
+
+
+class Standing:
+    """Made when a run first needs it; most runs never do."""
+
+    __slots__ = (
+        "timers", "fired", "deadlines", "resolved", "buffered", "known", "patches", "cancel_asked", "open", "turn",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.timers: dict[str, float] = {}
+        """Wall-clock deadlines of timers by path."""
+        self.fired: set[str] = set()
+        self.deadlines: dict[str, float | None] = {}
+        """Deadlines of the waits that were opened, by path."""
+        self.resolved: dict[str, Mapping[str, JSON]] = {}
+        """How the waits of earlier owners ended, by path: ``value``, or ``elapsed`` with the seconds."""
+        self.buffered: dict[str, Signal] = {}
+        """Signals that nobody has consumed, in the order of their arrival."""
+        self.known: set[str] = set()
+        """Ids of all signals that were accepted."""
+        self.patches: dict[str, bool] = {}
+        self.cancel_asked = False
+        self.open: list[OpenWait] = []
+        """Waits of this process in the order in which they began."""
+        self.turn: anyio.Lock | None = None
+        """Lets one signal in at a time."""
+
+    def take(self, record: Record) -> None:
+        """Bring the standing up to date with a record of an earlier owner."""
+        payload = cast("Mapping[str, JSON]", record.payload or {})
+        kind, path = record.type, record.path
+        if kind == "timer.set":
+            self.timers[path] = cast("float", payload["deadline"])
+        elif kind == "timer.fired":
+            self.fired.add(path)
+        elif kind == "wait.opened":
+            self.deadlines[path] = cast("float | None", payload.get("deadline"))
+        elif kind == "wait.resolved":
+            signal = self.buffered.pop(str(payload.get("signal")), None)
+            self.resolved[path] = payload if signal is None else {"value": signal[2]}
+        elif kind == "signal.received":
+            signal_id = str(payload["signal"])
+            self.known.add(signal_id)
+            self.buffered[signal_id] = (signal_id, str(payload["name"]), payload.get("value"))
+        elif kind == "signal.consumed":
+            self.buffered.pop(str(payload["signal"]), None)
+        elif kind == "patch":
+            self.patches[str(payload["id"])] = bool(payload["taken"])
+        else:
+            self.cancel_asked = True
+
+    def candidates(self, name: str) -> list[OpenWait]:
+        """The waits that a signal of this name may still be for, the longest-waiting first."""
+        return [wait for wait in self.open if wait.name == name and wait.signal is None]
+
+    def deliver(self, signal: Signal) -> None:
+        """Give a signal to the first wait that it fits, or keep it."""
+        for wait in self.candidates(signal[1]):
+            if not wait.problems(signal[2]):
+                wait.signal = signal
+                wait.news.set()
+                return
+        self.buffered[signal[0]] = signal
