@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "run": ("run", "Run a trigger, a flow or an agent."),
     "resume": ("resume", "Go on with a run that was suspended or whose process is gone."),
+    "cancel": ("cancel", "End a run for good."),
+    "signal": ("signal", "Give a run what it waits for."),
     "validate": ("validate", "Check a manifest without running anything."),
     "apply": ("apply", "Keep the resources of a manifest in the state folder."),
     "delete": ("delete", "Delete applied resources."),
