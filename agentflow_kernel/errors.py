@@ -152,7 +152,7 @@ class UnknownName(UsageError):
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(set(known))
-        close = nearest(name, names)
+        close = None if name in names else nearest(name, names)
         text = f"Unknown {what} {name!r}. Known: {', '.join(map(repr, names)) or 'none'}."
         super().__init__(text + (f" Did you mean {close!r}?" if close else ""))
         self.what, self.name, self.known, self.suggestion = what, name, tuple(names), close

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.errors import InputInvalid, StopFlow, UsageError
+from agentflow_kernel.errors import AgentFlowError, InputInvalid, StopFlow, Unavailable, UsageError
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, text_of
@@ -115,6 +115,16 @@ async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[boo
         raise failures[0]
 
 
+def _meets_all(error: Exception, node: BoundNode) -> bool:
+    """Whether the error says nothing of the item: the next one would meet it too, as a key or a model that is down.
+
+    What an agent raises as unavailable is its model; its tools' errors are for its planner.
+    """
+    if not isinstance(error, AgentFlowError):
+        return False
+    return error.spares_nothing or (node.kind == "agent" and isinstance(error, Unavailable))
+
+
 async def _chunk(owner: Step, task: tuple[Frame, BoundNode, object], path: str, perform: Perform) -> object:
     """One chunk: from the record, or done and recorded; ``owner`` says what becomes of errors."""
     frame, node, item = task
@@ -137,7 +147,7 @@ async def _chunk(owner: Step, task: tuple[Frame, BoundNode, object], path: str, 
     try:
         result, lines = await perform(frame, node, path, value)
     except Exception as error:
-        all_alike = history is not None and getattr(error, "spares_nothing", False)
+        all_alike = history is not None and _meets_all(error, node)
         stops = isinstance(error, (StopFlow, *ENDS_RUN)) or all_alike or is_broken(history, error)
         if owner.on_item_error == "fail" or stops:
             frame.run.blame(error, path)

@@ -126,7 +126,7 @@ def split(order: Order) -> Cut:
         "last_line": first_line + lines - 1,
         "sha256": digest.hexdigest(),
         "batches": batches,
-        "chunk": chunk_of(source, size, lines),
+        "chunk": chunk_of(source, lines),
     }
 
 
@@ -145,17 +145,18 @@ def seen_by_agent(source: Source, root: Path, path: Path) -> tuple[str | None, s
     return (None if source.get("generation", 0) else place), log.name
 
 
-def chunk_of(source: Source, size: int, lines: int) -> Chunk | None:
-    """The chunk's place in the log, or ``None`` for a whole log; without an offset lines are counted, not bytes."""
+def chunk_of(source: Source, lines: int) -> Chunk | None:
+    """The chunk's place in the log, or ``None`` for a whole log.
+
+    Lines are counted on through rotations, so that the files which follow one another under a name are one log.
+    """
     if "log" not in source:
         return None
     first_line = source.get("first_line", 1)
-    start, length = (source["offset"], size) if "offset" in source else (first_line - 1, lines)
-    identity = f"{source['log']}\0{source.get('generation', 0)}".encode("utf-8", "surrogatepass")
     return {
-        "state": hashlib.sha256(identity).hexdigest()[:24],
-        "start": start,
-        "end": start + length,
+        "state": hashlib.sha256(source["log"].encode("utf-8", "surrogatepass")).hexdigest()[:24],
+        "start": first_line - 1,
+        "end": first_line - 1 + lines,
         "first_line": first_line,
         "ends": bool(source.get("ends")),
     }

@@ -113,7 +113,14 @@ def test_a_key_that_is_refused_leaves_a_run_that_can_be_resumed(vendor: str, tmp
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize(
-    ("problem", "code"), [("no key", "AF-CREDENTIAL"), ("model", "AF-MODEL-UNKNOWN"), ("prompt", "AF-PROMPT-TOO-LONG")]
+    ("problem", "code"),
+    [
+        ("no key", "AF-CREDENTIAL"),
+        ("model", "AF-MODEL-UNKNOWN"),
+        ("prompt", "AF-PROMPT-TOO-LONG"),
+        ("down", "AF-PEER-UNAVAILABLE"),
+        ("late", "AF-RATE-LIMITED"),
+    ],
 )
 def test_bad_surroundings_are_typed_and_lose_nothing(vendor: str, problem: str, code: str, tmp_path: Path) -> None:
     """A missing key names the variable, an unknown model lists the aliases, a prompt beyond the window says so."""
@@ -138,7 +145,8 @@ def test_bad_surroundings_are_typed_and_lose_nothing(vendor: str, problem: str, 
             ),
         },
     }
-    answer = kinds[vendor].get(problem, Answer(599))
+    everywhere = {"down": Answer(503), "late": Answer(429, headers={"retry-after": "86400"})}
+    answer = (kinds[vendor] | everywhere).get(problem, Answer(599))
     with serving(lambda received: answer) as server:
         done = run_example(tmp_path, vendor, server.url, key="" if problem == "no key" else KEY)
     assert done.returncode == 1
@@ -150,5 +158,7 @@ def test_bad_surroundings_are_typed_and_lose_nothing(vendor: str, problem: str, 
         "no key": f"{VENDORS[vendor][2]}_API_KEY",
         "model": "sonnet" if vendor == "anthropic" else "terra",
         "prompt": "context window",
+        "down": "503",
+        "late": "429",
     }
     assert expected[problem] in done.stderr

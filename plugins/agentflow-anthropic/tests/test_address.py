@@ -18,3 +18,8 @@ def test_the_variable_is_read_where_the_setting_is_not_given(monkeypatch: pytest
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://localhost:1")
     assert AnthropicSettings().base_url == "http://localhost:1"
     assert AnthropicSettings(base_url="http://localhost:2").base_url == "http://localhost:2"
+
+
+def test_traces_name_the_vendor(make_provider) -> None:
+    """Not the library that the provider is made of."""
+    assert make_provider("http://localhost:1").provider_name == "anthropic"

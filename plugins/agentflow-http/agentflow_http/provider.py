@@ -58,6 +58,11 @@ class HttpProvider:
             for name in (info.name, *info.aliases):
                 self._known[name] = info
 
+    @property
+    def provider_name(self) -> str:
+        """The vendor, as traces and metrics name it."""
+        return self._dialect.vendor.lower()
+
     async def complete(self, request: ModelRequest) -> ModelReply:
         """Answer one request; over the stream too, so that there is one path and a long answer is no silence."""
         async with aclosing(self.stream(request)) as pieces:

@@ -179,6 +179,18 @@ def test_retry_does_not_wait_without_end(bench, finish, make_request) -> None:
     assert bench.clock.sleeps == []
 
 
+def test_retry_gives_up_where_the_peer_asks_for_too_long_a_wait(bench, finish, make_request) -> None:
+    """A day is no wait: the error comes at once, with what was asked for."""
+    script = bench.script(RateLimited("busy", retry_after_s=86_400), "answer")
+    with pytest.raises(RateLimited) as caught:
+        finish(bench.retry().wrap(script)(make_request()))
+    assert caught.value.retry_after_s == 86_400
+    assert bench.clock.sleeps == []
+    patient = bench.retry(max_retry_after_s=90_000)
+    script = bench.script(RateLimited("busy", retry_after_s=86_400), "answer")
+    assert finish(patient.wrap(script)(make_request())) == "answer"
+
+
 def test_retry_begins_nothing_after_the_deadline(bench, finish, make_request) -> None:
     """A wait that would end too late is not begun: the error comes while there is still time to act on it."""
     script = bench.script(RateLimited("busy", retry_after_s=4), takes_s=1.0)

@@ -55,7 +55,10 @@ def files_beside(path: str, prefix: str = "") -> Iterator[tuple[str, os.stat_res
 
 
 def rotated_files(path: str) -> list[Rotated]:
-    """The rotated files of a log, the oldest first: by the counter behind its name, else by the date there."""
+    """The rotated files of a log, the oldest first: by the counter behind its name, else by the date there.
+
+    Most programs give the oldest the highest counter, some the newest; the times of change tell which.
+    """
     current = identity(path)
     counted: list[tuple[int, Rotated]] = []
     dated: list[tuple[str, Rotated]] = []
@@ -68,7 +71,10 @@ def rotated_files(path: str) -> list[Rotated]:
             counted.append((-int(found[1]), rotated))
         else:
             dated.append((found[1], rotated))
-    return [rotated for _, rotated in sorted(counted)] or [rotated for _, rotated in sorted(dated)]
+    ordered = [rotated for _, rotated in sorted(counted or dated, key=lambda found: found[0])]  # type: ignore[misc]
+    if counted and ordered[0].modified_ns > ordered[-1].modified_ns:
+        ordered.reverse()
+    return ordered
 
 
 def rotated_after(path: str, ours: tuple[int | None, int | None], modified_ns: int | None) -> list[str]:

@@ -26,6 +26,8 @@ class Backoff:
     def wait_s(self, attempt: int, retry_after_s: float | None) -> float:
         """Seconds to wait after attempt number `attempt` (from 1) has failed; infinite if the peer says never.
 
+        So late that nobody should wait for it here counts as never.
+
         What the peer asks for is waited in full, and the draw on top of it: those who were turned away together do
         not come back together.
         """
@@ -34,4 +36,4 @@ class Backoff:
         wait_s = self._random.uniform(0, bound_s)
         if retry_after_s is None or math.isnan(retry_after_s) or retry_after_s <= 0:
             return wait_s
-        return retry_after_s + wait_s
+        return math.inf if retry_after_s > settings.max_retry_after_s else retry_after_s + wait_s

@@ -22,7 +22,10 @@ class RetrySettings(BaseModel):
     """What the bound is multiplied with from one wait to the next."""
 
     max_s: float = Field(default=30.0, ge=0, allow_inf_nan=False)
-    """Largest bound of a wait, in seconds. A peer's own `retry_after_s` may ask for more."""
+    """Largest bound of a wait, in seconds. A peer's own `retry_after_s` may ask for more, up to `max_retry_after_s`."""
+
+    max_retry_after_s: float = Field(default=300.0, ge=0, allow_inf_nan=False)
+    """Longest `retry_after_s` that is waited for; a peer that asks for more is given up at once."""
 
     deadline_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """No attempt begins later than this after the first one began, in seconds; none means no such limit."""
