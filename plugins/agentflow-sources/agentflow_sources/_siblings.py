@@ -71,7 +71,7 @@ def rotated_files(path: str) -> list[Rotated]:
             counted.append((-int(found[1]), rotated))
         else:
             dated.append((found[1], rotated))
-    ordered = [rotated for _, rotated in sorted(counted or dated, key=lambda found: found[0])]  # type: ignore[misc]
+    ordered = [rotated for _, rotated in sorted(counted or dated, key=lambda found: found[0])]
     if counted and ordered[0].modified_ns > ordered[-1].modified_ns:
         ordered.reverse()
     return ordered
