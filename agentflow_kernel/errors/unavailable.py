@@ -1,0 +1,83 @@
+"""Errors of the surroundings: a peer, a resource or a permission is not there."""
+
+from __future__ import annotations
+
+from agentflow_kernel.errors.base import AgentFlowError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentflow_kernel.errors.base import Executed
+
+
+class Unavailable(AgentFlowError):
+    """A peer or resource did not answer; a later attempt may succeed."""
+
+    code = "AF-UNAVAILABLE"
+    resumable = True
+
+
+class RateLimited(Unavailable):
+    """The peer turned the call away because of its rate limit; it was not executed."""
+
+    code = "AF-RATE-LIMITED"
+    executed: Executed = "no"
+
+
+class Overloaded(Unavailable):
+    """Our own limit turned the call away; it was not executed."""
+
+    code = "AF-OVERLOADED"
+    executed: Executed = "no"
+
+
+class Elapsed(Unavailable):
+    """No answer within the time allowed; the peer may have executed the call."""
+
+    code = "AF-ELAPSED"
+
+    def __init__(self, what: str, timeout_s: float) -> None:
+        super().__init__(f"{what} gave no answer within {timeout_s:g} s.")
+        self.what, self.timeout_s = what, timeout_s
+
+
+class PeerUnavailable(Unavailable):
+    """The peer refused or broke the connection, or answered with a server error."""
+
+    code = "AF-PEER-UNAVAILABLE"
+
+
+class StorageUnavailable(Unavailable):
+    """The disk is full, broken or locked; nothing that was acknowledged is lost."""
+
+    code = "AF-STORAGE-UNAVAILABLE"
+
+
+class Refused(AgentFlowError):
+    """Permission, policy or content filter; the same call will be refused again."""
+
+    code = "AF-REFUSED"
+    executed: Executed = "no"
+
+
+class CredentialRefused(Refused):
+    """A key is missing, wrong, expired, or lacks the right; the message names the variable and the resource."""
+
+    code = "AF-CREDENTIAL"
+    resumable = True
+    spares_nothing = True
+
+
+class PathRefused(Refused):
+    """A path that leaves its root, names something other than a plain file or folder, or may not be read."""
+
+    code = "AF-PATH-REFUSED"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"Path {path!r} is refused: {reason}")
+        self.path, self.reason = path, reason
+
+
+class NotAllowed(Refused):
+    """A plugin, tool or capability that was not granted."""
+
+    code = "AF-NOT-ALLOWED"
