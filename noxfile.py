@@ -124,10 +124,13 @@ def install(session: nox.Session, names: list[str], *groups: str) -> None:
     session.install(*wheels, *tools, "--constraint", str(CONSTRAINTS))
 
 
-def pytest(session: nox.Session, folder: Path | str) -> None:
-    """Run the tests of a folder in the session's environment and leave their result in `build/reports`."""
+def pytest(session: nox.Session, folder: Path | str, *, workers: str = "auto") -> None:
+    """Run the tests of a folder in the session's environment and leave their result in `build/reports`.
+
+    `workers` is how many processes share them: as many as there are processors, or a number; `0` for none but pytest's.
+    """
     report = REPORTS / f"{slug(session.name)}.xml"
-    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report))
+    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report), "-n", workers)
     chosen = any(Path(arg.partition("::")[0]).exists() for arg in session.posargs)
     session.run("python", "-m", "pytest", *config, *session.posargs, *([] if chosen else [str(folder)]), env=TEST_ENV)
 
@@ -199,14 +202,17 @@ def tests(session: nox.Session, dist: str) -> None:
 
 
 def generate(name: str, folder: str, doc: str, *, options: dict[str, Any], env: dict[str, str] | None = None) -> None:
-    """Make a session that runs the tests of one folder with all wheels installed, if the folder has tests."""
+    """Make a session that runs the tests of one folder with all wheels installed, if the folder has tests.
+
+    With an `env` the tests are long and load the machine themselves: one after the other.
+    """
     if not any(has_tests(path) for path in ROOT.glob(folder)):
         return
 
     def run(session: nox.Session) -> None:
         install(session, list(DISTS), "test")
         session.env.update(env or {})
-        pytest(session, folder_of(folder))
+        pytest(session, folder_of(folder), workers="0" if env else "auto")
 
     run.__doc__ = doc
     nox.session(name=name, **options)(run)

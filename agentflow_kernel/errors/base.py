@@ -9,9 +9,14 @@ if TYPE_CHECKING:
     Executed = Literal["no", "maybe", "yes"]
 
 
+PUBLIC = "agentflow_kernel.errors"
+"""Where users import errors from: tracebacks and traces name them by it, not by the file they stand in."""
+
+
 class AgentFlowError(Exception):
     """Base of all errors raised by the kernel and its plugins."""
 
+    __module__ = PUBLIC
     code = "AF-ERROR"
     executed: Executed = "maybe"
     retry_after_s: float | None = None
@@ -19,6 +24,11 @@ class AgentFlowError(Exception):
     """Whether a durable run that meets it is suspended: it will go on once its surroundings are put right."""
     spares_nothing = False
     """Whether every other item of a batch would meet it too: such an error is neither skipped nor collected."""
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith(f"{PUBLIC}."):
+            cls.__module__ = PUBLIC
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, executed: Executed | None = None) -> None:
         super().__init__(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.errors.base import AgentFlowError
+from agentflow_kernel.errors.base import PUBLIC, AgentFlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,17 +53,25 @@ class RunSuspended(RunError):
 class ControlFlow(Exception):
     """Root of the exceptions that steer a run; never retried, never an observation by accident."""
 
+    __module__ = PUBLIC
+
 
 class AskModelAgain(ControlFlow):
     """Raised by a tool: the call was wrong; the model sees the text and may call again."""
+
+    __module__ = PUBLIC
 
 
 class ToolFailed(ControlFlow):
     """Raised by a tool: it ended for good; the model sees the text as an error result."""
 
+    __module__ = PUBLIC
+
 
 class StopFlow(ControlFlow):
     """Raised by a node: end the flow here; ``output`` is the flow's output."""
+
+    __module__ = PUBLIC
 
     def __init__(self, output: object = None) -> None:
         super().__init__("stop")

@@ -56,10 +56,13 @@ def leave_signal(
 
     Its owner takes it within about a second, or ``resume`` does where the run has no owner. Two signals with the same
     ``signal_id`` count once. ``records`` is the run's history, where the sender can read it; then this raises
-    :class:`RunEnded` for a run that has ended, and :class:`InputInvalid` when the run waits for this signal and the
-    value does not fit. Without it the owner drops such a signal and says so in its log.
+    :class:`RunEnded` for a run that has ended, unless it has this very signal on record, and :class:`InputInvalid` when
+    the run waits for this signal and the value does not fit. Without it the owner drops such a signal and says so in
+    its log.
     """
     value, _ = to_json(value, f"signal {name}")
+    if signal_id is not None and _has_received(records, signal_id):
+        return signal_id
     _check_open(run_id, records)
     _check_fits(records, name, value)
     request = Request("signal", signal_id or uuid7(), name, value)
@@ -73,6 +76,11 @@ def leave_cancel(state: str, run_id: str, *, records: Sequence[Record] = ()) -> 
     request = Request("cancel", uuid7())
     _leave(state, run_id, request)
     return request.id
+
+
+def _has_received(records: Sequence[Record], signal_id: str) -> bool:
+    received = (record.payload for record in records if record.type == "signal.received")
+    return any(cast("Mapping[str, JSON]", payload)["signal"] == signal_id for payload in received if payload)
 
 
 def _check_open(run_id: str, records: Sequence[Record]) -> None:

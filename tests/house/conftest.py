@@ -78,7 +78,8 @@ class Tree:
         found = []
         for folder, subfolders, names in os.walk(ROOT):
             subfolders[:] = [name for name in subfolders if not _is_foreign(name)]
-            found += [Path(folder, name) for name in names if not name.endswith((".pyc", ".so"))]
+            # a work tree of git has a file .git that says where its repository lies
+            found += [Path(folder, name) for name in names if not name.endswith((".pyc", ".so")) and name != ".git"]
         return sorted(found)
 
     @property

@@ -51,7 +51,7 @@ def error_classes() -> list[type[BaseException]]:
     return [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, root) and value.__module__.startswith(f"{module.__name__}.")
+        if isinstance(value, type) and issubclass(value, root) and value.__module__ == module.__name__
     ]
 
 

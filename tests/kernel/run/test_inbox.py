@@ -190,9 +190,11 @@ async def test_a_sender_that_can_read_the_history_is_told_what_is_refused(tmp_pa
         with pytest.raises(InputInvalid, match="Signal 'go'"):
             await blocking(leave_signal, state, handle.run_id, "go", "x", records=records)
         await blocking(leave_signal, state, handle.run_id, "other", "x", records=records)
-        await handle.signal("go", 1)
+        await handle.signal("go", 1, signal_id="one")
         await handle.result()
         records = await kernel.history(handle.run_id)
+        again = functools.partial(leave_signal, state, handle.run_id, "go", 1, signal_id="one", records=records)
+        assert await blocking(again) == "one"  # accepted before: a sender that lost the answer is told so
         for leave in (functools.partial(leave_signal, name="go"), leave_cancel):
             with pytest.raises(RunEnded, match="completed"):
                 await blocking(leave, state=state, run_id=handle.run_id, records=records)

@@ -119,7 +119,7 @@ async def test_parameters_with_defaults_are_not_filled_beyond_the_value() -> Non
         (lambda value, *rest: [value, rest], [1, ()]),
         (lambda *values: list(values), [1]),
     ],
-    ids=str,
+    ids=lambda case: type(case).__name__,
 )
 async def test_anything_that_can_be_called_with_the_value_is_a_step(step: object, output: object) -> None:
     """Objects, methods, partials, classes, builtins, decorated functions and ``*args``."""
