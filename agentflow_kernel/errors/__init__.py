@@ -16,6 +16,8 @@
     │   ├── StateConflict         two writers of one key without a reducer
     │   ├── PromptTooLong         more than the model's context window holds
     │   ├── Unsupported           the capability is absent here, with the reason
+    │   ├── RunBusy               another process works on the run
+    │   ├── EnvironmentChanged    variables of the run's manifest have other values than at its start
     │   ├── RunEnded              a signal or request for a run that takes none any more
     │   ├── ExpressionInvalid     a text that is no expression or script, with the place
     │   ├── ExpressionFailed      an expression that has no value with these data
@@ -100,6 +102,7 @@ from agentflow_kernel.errors.unavailable import (
     Unavailable,
 )
 from agentflow_kernel.errors.usage import (
+    EnvironmentChanged,
     EventInvalid,
     ExpressionFailed,
     ExpressionInvalid,
@@ -109,6 +112,7 @@ from agentflow_kernel.errors.usage import (
     ManifestErrors,
     NotSerialisable,
     PromptTooLong,
+    RunBusy,
     RunEnded,
     StateConflict,
     UnknownModel,
@@ -132,6 +136,7 @@ __all__ = (
     "CorruptRecord",
     "CredentialRefused",
     "Elapsed",
+    "EnvironmentChanged",
     "EventInvalid",
     "ExpressionFailed",
     "ExpressionInvalid",
@@ -157,6 +162,7 @@ __all__ = (
     "ProtocolViolation",
     "RateLimited",
     "Refused",
+    "RunBusy",
     "RunCancelled",
     "RunEnded",
     "RunError",

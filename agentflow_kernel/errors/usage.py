@@ -175,6 +175,29 @@ class RunEnded(UsageError):
         self.run_id, self.status = run_id, status
 
 
+class RunBusy(UsageError):
+    """Another process works on the run: only its owner appends to it; ``owner`` names the process."""
+
+    code = "AF-RUN-BUSY"
+
+    def __init__(self, run_id: str, owner: str) -> None:
+        super().__init__(f"Run {run_id} is being worked on by process {owner}.")
+        self.run_id, self.owner = run_id, owner
+
+
+class EnvironmentChanged(UsageError):
+    """Environment variables that the run's manifest names (``names``) have other values than when it was started."""
+
+    code = "AF-ENVIRONMENT-CHANGED"
+
+    def __init__(self, run_id: str, names: Sequence[str]) -> None:
+        super().__init__(
+            f"Run {run_id} was started with another value of {', '.join(names)}. Set it as it was then, or accept the "
+            "present environment (resume --accept-environment)."
+        )
+        self.run_id, self.names = run_id, tuple(names)
+
+
 class ExpressionInvalid(UsageError):
     """A text that is no expression or script; ``position`` counts characters from 0, ``line`` and ``column`` from 1."""
 

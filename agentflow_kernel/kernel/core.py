@@ -6,6 +6,7 @@ import os
 
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.errors import UsageError
+from agentflow_kernel.kernel.operations import RunOperations
 from agentflow_kernel.kernel.wiring import Wiring, as_flow, qualified_name
 from agentflow_kernel.run.bind import is_coroutine_function, needs_loop
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.settings import Settings
 
 
-class Kernel:
+class Kernel(RunOperations):
     """Runs flows and agents, alone or from a manifest: ``async with Kernel() as kernel: await kernel.run(flow, x)``.
 
     ``state`` is the state folder, ``None`` to keep nothing on disk. ``journal`` is a journal, or the name of a
@@ -139,12 +140,6 @@ class Kernel:
             return handler
 
         return register
-
-    @property
-    def _open(self) -> Runs:
-        if self._runs is None:
-            raise UsageError("The kernel is not open. Use `async with kernel:` round this call.")
-        return self._runs
 
     async def __aenter__(self) -> Self:
         from agentflow_kernel.kernel.runs import Runs  # here, because it brings the event loop

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from agentflow_kernel.errors import UsageError
+from agentflow_kernel.errors import EnvironmentChanged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,14 +43,10 @@ class RecordedEnvironment(Mapping[str, str]):
 
 
 def check_pins(run_id: str, then: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Raise :class:`UsageError` naming each variable that has another value than when the run was started."""
+    """Raise :class:`EnvironmentChanged` naming each variable that has another value than when the run was started."""
     changed = [name for name, pin in then.items() if name in now and now[name] != pin]
     if changed:
-        names = ", ".join(changed)
-        raise UsageError(
-            f"Run {run_id} was started with another value of {names}. Set it as it was then, or accept the "
-            "present environment (resume --accept-environment)."
-        )
+        raise EnvironmentChanged(run_id, changed)
 
 
 def _is_secret(name: str) -> bool:

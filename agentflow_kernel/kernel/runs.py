@@ -10,7 +10,15 @@ import anyio
 import anyio.to_thread
 
 from agentflow_kernel.contracts.journal import TERMINAL
-from agentflow_kernel.errors import AppendConflict, Fenced, StorageUnavailable, UnknownRun, UsageError
+from agentflow_kernel.errors import (
+    AppendConflict,
+    CorruptRecord,
+    Fenced,
+    RunBusy,
+    StorageUnavailable,
+    UnknownRun,
+    UsageError,
+)
 from agentflow_kernel.event import uuid7
 from agentflow_kernel.inprocess.bus import InProcessBus
 from agentflow_kernel.inprocess.journal import InProcessJournal
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.agent import Agent
     from agentflow_kernel.contracts.bus import Handler, Outcome
+    from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Journal, Record, RunInfo
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.event import Event
@@ -84,6 +93,16 @@ class Runs:
         self._watch: InboxWatch | None = None
         self._claims: dict[str, anyio.Lock] = {}
         """Runs that are just being taken up here."""
+
+    @property
+    def journal(self) -> Journal:
+        """Where the histories are."""
+        return self._journal
+
+    @property
+    def clock(self) -> Clock:
+        """The kernel's clock."""
+        return self._wiring.clock
 
     async def open(self, subscribers: Sequence[tuple[str, Handler]]) -> None:
         """Build the journal and the bus, begin the task group, subscribe the handlers."""
@@ -184,7 +203,7 @@ class Runs:
         """A new run under this id."""
         value, text = to_json(value, "input")
         flow.check_input(value)
-        history = self._history(run_id, epoch=1)
+        history = self.history(run_id, epoch=1)
         run = self._run(history, name)
         payload: dict[str, JSON] = {
             "name": name,
@@ -206,14 +225,23 @@ class Runs:
         async with self._claim(run_id):
             if run_id in self._handles:
                 return self._handles[run_id]
-            head = await self._journal.head(run_id)
-            if head.status in TERMINAL:
-                raise UsageError(f"Run {run_id} has ended ({head.status}); only one that has not ended can be resumed.")
-            if not accept_environment:
-                then = (await self.origin(run_id)).get("environment") or {}
-                now = self._wiring.origin.get("environment") or {}
-                check_pins(run_id, cast("Mapping[str, str]", then), cast("Mapping[str, str]", now))
-            return await self._take_up(head)
+            try:
+                return await self._resume(run_id, accept_environment=accept_environment)
+            except CorruptRecord as error:
+                from agentflow_kernel.kernel.recovery import quarantine  # only damaged journals pay
+
+                await quarantine(self._journal, run_id, error, self.clock.now())
+                raise
+
+    async def _resume(self, run_id: str, *, accept_environment: bool) -> RunHandle:
+        head = await self._journal.head(run_id)
+        if head.status in TERMINAL:
+            raise UsageError(f"Run {run_id} has ended ({head.status}); only one that has not ended can be resumed.")
+        if not accept_environment:
+            then = (await self.origin(run_id)).get("environment") or {}
+            now = self._wiring.origin.get("environment") or {}
+            check_pins(run_id, cast("Mapping[str, str]", then), cast("Mapping[str, str]", now))
+        return await self._take_up(head)
 
     async def _take_up(self, head: RunInfo) -> RunHandle:
         """A handle for a run on record: at work here from now on, or settled as it ended."""
@@ -223,18 +251,16 @@ class Runs:
         if head.status in TERMINAL:
             return await self._settled(head, records)
         if head.status in OPEN_STATUSES and await self._is_alive(head.owner):
-            raise UsageError(f"Run {run_id} is being worked on by process {head.owner.partition('-')[0]}.")
+            raise RunBusy(run_id, head.owner.partition("-")[0])
         name, flow = self._wiring.find(str(started["name"]))
         flow.bound(loopless=False)
-        history = self._history(run_id, epoch=records[-1].epoch + 1)
+        history = self.history(run_id, epoch=records[-1].epoch + 1)
         await history.load(records)
         try:
             await history.commit([("lease", "", {"owner": await self._own()}, "", 0)])
         except (AppendConflict, Fenced) as error:
             owner = (await self._journal.head(run_id)).owner
-            raise UsageError(
-                f"Run {run_id} is being worked on by process {owner.partition('-')[0]}, which has just taken it."
-            ) from error
+            raise RunBusy(run_id, f"{owner.partition('-')[0]}, which has just taken it") from error
         run = self._run(history, name)
         if run.observer is not None:
             run.observer.begin(started.get("traceparent", ""), resumed=True)
@@ -261,7 +287,8 @@ class Runs:
             return cast("Mapping[str, JSON]", json.loads(await self._journal.get_blob(record.ref)))
         return cast("Mapping[str, JSON]", record.payload)
 
-    def _history(self, run_id: str, *, epoch: int) -> History:
+    def history(self, run_id: str, *, epoch: int) -> History:
+        """A history of the run for an owner of this epoch, with nothing taken up yet."""
         return History(self._journal, run_id, clock=self._wiring.clock, epoch=epoch)
 
     def _run(self, history: History, name: str) -> Run:
@@ -347,13 +374,16 @@ class Runs:
     async def _true_infos(self, stored: str | None, wanted: str | None, limit: int) -> list[RunInfo]:
         """At least ``limit`` heads, if there are so many, that are on record as ``stored`` and truly ``wanted``."""
         asked = limit
+        alive: dict[str, bool] = {}
         while True:
             found = []
             infos = await self._journal.runs(status=stored, limit=asked)
             for info in infos:
-                nobodys = info.status in OPEN_STATUSES and info.run_id not in self._handles
-                if nobodys and not await self._is_alive(info.owner):
-                    info.status, info.cause = "suspended", "crash"
+                if info.status in OPEN_STATUSES and info.run_id not in self._handles:
+                    if info.owner not in alive:  # one owner has many runs
+                        alive[info.owner] = await self._is_alive(info.owner)
+                    if not alive[info.owner]:
+                        info.status, info.cause = "suspended", "crash"
                 if wanted is None or info.status == wanted:
                     found.append(info)
             if len(found) >= limit or len(infos) < asked:

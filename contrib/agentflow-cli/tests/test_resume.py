@@ -64,6 +64,22 @@ def test_resume_lists_several_and_takes_none(start, agentflow, manifest: str, wo
     assert (run["run_id"], run["status"]) == (rows[1].split()[0], "completed")
 
 
+def test_resume_all_leaves_behind_what_cannot_go_on(start, agentflow, manifest: str, workplace: Path) -> None:
+    """A damaged run does not hinder the others: it is quarantined, the exit code and the log say so."""
+    left_behind(start, workplace)
+    left_behind(start, workplace)
+    good, bad = (run["run_id"] for run in json.loads(agentflow("get", "runs", "-o", "json").out))
+    file = workplace / ".agentflow" / "standin-journal" / bad
+    first, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([first, first, *rest]))  # the chain of its records is broken
+    (workplace / "released").touch()
+    answer = agentflow("resume", "--all", "--no-progress")
+    assert answer.code == 1
+    assert "Of 2 runs: 1 resumed, 0 parked, 1 quarantined, 0 unservable, 0 elsewhere; the log says why." in answer.err
+    statuses = {run["run_id"]: run["status"] for run in json.loads(agentflow("get", "runs", "-o", "json").out)}
+    assert statuses == {good: "completed", bad: "quarantined"}
+
+
 def test_resume_without_a_run_is_no_error(agentflow, manifest: str) -> None:
     """Nothing to do is done."""
     answer = agentflow("resume")

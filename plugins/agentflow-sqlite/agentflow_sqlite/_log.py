@@ -62,9 +62,14 @@ FIND_HEAD = "SELECT * FROM heads WHERE run_id = ?"
 LIST_ALL = "SELECT * FROM heads ORDER BY started_at DESC, id DESC"
 LIST_ENDED = "SELECT * FROM heads WHERE status = ? ORDER BY started_at DESC, id DESC"
 LIST_OPEN = """
-SELECT * FROM heads WHERE status = ? AND status NOT IN ('completed', 'failed', 'cancelled')
+SELECT * FROM heads WHERE status IN (?, ?) AND status NOT IN ('completed', 'failed', 'cancelled')
 ORDER BY started_at DESC, id DESC"""
 """Says it as the index of open runs does, so that SQLite uses it."""
+_TWIN = {"running": "waiting", "waiting": "running"}
+"""The row of a run may say one where its last record says the other."""
+LIST_NOT_ENDED = """
+SELECT * FROM heads WHERE status NOT IN ('completed', 'failed', 'cancelled') ORDER BY started_at DESC, id DESC"""
+"""Where the quarantined runs are: those that are set down as such, and those whose last record is damaged."""
 HIDDEN_RUN = "SELECT 1 FROM runs NOT INDEXED WHERE run_id = ?"
 REMEMBERED = 10_000
 """Heads kept in mind; the oldest makes room."""
@@ -219,8 +224,12 @@ def list_heads(connection: sqlite3.Connection, status: str | None, limit: int) -
     """Heads, newest start first. A run whose last record is damaged shows as ``quarantined``."""
     if status is None:
         rows = connection.execute(LIST_ALL)
+    elif status == "quarantined":
+        rows = connection.execute(LIST_NOT_ENDED)
+    elif status in TERMINAL:
+        rows = connection.execute(LIST_ENDED, (status,))
     else:
-        rows = connection.execute(LIST_ENDED if status in TERMINAL else LIST_OPEN, (status,))
+        rows = connection.execute(LIST_OPEN, (status, _TWIN.get(status, status)))
     found: list[RunInfo] = []
     while len(found) < limit:
         row = rows.fetchone()
@@ -228,7 +237,9 @@ def list_heads(connection: sqlite3.Connection, status: str | None, limit: int) -
             break
         run_id = cast("str", row[0])
         try:
-            found.append(_to_head(run_id, row).info)
+            info = _to_head(run_id, row).info
+            if status in (None, info.status):
+                found.append(info)
         except CorruptRecord as error:
             if status is None or status == "quarantined":
                 found.append(RunInfo(run_id, status="quarantined", code=error.code, cause=error.problem))

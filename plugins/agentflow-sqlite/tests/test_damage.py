@@ -134,6 +134,7 @@ async def test_a_damaged_run_is_listed_as_quarantined_and_takes_no_append(filled
 
     assert await listed() == {"a": "running", "b": "quarantined", "c": "running"}
     assert await listed("running") == {"a": "running", "c": "running"}
+    assert await listed("quarantined") == {"b": "quarantined"}
     (info,) = [info for info in await journal.runs() if info.run_id == "b"]
     assert info.code == CorruptRecord.code
     with pytest.raises(CorruptRecord):

@@ -194,6 +194,14 @@ async def test_runs_come_newest_first_and_by_status(journal: SqliteJournal) -> N
     assert await ids("nonsense") == []
 
 
+async def test_a_run_that_waits_is_listed_as_such_and_as_nothing_else(journal: SqliteJournal, author) -> None:
+    """A wait does not touch the row of its run: its last record says it."""
+    run = author("r")
+    await journal.append("r", 0, 1, [*run.write(), *run.write("timer.set", {"deadline": 60.0, "waiting": True})])
+    listed = {status: [info.run_id for info in await journal.runs(status=status)] for status in ("running", "waiting")}
+    assert listed == {"running": [], "waiting": ["r"]}
+
+
 async def test_blobs_are_kept_once_under_their_hash(journal: SqliteJournal) -> None:
     """The same bytes have one reference, whatever their size; the empty ones too."""
     for data in (b"", b"abc", bytes(300_000)):

@@ -1,0 +1,48 @@
+"""The operations of a kernel: what people on call do with runs that have stopped; the public side of them."""
+
+from __future__ import annotations
+
+from agentflow_kernel.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agentflow_kernel.contracts.journal import RunInfo
+    from agentflow_kernel.kernel.recovery import Recovery
+    from agentflow_kernel.kernel.runs import Runs
+
+
+class RunOperations:
+    """The part of a :class:`Kernel` that few programs call; each operation is loaded when it is first used."""
+
+    __slots__ = ()
+
+    _runs: Runs | None
+
+    @property
+    def _open(self) -> Runs:
+        if self._runs is None:
+            raise UsageError("The kernel is not open. Use `async with kernel:` round this call.")
+        return self._runs
+
+    async def recover(
+        self,
+        run_ids: Sequence[str] | None = None,
+        *,
+        per_s: float = 100.0,
+        priority: Callable[[RunInfo], float] | None = None,
+        accept_environment: bool = False,
+    ) -> Recovery:
+        """Resume all runs that nobody works on, or those of ``run_ids``; returns when the last one is at work.
+
+        First the histories are verified. Then runs with overdue timers are resumed, in the order of their deadlines,
+        then the others: those with the lowest ``priority`` first, the oldest first among equals. At most ``per_s``
+        are resumed a second, so that new work has its turn. A run that cannot be resumed does not stop the others:
+        the result counts it, and the log says why. Runs that are stuck or quarantined are left to a person.
+        Raises :class:`StorageUnavailable` when the journal cannot be read or written. Cancelling leaves the runs that
+        were resumed at work.
+        """
+        from agentflow_kernel.kernel.recovery import recover  # only kernels that recover pay
+
+        return await recover(self._open, run_ids, per_s=per_s, priority=priority, accept_environment=accept_environment)
