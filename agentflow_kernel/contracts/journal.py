@@ -10,6 +10,7 @@ from typing import Literal, Protocol, cast
 
 from agentflow_kernel.contracts.values import Value
 from agentflow_kernel.errors import CorruptRecord, NewerSchema
+from agentflow_kernel.json_text import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ FIELDS = Record.__slots__[:-1]
 """The fields of a record in the order in which they are encoded."""
 Record.content = FIELDS  # what is kept beside them is no part of the content
 _fields_of = attrgetter(*FIELDS)
-_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def encode_record(record: Record) -> bytes:
@@ -92,7 +92,7 @@ def encode_record(record: Record) -> bytes:
     """
     data = record.encoded
     if data is None:
-        body = _write((RECORD_VERSION, *_fields_of(record))).encode()
+        body = write((RECORD_VERSION, *_fields_of(record))).encode()
         data = record.encoded = b"%08x " % zlib.crc32(body) + body
     return data
 

@@ -16,11 +16,9 @@ _CODEC: list[Callable[[Any], Any]] = []
 
 
 def _make_codec() -> list[Callable[[Any], Any]]:
-    """Encoder and decoder, made once and with their defaults: ``json.dumps`` with options makes one a call."""
-    import json  # lazy: 10 ms, only runs with a journal pay
+    from agentflow_kernel import json_text  # lazy: 10 ms, only runs with a journal pay
 
-    encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    _CODEC[:] = (encoder.encode, json.JSONDecoder().decode)
+    _CODEC[:] = (json_text.write, json_text.read)
     return _CODEC
 
 
@@ -41,6 +39,14 @@ def to_json(value: object, node: str) -> tuple[JSON, str]:
         path, found = _first_fault(value, "", 0) or ("", f"a value of type {type(value).__name__}")
         raise NotSerialisable(node, path, found)
     return back, text
+
+
+def copy_of(value: JSON, text: str) -> JSON:
+    """A copy of a value that :func:`to_json` has given together with its text."""
+    return value if value.__class__ in _UNCHANGING else _CODEC[1](text)
+
+
+_UNCHANGING = (str, int, float, bool, type(None))
 
 
 def _first_fault(value: object, path: str, depth: int) -> tuple[str, str] | None:
@@ -73,8 +79,15 @@ def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in text)
 
 
+_SHA256: list[Callable[[bytes], Any]] = []
+"""The function once it was asked for: an import in the call would make each hash dearer by half."""
+
+
 def hash_text(text: str) -> str:
     """SHA-256 of a text, 16 hex digits: enough to notice that an input has changed."""
-    from hashlib import sha256  # lazy: 3 ms, only runs with a journal pay
+    if not _SHA256:
+        from hashlib import sha256  # lazy: 3 ms, only runs with a journal pay
 
-    return sha256(text.encode()).hexdigest()[:16]
+        _SHA256.append(sha256)
+    digest: str = _SHA256[0](text.encode()).hexdigest()
+    return digest[:16]

@@ -141,7 +141,7 @@ class Run:
 class Frame:
     """One flow being walked: the run's own, or a nested one with its own results and state."""
 
-    __slots__ = ("run", "graph", "prefix", "roots", "visits", "_state")
+    __slots__ = ("run", "graph", "prefix", "roots", "visits", "settled", "_state")
 
     def __init__(self, run: Run, graph: Graph, value: object, prefix: str = "") -> None:
         self.run = run
@@ -150,6 +150,8 @@ class Frame:
         self.roots: dict[str, object] = {"input": value, "state": {}}
         """``input``, ``state`` and the latest result of each node by its name."""
         self.visits: dict[str, int] = {}
+        self.settled: tuple[JSON, str] | None = None
+        """The last result that was put on record, with its text: mostly the next node's input."""
         self._state: SharedState | None = None
 
     @property

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SKIPPED = object()
 """The result of a batch item that was left out."""
 
+_KEPT = 64 * 1024
+"""Characters of a result that are kept for the next node."""
+
 
 class Joined(dict[str, object]):
     """The result of a fork: its branches have records of their own, so that only their names are put on record."""
@@ -69,6 +72,7 @@ async def settle(
     elif node.step.each is None or path.endswith("]"):
         result, text = to_json(result, node.name)
         payload["result"], size = result, len(text)
+        frame.settled = (result, text) if size <= _KEPT else None
     if action != DEFAULT:
         payload["action"] = action
     others: list[Line] = []

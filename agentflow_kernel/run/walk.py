@@ -8,7 +8,7 @@ from agentflow_kernel.flow.fork import Goto, Spread
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.batch import run_batch, run_spread
 from agentflow_kernel.run.bind import AWAIT, LEAVES, VISIT
-from agentflow_kernel.run.canonical import hash_text, to_json
+from agentflow_kernel.run.canonical import copy_of, hash_text, to_json
 from agentflow_kernel.run.fault import code_of, stray_cancellation, text_of
 from agentflow_kernel.run.runtime import Context, Frame
 from agentflow_kernel.run.settle import Joined, Settled, emit_line, settle
@@ -87,7 +87,12 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
             value = step.input.fill(frame.roots)
         input_hash = ""
         if run.history is not None:
-            value, text = to_json(value, node.name)
+            settled = frame.settled
+            if settled is not None and settled[0] is value:
+                text = settled[1]
+                value = copy_of(settled[0], text)
+            else:
+                value, text = to_json(value, node.name)
             input_hash = hash_text(text)
             record = run.history.recall(path, input_hash)
             if record is not None:
