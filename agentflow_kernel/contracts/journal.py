@@ -14,7 +14,7 @@ from agentflow_kernel.json_text import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from agentflow_kernel.contracts.values import JSON
 
@@ -239,3 +239,80 @@ class AppendsInline(Protocol):
     def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """As :meth:`Journal.append`, blocking."""
         ...
+
+
+class Request(Value):
+    """What somebody asks of a run: ``kind`` is ``signal`` or ``cancel``; ``place`` is where its inbox keeps it."""
+
+    __slots__ = ("kind", "id", "name", "value", "place")
+
+    def __init__(self, kind: str, id: str, name: str = "", value: JSON = None, place: str = "") -> None:
+        self.kind = kind
+        self.id = id
+        self.name = name
+        self.value = value
+        self.place = place
+
+
+class Leases(Protocol):
+    """Which owners of runs still work. One object is one owner, from :meth:`acquire` to :meth:`release`."""
+
+    async def acquire(self) -> str:
+        """Begin to own runs, and return the name that they carry as their owner: ``<process>-<random>``.
+
+        The owner stays alive until :meth:`release` or the end of the process; whoever implements this sees to it,
+        also while the event loop is held up. Raises :class:`StorageUnavailable`.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Own nothing any more; may be called twice, and without :meth:`acquire`."""
+        ...
+
+    async def alive(self, owners: Collection[str]) -> Collection[str]:
+        """Those of ``owners`` that still work, as far as anybody can tell; an unknown name does not.
+
+        An owner that is said to be gone may still be at work for a moment: its epoch is what keeps it from appending.
+        """
+        ...
+
+
+class Inbox(Protocol):
+    """What others ask of runs, kept until the run's owner has put it on record. Raises :class:`StorageUnavailable`."""
+
+    async def leave(self, run_id: str, request: Request) -> None:
+        """Keep a request; it is durable when this returns."""
+        ...
+
+    async def find(self, run_id: str) -> Sequence[Request]:
+        """The requests to a run, the oldest first."""
+        ...
+
+    async def remove(self, run_id: str, request: Request) -> None:
+        """Drop a request that :meth:`find` has given; one that is gone already is no error."""
+        ...
+
+    async def changed(self) -> Collection[str]:
+        """Ids of runs, of any owner, to which there may be requests that came after the last call. Called each second.
+
+        The first call after :meth:`forget` names all runs with requests.
+        """
+        ...
+
+    def forget(self) -> None:
+        """There is a run that was not asked for before."""
+        ...
+
+    async def woken(self) -> None:
+        """Return when a request has come; an inbox that cannot tell never returns. Cancelled after a second."""
+        ...
+
+
+class SharesRuns(Protocol):
+    """Optional ability ``shared-runs``: workers on several machines own the runs of one journal.
+
+    Without it owners and requests are told by locks and files in the state folder, on one machine.
+    """
+
+    leases: Leases
+    inbox: Inbox

@@ -39,7 +39,8 @@ class Kernel(RunOperations):
     ``state`` is the state folder, ``None`` to keep nothing on disk. ``journal`` is a journal, or the name of a
     journal plugin to use where the manifest names none; without either, runs are not durable. ``memories`` are found
     by ``context.memory(name)``. Leaving the ``async with`` suspends what still runs. One kernel belongs to one event
-    loop.
+    loop. With ``adopt`` an open kernel is a worker: it looks every five seconds for runs whose owner is gone, and goes
+    on with those whose flow it has; its own are handed over when it closes.
     """
 
     def __init__(
@@ -51,10 +52,13 @@ class Kernel(RunOperations):
         clock: Clock | None = None,
         random: Random | None = None,
         memories: Mapping[str, Memory] | None = None,
+        adopt: bool = False,
     ) -> None:
         self.state = state if state is None or os.path.isabs(state) else os.path.abspath(state)
         self._wiring = Wiring(clock or SystemClock(), state=self.state, settings=settings, journal=journal)
         self._wiring.random = random
+        self.adopt = adopt
+        """Whether this kernel takes over runs from owners that are gone; read when the kernel is opened."""
         self._wiring.memories = dict(memories or {})
         self._subscribers: list[tuple[str, Handler]] = []
         self._runs: Runs | None = None
@@ -146,6 +150,7 @@ class Kernel(RunOperations):
 
         if self._runs is not None:
             raise UsageError("The kernel is open already.")
+        self._wiring.adopt = self.adopt
         runs = Runs(self._wiring)
         await runs.open(self._subscribers)
         self._runs = runs

@@ -7,18 +7,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 import anyio
-import anyio.to_thread
 
 from agentflow_kernel.contracts.journal import TERMINAL
-from agentflow_kernel.errors import (
-    AppendConflict,
-    CorruptRecord,
-    Fenced,
-    RunBusy,
-    StorageUnavailable,
-    UnknownRun,
-    UsageError,
-)
+from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, RunBusy, UnknownRun, UsageError
 from agentflow_kernel.event import uuid7
 from agentflow_kernel.inprocess.bus import InProcessBus
 from agentflow_kernel.inprocess.journal import InProcessJournal
@@ -27,25 +18,26 @@ from agentflow_kernel.kernel.pins import check_pins
 from agentflow_kernel.kernel.triggers import subscribe
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.execute import Execution
+from agentflow_kernel.run.folder import FolderInbox, FolderLeases
 from agentflow_kernel.run.handle import RunHandle
 from agentflow_kernel.run.history import History
-from agentflow_kernel.run.ownership import Owner, is_alive
 from agentflow_kernel.run.runtime import Run
 from agentflow_kernel.run.watch import InboxWatch, take_in
 from agentflow_kernel.telemetry import current_tracer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
     from agentflow_kernel.agent import Agent
     from agentflow_kernel.contracts.bus import Handler, Outcome
     from agentflow_kernel.contracts.clock import Clock
-    from agentflow_kernel.contracts.journal import Journal, Record, RunInfo
+    from agentflow_kernel.contracts.journal import Inbox, Journal, Leases, Record, Request, RunInfo
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.event import Event
     from agentflow_kernel.inprocess.bus import InProcessSubscription
+    from agentflow_kernel.kernel.adoption import Adoption
     from agentflow_kernel.kernel.wiring import Wiring
     from agentflow_kernel.run.flow import Flow
 
@@ -88,9 +80,14 @@ class Runs:
         self._durable = False
         self._unasked = False
         """Whether nobody named a journal and nobody was told yet what that means."""
-        self._owner: Owner | None = None
+        self._leases: Leases | None = None
+        self._inbox: Inbox | None = None
+        self._owner = ""
         self._owning = anyio.Lock()
+        self._starting: set[str] = set()
+        """Runs that are just being put on record here."""
         self._watch: InboxWatch | None = None
+        self._adoption: Adoption | None = None
         self._claims: dict[str, anyio.Lock] = {}
         """Runs that are just being taken up here."""
 
@@ -107,12 +104,20 @@ class Runs:
     async def open(self, subscribers: Sequence[tuple[str, Handler]]) -> None:
         """Build the journal and the bus, begin the task group, subscribe the handlers."""
         self._journal, self._durable = self._choose_journal()
+        state = self._wiring.state
+        self._leases = getattr(self._journal, "leases", None) or (None if state is None else FolderLeases(state))
+        self._inbox = getattr(self._journal, "inbox", None) or (None if state is None else FolderInbox(state))
         await self._group.__aenter__()
         bus = self._wiring.bus = KernelBus(self._group, clock=self._wiring.clock)
         bus.on_dead_letter = self._wiring.tell_dead_letter
         for pattern, handler in subscribers:
             bus.add(pattern, handler)
         subscribe(self._wiring, self)
+        if self._wiring.adopt:
+            from agentflow_kernel.kernel.adoption import Adoption  # only workers pay
+
+            self._adoption = Adoption(self, self._wiring)
+            self._group.start_soon(self._adoption.work)
 
     def _choose_journal(self) -> tuple[Journal, bool]:
         """The journal and whether it outlives the process: the manifest's, else the one asked for, else in memory."""
@@ -132,8 +137,12 @@ class Runs:
         """Suspend what still runs, then close the bus, the journal and every object of the manifest."""
         try:
             with anyio.CancelScope(shield=True):
+                if self._adoption is not None:
+                    await self._adoption.stop()
                 async with anyio.create_task_group() as group:
                     for handle in list(self._handles.values()):
+                        if self._adoption is not None:
+                            handle.cause = self._adoption.cause
                         group.start_soon(handle.suspend)
                 if self._wiring.bus is not None:
                     await self._wiring.bus.aclose()
@@ -150,6 +159,11 @@ class Runs:
         if self._wiring.manifest is not None:
             objects = [*self._wiring.release(), *objects]
         failures: list[Exception] = []
+        if self._owner and self._leases is not None:
+            try:
+                await self._leases.release()
+            except Exception as error:  # noqa: BLE001 -- as below
+                failures.append(error)
         for thing in objects:
             close = getattr(thing, "aclose", None)
             try:
@@ -157,8 +171,6 @@ class Runs:
                     await close()
             except Exception as error:  # noqa: BLE001 -- raised below, once the others are closed
                 failures.append(error)
-        if self._owner is not None:
-            await anyio.to_thread.run_sync(self._owner.release)
         if failures:
             raise failures[0]
 
@@ -217,8 +229,12 @@ class Runs:
         if self._unasked:
             self._unasked = False
             warnings.warn(_NOT_DURABLE, NotDurableWarning, stacklevel=4)
-        await history.commit([("run.started", "", payload, "", len(text))])
-        return self._begin(run, flow, value)
+        self._starting.add(run_id)
+        try:
+            await history.commit([("run.started", "", payload, "", len(text))])
+            return self._begin(run, flow, value)
+        finally:
+            self._starting.discard(run_id)
 
     async def resume(self, run_id: str, *, accept_environment: bool = False) -> RunHandle:
         """Take over a run that has stopped without an end."""
@@ -250,8 +266,8 @@ class Runs:
         started = await self._payload(records[0])
         if head.status in TERMINAL:
             return await self._settled(head, records)
-        if head.status in OPEN_STATUSES and await self._is_alive(head.owner):
-            raise RunBusy(run_id, head.owner.partition("-")[0])
+        if head.status in OPEN_STATUSES and await self._alive((head.owner,)):
+            raise RunBusy(run_id, head.owner.rpartition("-")[0])
         name, flow = self._wiring.find(str(started["name"]))
         flow.bound(loopless=False)
         history = self.history(run_id, epoch=records[-1].epoch + 1)
@@ -260,12 +276,12 @@ class Runs:
             await history.commit([("lease", "", {"owner": await self._own()}, "", 0)])
         except (AppendConflict, Fenced) as error:
             owner = (await self._journal.head(run_id)).owner
-            raise RunBusy(run_id, f"{owner.partition('-')[0]}, which has just taken it") from error
+            raise RunBusy(run_id, f"{owner.rpartition('-')[0]}, which has just taken it") from error
         run = self._run(history, name)
         if run.observer is not None:
             run.observer.begin(started.get("traceparent", ""), resumed=True)
-        if self._wiring.state is not None:
-            await take_in(self._wiring.state, run)
+        if self._inbox is not None:
+            await take_in(self._inbox, run)
         return self._begin(run, flow, started["input"], resumed=True)
 
     async def _settled(self, head: RunInfo, records: Sequence[Record]) -> RunHandle:
@@ -314,10 +330,10 @@ class Runs:
 
     def _watch_inbox(self) -> None:
         """Have somebody look what other processes ask of the runs here."""
-        if self._wiring.state is None:
+        if self._inbox is None:
             return
         if self._watch is None:
-            self._watch = InboxWatch(self._wiring.state, self._wiring.clock, self._handles)
+            self._watch = InboxWatch(self._inbox, self._wiring.clock, self._handles)
         if self._watch.begins():
             self._group.start_soon(self._watch.work)
 
@@ -339,30 +355,24 @@ class Runs:
             raise
 
     async def _own(self) -> str:
-        """The name under which this process owns runs; empty where nothing is kept on disk."""
-        if self._wiring.state is None:
+        """The name under which this process owns runs; empty where nobody else could see them."""
+        if self._leases is None:
             return ""
-        if self._owner is None:
-            async with self._owning:
-                if self._owner is None:
-                    owner = Owner(self._wiring.state)
-                    try:
-                        await anyio.to_thread.run_sync(owner.acquire)
-                    except OSError as error:
-                        raise StorageUnavailable(
-                            f"The state folder {self._wiring.state!r} cannot be used: {error.strerror}. "
-                            "Name one that can be written (--state, AGENTFLOW_STATE).",
-                            executed="no",
-                        ) from error
-                    self._owner = owner
-        return self._owner.name
+        async with self._owning:
+            if not self._owner:
+                self._owner = await self._leases.acquire()
+        return self._owner
 
-    async def _is_alive(self, owner: str) -> bool:
-        """Whether another process works on the runs of this owner; for our own, the handles say that."""
-        state = self._wiring.state
-        if state is None or (self._owner is not None and owner == self._owner.name):
-            return False
-        return await anyio.to_thread.run_sync(is_alive, state, owner)
+    async def _alive(self, owners: Collection[str]) -> Collection[str]:
+        """Those of the owners that are other processes at work; for our own runs, the handles say that."""
+        others = {owner for owner in owners if owner and owner != self._owner}
+        return await self._leases.alive(others) if others and self._leases is not None else ()
+
+    async def leave(self, run_id: str, request: Request) -> None:
+        """Keep a request for whoever owns the run, or will."""
+        if self._inbox is None:
+            raise UsageError("This kernel has no state folder, and its journal no inbox: requests have no place.")
+        await self._inbox.leave(run_id, request)
 
     async def infos(self, *, status: str | None, limit: int) -> Sequence[RunInfo]:
         """Heads with the status that is true now: nobody works on a run whose owner is gone."""
@@ -374,21 +384,24 @@ class Runs:
     async def _true_infos(self, stored: str | None, wanted: str | None, limit: int) -> list[RunInfo]:
         """At least ``limit`` heads, if there are so many, that are on record as ``stored`` and truly ``wanted``."""
         asked = limit
-        alive: dict[str, bool] = {}
         while True:
             found = []
             infos = await self._journal.runs(status=stored, limit=asked)
+            ours = self._starting.copy()
+            alive = await self._alive({info.owner for info in infos if info.status in OPEN_STATUSES})
             for info in infos:
-                if info.status in OPEN_STATUSES and info.run_id not in self._handles:
-                    if info.owner not in alive:  # one owner has many runs
-                        alive[info.owner] = await self._is_alive(info.owner)
-                    if not alive[info.owner]:
-                        info.status, info.cause = "suspended", "crash"
+                nobodys = info.status in OPEN_STATUSES and info.run_id not in self._handles
+                if nobodys and info.owner not in alive and info.run_id not in ours:
+                    info.status, info.cause = "suspended", "crash"
                 if wanted is None or info.status == wanted:
                     found.append(info)
             if len(found) >= limit or len(infos) < asked:
                 return found
             asked *= 4
+
+    async def head(self, run_id: str) -> RunInfo:
+        """The head of a run as it is on record."""
+        return await self._journal.head(run_id)
 
     async def records(self, run_id: str) -> Sequence[Record]:
         """All records of a run."""

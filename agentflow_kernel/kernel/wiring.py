@@ -39,6 +39,8 @@ class Wiring:
         self.state = state
         self.journal = journal
         self.grace_s = GRACE_S
+        self.adopt = False
+        """Whether runs of workers that are gone are taken over."""
         self.random: Random | None = None
         self.bus: InProcessBus | None = None
         self.manifest: Manifest | None = None
@@ -140,6 +142,13 @@ class Wiring:
         flow = self.targets[name] = as_flow(make(resource.name))
         self._composed.add(name)
         return name, flow
+
+    def serves(self, name: str) -> bool:
+        """Whether a run of this qualified name can go on here."""
+        kind, _, bare = name.partition("/")
+        return name in self.targets or (
+            self.manifest is not None and self.manifest.find(kind.title(), bare) is not None
+        )
 
     def _known(self, kind: str, name: str) -> str:
         """The qualified name of a flow or agent with this bare name, or ``""``."""

@@ -98,7 +98,7 @@ class Execution:
             await self._record("run.ended", payload)
             self._settle("cancelled", error=RunCancelled(self.run.run_id, self.run.abandoned))
         else:
-            await self._suspend("suspended", "asked", "It was stopped on request.")
+            await self._suspend("suspended", self.handle.cause, "It was stopped on request.")
 
     async def _failed(self, error: Exception | SystemExit) -> None:
         code, text = code_of(error), text_of(error)

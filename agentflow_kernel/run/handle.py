@@ -47,6 +47,8 @@ class RunHandle:
         self._heard = False
         self.scope = anyio.CancelScope()
         self.wish = ""
+        self.cause = "asked"
+        """Why it is suspended, where that is wished."""
 
     async def result(self) -> object:
         """The run's output. Cancelling this wait leaves the run alone.

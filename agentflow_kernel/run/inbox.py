@@ -11,7 +11,7 @@ import json
 import os
 from typing import cast
 
-from agentflow_kernel.contracts.values import Value
+from agentflow_kernel.contracts.journal import Request
 from agentflow_kernel.errors import InputInvalid, RunEnded, UsageError
 from agentflow_kernel.event import uuid7
 from agentflow_kernel.run.canonical import to_json
@@ -28,19 +28,6 @@ VERSION = 1
 _END = ".json"
 _REFUSED = ".refused"
 """Put after the name of a file that is no request: it stays for a person to look at."""
-
-
-class Request(Value):
-    """One request: ``kind`` is ``signal`` or ``cancel``; ``file`` is where it lies."""
-
-    __slots__ = ("kind", "id", "name", "value", "file")
-
-    def __init__(self, kind: str, id: str, name: str = "", value: JSON = None, file: str = "") -> None:
-        self.kind = kind
-        self.id = id
-        self.name = name
-        self.value = value
-        self.file = file
 
 
 def leave_signal(
@@ -60,27 +47,41 @@ def leave_signal(
     the run waits for this signal and the value does not fit. Without it the owner drops such a signal and says so in
     its log.
     """
-    value, _ = to_json(value, f"signal {name}")
-    if signal_id is not None and _has_received(records, signal_id):
-        return signal_id
-    _check_open(run_id, records)
-    _check_fits(records, name, value)
-    request = Request("signal", signal_id or uuid7(), name, value)
-    _leave(state, run_id, request)
+    request = ask_signal(run_id, name, value, signal_id=signal_id, records=records)
+    if request is None:
+        return str(signal_id)
+    leave(state, run_id, request)
     return request.id
 
 
 def leave_cancel(state: str, run_id: str, *, records: Sequence[Record] = ()) -> str:
     """Leave the request to end a run for good, and return its id; otherwise as :func:`leave_signal`."""
-    _check_open(run_id, records)
-    request = Request("cancel", uuid7())
-    _leave(state, run_id, request)
+    request = ask_cancel(run_id, records)
+    leave(state, run_id, request)
     return request.id
 
 
 def _has_received(records: Sequence[Record], signal_id: str) -> bool:
     received = (record.payload for record in records if record.type == "signal.received")
     return any(cast("Mapping[str, JSON]", payload)["signal"] == signal_id for payload in received if payload)
+
+
+def ask_signal(
+    run_id: str, name: str, value: object = None, *, signal_id: str | None = None, records: Sequence[Record] = ()
+) -> Request | None:
+    """The request of :func:`leave_signal`, checked as there and not left; ``None`` where it is on record already."""
+    value, _ = to_json(value, f"signal {name}")
+    if signal_id is not None and _has_received(records, signal_id):
+        return None
+    _check_open(run_id, records)
+    _check_fits(records, name, value)
+    return Request("signal", signal_id or uuid7(), name, value)
+
+
+def ask_cancel(run_id: str, records: Sequence[Record] = ()) -> Request:
+    """The request of :func:`leave_cancel`, not left anywhere."""
+    _check_open(run_id, records)
+    return Request("cancel", uuid7())
 
 
 def _check_open(run_id: str, records: Sequence[Record]) -> None:
@@ -107,8 +108,8 @@ def _check_fits(records: Sequence[Record], name: str, value: JSON) -> None:
         raise InputInvalid(f"Signal {name!r}", "; ".join(problems[0]))
 
 
-def _leave(state: str, run_id: str, request: Request) -> None:
-    """Write one file, whole and durably."""
+def leave(state: str, run_id: str, request: Request) -> None:
+    """Write one file, whole and durably. Blocks."""
     folder = _folder_of(state, run_id)
     top = os.path.dirname(folder)
     os.makedirs(top, exist_ok=True)
@@ -181,8 +182,8 @@ def _read(file: str) -> Request | None:
 def remove(request: Request) -> None:
     """Take a request away that is on record, and its folder when it was the last; gone already is no error. Blocks."""
     try:
-        os.unlink(request.file)
-        os.rmdir(os.path.dirname(request.file))
+        os.unlink(request.place)
+        os.rmdir(os.path.dirname(request.place))
     except OSError:  # more requests lie there, or another process was quicker
         return
 

@@ -24,7 +24,10 @@ NODE_NAME = "agentflow.node.name"
 class Instruments:
     """Made once for each meter. Labels are names from flows and codes of errors, never ids, paths or texts."""
 
-    __slots__ = ("runs", "active", "run_duration", "node_duration", "model_duration", "tokens", "tools", "retries")
+    __slots__ = (
+        "runs", "active", "run_duration", "node_duration", "model_duration", "tokens", "tools", "retries",
+        "unservable",
+    )  # fmt: skip
 
     def __init__(self, meter: Meter) -> None:
         self.runs = meter.create_counter("agentflow.runs", "{run}", "Runs that have stopped, by status.")
@@ -49,6 +52,9 @@ class Instruments:
         )
         self.tools = meter.create_counter("agentflow.tool.calls", "{call}", "Calls of tools.")
         self.retries = meter.create_counter("agentflow.retries", "{retry}", "Attempts that a policy has repeated.")
+        self.unservable = meter.create_up_down_counter(
+            "agentflow.runs.unservable", "{run}", "Runs without an owner whose flow this worker does not have."
+        )
 
     def run_stopped(self, flow: str, status: str, seconds: float) -> None:
         """Count a run that has stopped."""

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
+import anyio
 
 from agentflow_kernel.errors import InputInvalid, NotSerialisable, RunEnded
-from agentflow_kernel.run.inbox import Letterbox, find_requests, remove
 from agentflow_kernel.run.waits import accept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentflow_kernel.contracts.clock import Clock
+    from agentflow_kernel.contracts.journal import Inbox, Request
     from agentflow_kernel.run.handle import RunHandle
-    from agentflow_kernel.run.inbox import Request
     from agentflow_kernel.run.runtime import Run
 
 LOOK_EVERY_S = 1.0
 
 
 class InboxWatch:
-    """Works while there are runs: one look at one folder a second, however many runs there are."""
+    """Works while there are runs: one look a second, or when the inbox calls, however many runs there are."""
 
-    def __init__(self, state: str, clock: Clock, handles: Mapping[str, RunHandle]) -> None:
+    def __init__(self, inbox: Inbox, clock: Clock, handles: Mapping[str, RunHandle]) -> None:
         self._clock = clock
         self._handles = handles
-        self._box = Letterbox(state)
+        self._inbox = inbox
         self._at_work = False
 
     def begins(self) -> bool:
         """A run was added; whether :meth:`work` has to be started."""
-        self._box.forget()
+        self._inbox.forget()
         began, self._at_work = not self._at_work, True
         return began
 
@@ -40,7 +39,7 @@ class InboxWatch:
         """Look every second until no run is at work."""
         try:
             while self._handles:
-                await self._clock.sleep(LOOK_EVERY_S)
+                await self._pause()
                 try:
                     await self._look()
                 except Exception as error:  # noqa: BLE001 -- whatever it is, it is tried again: no run may die of it
@@ -48,26 +47,37 @@ class InboxWatch:
         finally:
             self._at_work = False
 
+    async def _pause(self) -> None:
+        async with anyio.create_task_group() as group:
+
+            async def listen() -> None:
+                await self._inbox.woken()
+                group.cancel_scope.cancel()
+
+            group.start_soon(listen)
+            await self._clock.sleep(LOOK_EVERY_S)
+            group.cancel_scope.cancel()
+
     async def _look(self) -> None:
-        for run_id in await anyio.to_thread.run_sync(self._box.changed):
+        for run_id in await self._inbox.changed():
             handle = self._handles.get(run_id)
-            if handle is not None and await take_in(self._box.state, handle.run):
+            if handle is not None and await take_in(self._inbox, handle.run):
                 handle.stop_soon("cancel")
 
 
-async def take_in(state: str, run: Run) -> bool:
+async def take_in(inbox: Inbox, run: Run) -> bool:
     """Put all requests for a run on record and remove them; whether the run is to be cancelled.
 
     A request that the run cannot take is dropped, with a warning.
     """
-    for request in await anyio.to_thread.run_sync(find_requests, state, run.run_id):
+    for request in await inbox.find(run.run_id):
         try:
             await _record(run, request)
         except (InputInvalid, NotSerialisable, RunEnded) as error:
             if isinstance(error, RunEnded) and error.status not in ("completed", "failed", "cancelled"):
                 break  # whoever resumes the run takes it
             _warn("inbox.request_dropped", error, run_id=run.run_id, request=request.id)
-        await anyio.to_thread.run_sync(remove, request)
+        await inbox.remove(run.run_id, request)
     return run.standing.cancel_asked
 
 

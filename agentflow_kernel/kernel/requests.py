@@ -1,0 +1,34 @@
+"""A request to a run, left through an open kernel for whichever process works on the run."""
+
+from __future__ import annotations
+
+from agentflow_kernel.run.inbox import ask_cancel, ask_signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentflow_kernel.kernel.core import Kernel
+
+
+async def signal_run(
+    kernel: Kernel, run_id: str, name: str, value: object = None, *, signal_id: str | None = None
+) -> str:
+    """Leave a signal in the inbox that the owner of the run looks into, and return its id; it is durable then.
+
+    The owner takes it within about a second, or ``resume`` does where the run has no owner. Two signals with the same
+    ``signal_id`` count once. Raises :class:`UnknownRun`; :class:`RunEnded` for a run that has ended, unless
+    it has this very signal on record;
+    :class:`InputInvalid` when the run waits for this signal and the value does not fit.
+    """
+    records = await kernel.history(run_id)
+    request = ask_signal(run_id, name, value, signal_id=signal_id, records=records)
+    if request is None:
+        return str(signal_id)
+    await kernel._open.leave(run_id, request)  # noqa: SLF001 -- one room
+    return request.id
+
+
+async def cancel_run(kernel: Kernel, run_id: str) -> str:
+    """Leave the request to end a run for good, and return its id; otherwise as :func:`signal_run`."""
+    request = ask_cancel(run_id, await kernel.history(run_id))
+    await kernel._open.leave(run_id, request)  # noqa: SLF001 -- one room
+    return request.id
