@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVarTuple
 
+    from anyio import Event
+
     from agentflow_sqlite._transactions import Transactions
 
     Args = TypeVarTuple("Args")
@@ -41,15 +43,19 @@ READERS = 4
 class Lane:
     """The tickets of one event loop that wait for a transaction; ``led`` while one of their tasks leads.
 
-    ``lonely``: the last one had the whole transaction for itself, and nobody came meanwhile. Its threads are its own:
-    user code that fills the threads of the event loop must not hold up a journal.
+    ``heir`` is the ticket whose task has been told to lead next. ``crowd`` is the event for which all those wait that
+    are not the first: one for many is cheaper than one for each. ``lonely``: the last one had the whole transaction for
+    itself, and nobody came meanwhile. Its threads are its own: user code that fills the threads of the event loop must
+    not hold up a journal.
     """
 
-    __slots__ = ("pending", "led", "lonely", "held_up_s", "thread", "reading")
+    __slots__ = ("pending", "led", "heir", "crowd", "lonely", "held_up_s", "thread", "reading")
 
     def __init__(self) -> None:
         self.pending: deque[Ticket[Any]] = deque()
         self.led = False
+        self.heir: Ticket[Any] | None = None
+        self.crowd: Event | None = None
         self.lonely = False
         self.held_up_s = 0.0
         self.thread = OwnThread()
@@ -73,15 +79,24 @@ class Lane:
             self.pending.remove(ticket)
         except ValueError:
             return
-        if ticket.woken is not None and ticket.woken.is_set():
+        if self.heir is ticket:
             self.pass_on()
 
     def pass_on(self) -> None:
         """Let the first that waits lead."""
-        if self.pending and self.pending[0].woken is not None:
-            self.pending[0].woken.set()
-        else:
+        self.heir = self.pending[0] if self.pending else None
+        if self.heir is None:
             self.led = False
+        elif self.heir.woken is not None:
+            self.heir.woken.set()
+
+    def bell(self, *, first: bool) -> Event:
+        """What a waiting ticket is woken by; perhaps in vain, where it is not the first one."""
+        if first:
+            return anyio.Event()
+        if self.crowd is None or self.crowd.is_set():
+            self.crowd = anyio.Event()
+        return self.crowd
 
 
 class Group:
@@ -130,9 +145,12 @@ class Group:
             return
         self.finished = True
         self.lane.lonely = len(self.tickets) == 1 and not self.lane.pending
+        last = None
         for ticket in self.tickets:
-            if ticket.woken is not None:
-                ticket.woken.set()
+            if ticket.woken is not last:
+                last = ticket.woken
+                if last is not None:
+                    last.set()
         self.lane.pass_on()
 
     def abandon(self, ticket: Ticket[Any]) -> None:
@@ -176,7 +194,7 @@ class Writer:
         if short and lane.lonely and not lane.led and self.transactions.run_at_once(ticket):
             await lane.hold_up(self.transactions.pace.last_s)
             return ticket.result()
-        return await self._enter(ticket)
+        return await self._enter(lane, ticket)
 
     async def read(self, query: Callable[[*Args], T], *args: *Args) -> T:
         """What ``query`` returns, called in a thread beside the transactions."""
@@ -191,23 +209,24 @@ class Writer:
             lane = self._lane()
             if lane.led:
                 with suppress(AgentFlowError):
-                    await self._enter(Ticket(_nothing))
+                    await self._enter(lane, Ticket(_nothing))
             await lane.thread.run(close)
             await lane.thread.aclose()
 
-    async def _enter(self, ticket: Ticket[T]) -> T:
-        lane = self._lane()
+    async def _enter(self, lane: Lane, ticket: Ticket[T]) -> T:
+        first = not lane.pending  # asked now: the thread may take tickets at any time
         lane.pending.append(ticket)
-        if lane.led:
-            ticket.woken = anyio.Event()
+        while not ticket.settled:
+            if not lane.led or lane.heir is ticket:
+                lane.led, lane.heir = True, None
+                await self._lead(lane, ticket)
+                break
+            ticket.woken, first = lane.bell(first=first), False
             try:
                 await ticket.woken.wait()
             except BaseException:
                 lane.leave(ticket)
                 raise
-        if not ticket.settled:
-            lane.led = True
-            await self._lead(lane, ticket)
         return ticket.result()
 
     async def _lead(self, lane: Lane, ticket: Ticket[Any]) -> None:
