@@ -61,8 +61,16 @@ class InboxWatch:
     async def _look(self) -> None:
         for run_id in await self._inbox.changed():
             handle = self._handles.get(run_id)
-            if handle is not None and await take_in(self._inbox, handle.run):
-                handle.stop_soon("cancel")
+            if handle is None:
+                continue
+            try:
+                if await take_in(self._inbox, handle.run):
+                    handle.stop_soon("cancel")
+            except Exception as error:  # noqa: BLE001 -- the requests of the other runs are as good as before
+                self._inbox.forget()
+                _warn("inbox.not_read", error, run_id=run_id)
+                if handle.run.history is not None and handle.run.history.broken is not None:
+                    handle.stop_soon("suspend")  # nothing can be appended any more: it would wait for ever
 
 
 async def take_in(inbox: Inbox, run: Run) -> bool:

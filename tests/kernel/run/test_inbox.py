@@ -16,7 +16,9 @@ from engine_kit import DurableJournal, check_history
 
 from agentflow_kernel import Context, Flow, Kernel
 from agentflow_kernel.errors import InputInvalid, RunCancelled, RunEnded, RunFailed, UsageError
+from agentflow_kernel.run import watch
 from agentflow_kernel.run.inbox import Letterbox, find_requests, leave_cancel, leave_signal
+from agentflow_kernel.run.watch import take_in
 from agentflow_kernel.testing import FakeClock, InProcessJournal
 
 if TYPE_CHECKING:
@@ -263,3 +265,40 @@ async def test_a_run_whose_journal_fails_leaves_the_request_for_the_next_owner(t
         except RunFailed as error:
             output = error
     assert output == 5
+
+
+async def test_a_run_whose_journal_fails_over_a_cancel_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """Nothing can be appended any more, so that it is suspended; the next owner finds the request and ends it."""
+    state, clock = str(tmp_path), FakeClock()
+    journal = DurableJournal(full_at=3)
+    async with Kernel(journal=journal, state=state, clock=clock) as kernel:
+        handle = await kernel.start(waiting(), key="k")
+        await anyio.wait_all_tasks_blocked()
+        await blocking(leave_cancel, state, handle.run_id)
+        await tick_until(clock, lambda: handle.status == "suspended")
+    async with Kernel(journal=journal, state=state, clock=clock) as kernel:
+        with pytest.raises(RunCancelled):
+            await (await kernel.start(waiting(), key="k")).result()
+
+
+async def test_requests_that_could_not_be_taken_hold_up_no_others_and_are_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run's inbox fails once, and nothing new comes afterwards that would have it looked at."""
+    state, clock, failed = str(tmp_path), FakeClock(), []
+
+    async def fails_once(inbox: Any, run: Any) -> bool:
+        if not failed:
+            failed.append(run.run_id)
+            raise OSError("the folder cannot be read")
+        return await take_in(inbox, run)
+
+    monkeypatch.setattr(watch, "take_in", fails_once)
+    async with Kernel(journal=InProcessJournal(), state=state, clock=clock) as kernel:
+        handles = [await kernel.start(waiting(), key=key) for key in "ab"]
+        await anyio.wait_all_tasks_blocked()
+        for handle in handles:
+            await blocking(leave_signal, state, handle.run_id, "go", 5)
+        await blocking(os.utime, tmp_path / "inbox", (1, 1))  # nobody has been there for long
+        await tick_until(clock, lambda: all(handle.status == "completed" for handle in handles))
+    assert failed
