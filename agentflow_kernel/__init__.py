@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.errors import AgentFlowError
     from agentflow_kernel.event import Event
     from agentflow_kernel.flow.fork import Branch, Goto, Parallel
+    from agentflow_kernel.flow.key import StateKey
     from agentflow_kernel.flow.node import END, Node, Route
     from agentflow_kernel.kernel import Kernel
     from agentflow_kernel.run.flow import Flow
@@ -33,6 +34,7 @@ _MODULES = {
     "Progress": "run.progress",
     "Route": "flow.node",
     "RunHandle": "run.handle",
+    "StateKey": "flow.key",
 }
 
 __all__ = (
@@ -50,6 +52,7 @@ __all__ = (
     "Progress",
     "Route",
     "RunHandle",
+    "StateKey",
     "__version__",
 )
 

@@ -6,11 +6,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Protocol as Protocol  # noqa: PLC0414 -- the contracts take it from here
+    from typing import overload as overload  # noqa: PLC0414 -- typed state takes it from here
 
     JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
 else:
     Protocol = object  # ``typing`` costs as much as a bare interpreter's start; nothing asks at run time
+
+    def overload(function: object) -> object:
+        """The function; only type checkers look at it."""
+        return function
 
 
 class Value:

@@ -14,6 +14,7 @@
     │   ├── InputInvalid          a value breaks a declared schema
     │   ├── NotSerialisable       a value that must be journalled is not JSON
     │   ├── StateConflict         two writers of one key without a reducer
+    │   ├── StateInvalid          a write to the state that its flow does not allow
     │   ├── PromptTooLong         more than the model's context window holds
     │   ├── Unsupported           the capability is absent here, with the reason
     │   ├── RunBusy               another process works on the run
@@ -115,6 +116,7 @@ from agentflow_kernel.errors.usage import (
     RunBusy,
     RunEnded,
     StateConflict,
+    StateInvalid,
     UnknownModel,
     UnknownName,
     UnknownPlugin,
@@ -169,6 +171,7 @@ __all__ = (
     "RunFailed",
     "RunSuspended",
     "StateConflict",
+    "StateInvalid",
     "StopFlow",
     "StorageUnavailable",
     "ToolFailed",

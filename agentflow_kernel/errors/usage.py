@@ -131,9 +131,23 @@ class StateConflict(UsageError):
 
     code = "AF-STATE-CONFLICT"
 
-    def __init__(self, key: str, nodes: Sequence[str]) -> None:
-        super().__init__(f"State key {key!r} was written by {' and '.join(map(repr, nodes))}. Give it a reducer.")
+    def __init__(self, key: str, nodes: Sequence[str], *, advice: str = "Give it a reducer.") -> None:
+        super().__init__(f"State key {key!r} was written by {' and '.join(map(repr, nodes))}. {advice}")
         self.key, self.nodes = key, tuple(nodes)
+
+
+class StateInvalid(UsageError):
+    """A visit wrote to the shared state what its flow does not allow; nothing of the visit's writes was kept.
+
+    ``path`` is a JSON pointer into the value of ``key``; ``key`` is empty where the state as a whole does not fit.
+    """
+
+    code = "AF-STATE-INVALID"
+
+    def __init__(self, key: str, node: str, problem: str, *, path: str = "") -> None:
+        what = f"State key {key!r}" if key else "The state"
+        super().__init__(f"{what}, written by node {node!r}{', at ' + path if path else ''}: {problem}.")
+        self.key, self.node, self.problem, self.path = key, node, problem, path
 
 
 class PromptTooLong(UsageError):

@@ -16,7 +16,7 @@ from agentflow_kernel.flow.finding import (
     Finding,
 )  # fmt: skip
 from agentflow_kernel.flow.fork import Parallel
-from agentflow_kernel.flow.node import DEFAULT, END
+from agentflow_kernel.flow.node import DEFAULT, END, Node
 from agentflow_kernel.flow.reducer import REDUCERS
 from agentflow_kernel.flow.reference import ROOTS
 from agentflow_kernel.flow.sketch import Sketch, check_nodes, check_way
@@ -25,9 +25,11 @@ from agentflow_kernel.flow.step import Step
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from agentflow_kernel.contracts.policy import Policy
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.flow.key import StateKey, StateRules
     from agentflow_kernel.flow.reducer import Reduce
     from agentflow_kernel.flow.reference import Template
 
@@ -59,6 +61,12 @@ class Graph:
         self.policies: Sequence[Policy] = ()
         self.reducers: Mapping[str, str | Reduce] = {}
         """How writes of several branches to one key of the state become one value: a name, or a function of two."""
+        self.keys: dict[str, StateKey[Any]] = {}
+        """The keys of the state; where there are any, there are no others."""
+        self.state_schema: Mapping[str, JSON] | None = None
+        self.state_model: object = None
+        """A JSON Schema and a pydantic model that the state as a whole must fit at each commit."""
+        self._rules: tuple[object, StateRules | None] | None = None
 
     def add(self, step: Step) -> None:
         """Add a step; a second one of the same name raises :class:`UsageError`."""
@@ -67,6 +75,39 @@ class Graph:
         self.steps[step.name] = step
         if self.start is None:
             self.start = step.name
+
+    def begin_state(self) -> dict[str, object]:
+        """What the state of a run begins with: the defaults of its keys."""
+        from agentflow_kernel.flow.key import defaults_of  # only flows that declare keys pay
+
+        return defaults_of(self.keys)
+
+    def run_keys(self) -> dict[str, StateKey[Any]]:
+        """The keys that this flow, and those in it, share with the whole run."""
+        found = {name: key for name, key in self.keys.items() if key.scope == "run"}
+        for flow in flows_in(self.steps.values()):
+            found = {**flow.run_keys(), **found}
+        return found
+
+    @property
+    def rules(self) -> StateRules | None:
+        """Everything that is declared about the state, ``None`` where that is nothing."""
+        if self._rules is None or self._rules[0] is not self.reducers:
+            self._rules = (self.reducers, self._make_rules())
+        return self._rules[1]
+
+    def forget_rules(self) -> None:
+        """Put the rules together anew when they are next needed: the graph may have grown."""
+        self._rules = None
+
+    def _make_rules(self) -> StateRules | None:
+        keys = {**self.run_keys(), **self.keys}
+        reducers = {**{name: key.reducer for name, key in keys.items() if key.reducer is not None}, **self.reducers}
+        if keys or reducers or self.state_schema is not None or self.state_model is not None:
+            from agentflow_kernel.flow.key import StateRules  # only flows that declare something about it pay
+
+            return StateRules(keys, reducers, closed=bool(self.keys), schema=self.state_schema, model=self.state_model)
+        return None
 
     def check_input(self, value: object) -> None:
         """Raise :class:`InputInvalid` with everything in which the value does not fit ``input_schema``."""
@@ -104,9 +145,21 @@ class Graph:
                 yield Finding(OPTION, f"{text}, not {reducer!r}", "reducers", key)
         if _holds(self, self, set()):
             yield Finding(HOLDS_ITSELF, "it holds itself as a node")
+        else:
+            yield from self._state_findings()
         nodes = {name: _sketch(step) for name, step in self.steps.items()}
         yield from check_nodes(nodes)
         yield from check_way(nodes, str(self.start), bounded=self.max_steps != MAX_STEPS)
+
+    def _state_findings(self) -> Iterator[Finding]:
+        reads = [read for step in self.steps.values() for read in _reads(step)]
+        for what, template in (("output", self.output), ("display", self.display)):
+            reads += [(key, f"its {what}", (what,)) for key in _state_keys(template)]
+        if reads or self.keys:
+            from agentflow_kernel.flow.declared import check_keys, check_reads  # only flows with a state pay
+
+            yield from check_keys(self.keys, self.reducers)
+            yield from check_reads(self.keys, reads, _written(self.steps.values()))
 
     def _step_findings(self, step: Step) -> Iterator[Finding]:
         name = step.name
@@ -174,6 +227,47 @@ def _sketch(step: Step) -> Sketch:
         for template in (each.input, each.each):
             sketch.reads += [(name, ("nodes", step.name)) for name in (template.names() if template else ())]
     return sketch
+
+
+def _reads(step: Step) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
+    """The keys of the state that a node takes: by references, by conditions, and by what it says itself."""
+    parallel = step.target if isinstance(step.target, Parallel) else None
+    what, where = f"node {step.name!r}", ("nodes", step.name)
+    for each in (step, *(parallel.steps.values() if parallel else ())):
+        for template in (each.input, each.each):
+            yield from ((key, what, where) for key in _state_keys(template))
+        for read in getattr(each.target, "reads", ()) if _is_node(each.target) else ():
+            yield str(getattr(read, "name", read)), what, where
+    conditions = [case.condition for case in step.when if case.condition is not None]
+    for condition in (*conditions, *(parallel.conditions.values() if parallel else ())):
+        yield from ((str(path[1]), what, where) for path in condition.paths if path[0] == "state" and len(path) > 1)
+
+
+def _state_keys(template: Template | None) -> Iterator[str]:
+    return (str(path[1]) for path in (template.paths if template else ()) if path[0] == "state" and len(path) > 1)
+
+
+def _is_node(target: object) -> bool:
+    return isinstance(target, Node) or (isinstance(target, type) and issubclass(target, Node))
+
+
+def _written(steps: Iterable[Step]) -> set[str] | None:
+    """The keys of the state that these nodes may write, ``None`` where one may write any."""
+    found: set[str] = set()
+    for step in steps:
+        if isinstance(step.target, Parallel):
+            part = _written(step.target.steps.values())
+        elif isinstance(step.target, Graph):
+            part = set(step.target.run_keys())
+        elif _is_node(step.target):
+            writes = step.target.writes  # type: ignore[attr-defined]  # asked just now
+            part = None if writes is None else {str(getattr(key, "name", key)) for key in writes}
+        else:
+            continue
+        if part is None:
+            return None
+        found |= part
+    return found
 
 
 def flows_in(steps: Iterable[Step]) -> Iterator[Graph]:

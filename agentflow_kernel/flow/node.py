@@ -4,8 +4,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from agentflow_kernel.flow.key import StateKey
     from agentflow_kernel.flow.state import StateView
 
 DEFAULT = "default"
@@ -31,6 +33,11 @@ class Node:
     One object serves many visits and runs at once: keep nothing of a visit on ``self``. Writes to ``shared`` in
     ``prep`` and ``post`` take effect together when the visit is complete; a failed visit leaves none.
     """
+
+    reads: Sequence[str | StateKey[Any]] = ()
+    """Keys of the state that it needs: that somebody writes them is checked before the run."""
+    writes: Sequence[str | StateKey[Any]] | None = None
+    """All the keys of the state that it may write; ``None``: it may write any."""
 
     async def prep(self, shared: StateView, value: Any) -> Any:
         """Prepare the input of :meth:`exec`; ``value`` is the node's resolved input. Default: ``value`` itself."""

@@ -44,10 +44,11 @@ def joined(
 
     ``values`` is the state at the fork, ``writers`` the path of each branch with its writes, in declared order. A key
     with a reducer gets ``reduce(value so far, written value)`` for each write, ``None`` standing for no value; a
-    deletion clears the value so far. A key without one may be written by one branch only.
+    deletion clears the value so far, a value written past the reducer replaces it. A key without a reducer may be
+    written by one branch only, and be written past its reducer by one only, unless that takes the last one anyway.
 
     Raises:
-        StateConflict: two branches wrote a key without a reducer; it names both.
+        StateConflict: two branches wrote a key without a reducer, or past it; it names both.
         UsageError: a reducer cannot take what was written.
     """
     merged: dict[str, list[object]] = {}
@@ -55,20 +56,26 @@ def joined(
     for path, diffs in writers:
         for diff in diffs:
             for key, change in diff.items():
-                reducer = reducers.get(key)
-                if reducer is None:
+                reducer = reducers.get(key.rpartition("\x1f")[2])
+                kind = change[1] if len(change) > 1 else "write"
+                if reducer is None or (kind == "overwrite" and reducer != "last"):
                     if writer.setdefault(key, path) != path:
-                        raise StateConflict(key, (writer[key], path))
-                    merged[key] = change
+                        advice = "Give it a reducer." if reducer is None else "Both went past its reducer: use set()."
+                        raise StateConflict(key.rpartition("\x1f")[2], (writer[key], path), advice=advice)
+                    merged[key] = change[:1]
                 elif not change:
                     merged[key] = []
                 else:
-                    before = merged[key] if key in merged else [values[key]] if key in values else []
-                    merged[key] = [_reduced(key, reducer, before[0] if before else None, change[0], path)]
+                    found = merged[key] if key in merged else [values[key]] if key in values else []
+                    value = found[0] if found else None
+                    for item in change[0] if kind == "reduce" else change[:1]:  # type: ignore[attr-defined]  # a list
+                        value = reduced(key.rpartition("\x1f")[2], reducer, value, item, path)
+                    merged[key] = [value]
     return merged
 
 
-def _reduced(key: str, reducer: str | Reduce, before: object, value: object, path: str) -> object:
+def reduced(key: str, reducer: str | Reduce, before: object, value: object, path: str) -> object:
+    """What a reducer makes of the value so far and the one that the visit or branch at ``path`` has written."""
     reduce = REDUCERS[reducer] if isinstance(reducer, str) else reducer
     try:
         return reduce(before, value)

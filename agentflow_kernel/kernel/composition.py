@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.source import Source
     from agentflow_kernel.contracts.tool import Toolset
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.flow.key import StateKey
     from agentflow_kernel.kernel.code import CodeLoader
     from agentflow_kernel.loading import Plugins
     from agentflow_kernel.manifest import Manifest, Resource
@@ -176,13 +177,30 @@ class Composition:
             else:
                 target = self._target(resource, place, node)
             flow.add_step(name, target, options)
-        flow.reducers = {key: self._reducer(resource, key, text) for key, text in spec.get("reducers", {}).items()}
+        reducers: Mapping[str, str] = spec.get("reducers", {})
+        flow.reducers = {key: self._reducer(resource, f"reducers.{key}", text) for key, text in reducers.items()}
+        if "state" in spec or "state_schema" in spec:
+            flow.keeps(*self._state_keys(resource, spec.get("state", {})), schema=spec.get("state_schema"))
         flow.input_schema = spec.get("input_schema")
         if "output" in spec:
             flow.returns(spec["output"])
         if "display" in spec:
             flow.shows(spec["display"])
         return flow
+
+    def _state_keys(self, resource: Resource, declared: Mapping[str, Any]) -> list[StateKey[Any]]:
+        from agentflow_kernel.flow.key import NOTHING, StateKey  # only flows that declare keys pay
+
+        return [
+            StateKey(
+                name,
+                default=key.get("default", NOTHING),
+                reducer=self._reducer(resource, f"state.{name}.reducer", key.get("reducer", "")) or None,
+                scope=key["scope"],
+                schema=key.get("schema"),
+            )
+            for name, key in declared.items()
+        ]
 
     def _options(self, node: Mapping[str, Any], known: Sequence[str]) -> dict[str, object]:
         """What a node or a branch declares besides its target and its way."""
@@ -203,8 +221,8 @@ class Composition:
         }
         return Parallel(branches, join=spec["join"], rest=spec["rest"], concurrency=spec["concurrency"])
 
-    def _reducer(self, resource: Resource, key: str, text: str) -> Any:
-        return self._code(resource, f"spec.reducers.{key}", text) if text.startswith("./") else text
+    def _reducer(self, resource: Resource, place: str, text: str) -> Any:
+        return self._code(resource, f"spec.{place}", text) if text.startswith("./") else text
 
     def _target(self, resource: Resource, place: str, node: Mapping[str, Any]) -> object:
         if "uses" in node:

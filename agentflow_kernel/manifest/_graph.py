@@ -6,8 +6,10 @@ What goes beyond names is checked on a sketch of the flow, by the same rules as 
 from __future__ import annotations
 
 from agentflow_kernel.flow.condition import cases_of
+from agentflow_kernel.flow.declared import check_keys, check_reads
 from agentflow_kernel.flow.finding import OPTION, Finding
 from agentflow_kernel.flow.fork import Branch, Parallel
+from agentflow_kernel.flow.key import NOTHING, StateKey
 from agentflow_kernel.flow.node import DEFAULT, END
 from agentflow_kernel.flow.reducer import REDUCERS
 from agentflow_kernel.flow.sketch import Sketch, check_nodes, check_way
@@ -17,7 +19,7 @@ from agentflow_kernel.manifest._wording import either, listed, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from typing import Any
 
     from agentflow_kernel.manifest._context import Context, Mention
@@ -112,7 +114,7 @@ def _check_sketch(flow: Resource, context: Context, start: str) -> None:
         root = str(steps(mention.name)[0])
         if path[:2] == ("spec", "nodes") and root in nodes:
             nodes[str(path[2])].reads.append((root, path[1:]))
-    findings = [*_reducer_findings(spec.get("reducers", {})), *check_nodes(nodes)]
+    findings = [*_reducer_findings(spec.get("reducers", {})), *_state_findings(spec, context), *check_nodes(nodes)]
     findings += check_way(nodes, start, bounded="max_steps" in flow.given())
     for finding in findings:
         path = ("spec", *finding.where)
@@ -124,6 +126,48 @@ def _reducer_findings(reducers: Mapping[str, str]) -> Iterator[Finding]:
         if reducer not in REDUCERS and not reducer.startswith("./"):
             text = f"the reducer of {key!r} must be one of {', '.join(map(repr, REDUCERS))} or './file.py:function'"
             yield Finding(OPTION, f"{text}, not {reducer!r}", "reducers", key)
+
+
+def _state_findings(spec: Mapping[str, Any], context: Context) -> Iterator[Finding]:
+    """Findings about declared keys, and about what references and conditions take from the state."""
+    keys = {
+        name: StateKey(
+            name,
+            default=declared.get("default", NOTHING),
+            reducer=_known_reducer(declared.get("reducer")),
+            scope=declared["scope"],
+            schema=declared.get("schema"),
+        )
+        for name, declared in spec.get("state", {}).items()
+    }
+    reads = []
+    for mention in context.data:
+        path, parts = unrolled(mention.path), steps(mention.name)
+        if parts[0] == "state" and len(parts) > 1 and path[0] == "spec":
+            what = f"node {path[2]!r}" if path[1] == "nodes" else f"its {path[1]}"
+            reads.append((str(parts[1]), what, path[1:]))
+    for name, node in spec["nodes"].items():
+        conditions = _sketch(name, node).conditions()
+        for condition, where in conditions:
+            keys_read = [str(path[1]) for path in condition.paths if path[0] == "state" and len(path) > 1]
+            reads += [(key, f"node {name!r}", where) for key in keys_read]
+    yield from check_keys(keys, spec.get("reducers", {}))
+    yield from check_reads(keys, reads, None if _may_write(spec["nodes"].values()) else ())
+
+
+def _known_reducer(text: str | None) -> Any:
+    """The name of a reducer; a function stands for one that is loaded later."""
+    return text if text is None or not text.startswith("./") else _known_reducer
+
+
+def _may_write(nodes: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of the nodes may write to the state: code, or a flow, which may share keys."""
+    for node in nodes:
+        if "uses" in node or "flow" in node:
+            return True
+        if "parallel" in node and _may_write(node["parallel"]["branches"].values()):
+            return True
+    return False
 
 
 def _sketch(name: str, node: Mapping[str, Any]) -> Sketch:

@@ -132,6 +132,18 @@ _NODE = Record(
 
 _NODES = MapOf(_NODE, "a mapping from names to nodes, with at least one", key=Name(*RESERVED_NODES), minimum=1)
 
+_STATE_KEY = Record(
+    "a mapping with 'schema', 'default', 'reducer' and 'scope', all optional",
+    {
+        "schema": _SCHEMA,
+        "default": Json("any value"),
+        "reducer": Text("'last', 'append', 'merge', 'add', 'max' or './file.py:function'"),
+        "scope": Choice("flow", "run", "node"),
+        "description": Text(),
+    },
+    defaults={"scope": "flow"},
+)
+
 _PRICES = Record(
     "a mapping with 'input', 'output', 'as_of' and 'source'; prices are in US dollars per million tokens",
     {
@@ -170,6 +182,8 @@ _SPECS: dict[str, Record] = {
                 Text("'last', 'append', 'merge', 'add', 'max' or './file.py:function'"),
                 "a mapping from keys of the state to reducers",
             ),
+            "state": MapOf(_STATE_KEY, "a mapping from keys of the state to what is declared about them"),
+            "state_schema": _SCHEMA,
             "policies": _POLICIES,
             "output": Json("any value", data=True),
             "display": Data(),

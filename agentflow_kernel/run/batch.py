@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 async def run_batch(frame: Frame, node: BoundNode, path: str, items: object, perform: Perform) -> list[object]:
     """The results in the order of the items; chunks that are on record are not run again.
 
+    Where the flow has reducers, items are branches: they read the state as at the start, and their writes are merged
+    in the order of the items.
+
     The first chunk that fails cancels and awaits the others, unless the step skips (its place is left out) or
     collects (its place holds ``{"error": {"code", "message"}}``) errors. What ends the whole run is no chunk's error.
     """
@@ -34,7 +37,10 @@ async def run_batch(frame: Frame, node: BoundNode, path: str, items: object, per
     chunks: list[object] = items
     if step.batch_size > 1:
         chunks = [items[start : start + step.batch_size] for start in range(0, len(items), step.batch_size)]
-    return await _run_chunks(frame, node, path, [(frame, node, chunk) for chunk in chunks], perform)
+    rules = frame.graph.rules
+    if rules is None or not rules.reducers or (node.phased is None and not node.framed):
+        return await _run_chunks(frame, node, path, [(frame, node, chunk) for chunk in chunks], perform)
+    return await _run_branches(frame, node, path, [(node, chunk) for chunk in chunks], perform)
 
 
 async def run_spread(frame: Frame, node: BoundNode, path: str, spread: Spread, perform: Perform) -> object:
@@ -42,19 +48,27 @@ async def run_spread(frame: Frame, node: BoundNode, path: str, spread: Spread, p
 
     Errors and records are those of a batch; writes to the state wait for the join, as in a fork.
     """
-    from agentflow_kernel.run.branches import BranchFrame, merge, values_of  # only flows that fan out pay
-
-    values = values_of(frame)
     tasks = []
     for goto in spread.gotos:
         if goto.node not in node.step.fan_out:
             known = ", ".join(map(repr, node.step.fan_out))
             raise UsageError(f"Node {node.name!r} goes to {goto.node!r}, which its fan_out does not name: {known}.")
-        tasks.append((BranchFrame(frame, f"{path}/", values), node.bound[goto.node], goto.input))
-    results: object = await _run_chunks(frame, node, path, tasks, perform)
-    branches = [(f"{path}[{index}]", branch) for index, (branch, _, _) in enumerate(tasks)]
-    merge(frame, node.name, values, branches)
+        tasks.append((node.bound[goto.node], goto.input))
+    results: object = await _run_branches(frame, node, path, tasks, perform)
     return results if spread.action == DEFAULT else Route(spread.action, results)
+
+
+async def _run_branches(
+    frame: Frame, owner: BoundNode, path: str, work: Sequence[tuple[BoundNode, object]], perform: Perform
+) -> list[object]:
+    """As :func:`_run_chunks`, each with a state as it is now; what they write is merged in their order at the end."""
+    from agentflow_kernel.run.branches import BranchFrame, merge, values_of  # only flows that merge writes pay
+
+    values = values_of(frame)
+    tasks = [(BranchFrame(frame, f"{path}/", values), node, item) for node, item in work]
+    results = await _run_chunks(frame, owner, path, tasks, perform)
+    merge(frame, owner.name, values, [(f"{path}[{index}]", branch) for index, (branch, _, _) in enumerate(tasks)])
+    return results
 
 
 async def _run_chunks(

@@ -35,7 +35,7 @@ class BoundNode:
 
     __slots__ = (
         "name", "step", "graph", "mode", "quick", "invoke", "call", "next", "bound", "kind", "phased", "effect",
-        "branches", "guarded", "when", "forks",
+        "branches", "guarded", "when", "forks", "framed", "own",
     )  # fmt: skip
 
     def __init__(self, step: Step, graph: Graph) -> None:
@@ -55,6 +55,10 @@ class BoundNode:
         self.when = step.when
         self.forks = bool(step.fan_out)
         """Whether a visit may be made of branches."""
+        self.framed = False
+        """Whether what it does needs the frame together with the value."""
+        self.own = step.name
+        """The name of the node in its flow, under which it keeps what is private to it."""
         self.guarded = False
         """Whether a node of its graph has a limit of visits: each visit is noted then."""
         self.effect: Effect = step.effect or getattr(step.target, "effect", None) or "idempotent"
@@ -87,6 +91,7 @@ def bind(graph: Graph, *, loopless: bool) -> BoundNode:
     ``loopless`` binds for a run without an event loop: functions are then called on the spot.
     """
     graph.check()
+    graph.forget_rules()
     bound = {name: BoundNode(step, graph) for name, step in graph.steps.items()}
     guarded = any(step.max_visits is not None for step in graph.steps.values())
     for node in bound.values():
@@ -127,12 +132,19 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
         node.phased = target
         node.invoke = lambda context, value: target.exec(value)
     elif isinstance(target, Parallel):
-        node.kind, node.forks = "parallel", True
+        node.kind, node.forks, node.framed = "parallel", True, True
         node.branches = [_bind_branch(step, node, loopless=loopless) for step in target.steps.values()]
         node.invoke = _fork_at(node)
     elif isinstance(target, Graph):
         node.kind = "flow"
-        node.invoke = _walk_from(bind(target, loopless=loopless))
+        start = bind(target, loopless=loopless)
+        shared = target.run_keys()
+        if shared:
+            from agentflow_kernel.run.sharing import walk_sharing  # only flows that share keys pay
+
+            node.invoke, node.framed = walk_sharing(node, start, frozenset(shared)), True
+        else:
+            node.invoke = _walk_from(start)
     elif hasattr(target, "perform"):
         node.kind = target.kind
         node.invoke = target.perform
@@ -151,6 +163,7 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
 def _bind_branch(step: Step, fork: BoundNode, *, loopless: bool) -> BoundNode:
     branch = BoundNode(step, fork.graph)
     branch.bound = fork.bound
+    branch.own = f"{fork.own}/{step.name}"
     _compose(branch, loopless=loopless)
     return branch
 

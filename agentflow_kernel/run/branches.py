@@ -50,7 +50,7 @@ class BranchFrame(Frame):
     def state(self) -> SharedState:
         """The state as of the fork, with the branch's own writes."""
         if self._state is None:
-            self._state = BranchState(self._values)
+            self._state = BranchState(self._values, self.graph.rules)
         return self._state
 
     @property
@@ -61,6 +61,8 @@ class BranchFrame(Frame):
 
 def values_of(frame: Frame) -> dict[str, object]:
     """The state at a fork."""
+    if frame.graph.keys:  # some may be private, and only the state has those
+        return frame.state.values()
     values = frame.roots["state"]
     return values if isinstance(values, dict) else {}
 
@@ -73,11 +75,12 @@ def merge(frame: Frame, node: str, values: Mapping[str, object], branches: Seque
     writers = [(path, branch.written) for path, branch in branches if branch.written]
     if not writers:
         return
-    diff = joined(values, frame.graph.reducers, writers)
+    rules = frame.graph.rules
+    diff = joined(values, {} if rules is None else rules.reducers, writers)
     if isinstance(frame.state, BranchState):  # an outer join merges what was written, not what became of it here
         frame.state.commit_join(diff, [change for _, written in writers for change in written], node=node)
     else:
-        frame.state.apply(diff, node=node)
+        frame.state.commit((diff,), node=node)
     frame.roots["state"] = frame.state.snapshot()
 
 

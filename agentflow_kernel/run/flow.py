@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.errors import UsageError
 from agentflow_kernel.flow.fork import WORKERS, Parallel
 from agentflow_kernel.flow.graph import MAX_STEPS, Graph, Step
 from agentflow_kernel.flow.node import DEFAULT
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from agentflow_kernel.contracts.policy import Policy
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.flow.key import StateKey
     from agentflow_kernel.flow.reducer import Reduce
     from agentflow_kernel.run.progress import Listener
 
@@ -87,6 +90,22 @@ class Flow(Graph):
         self.add(step)
         self._bound.clear()
         return step
+
+    def keeps(self, *keys: StateKey[Any], schema: Mapping[str, JSON] | None = None, model: type | None = None) -> Self:
+        """Declare keys of the state; once there is one, no others may be read or written.
+
+        ``schema``, a JSON Schema, and ``model``, a pydantic model, are what the state as a whole must fit whenever a
+        visit or a join has written to it; private keys do not belong to it. What does not fit is
+        :class:`StateInvalid`. Raises :class:`UsageError` for a key that is declared already.
+        """
+        for key in keys:
+            if key.name in self.keys:
+                raise UsageError(f"Flow {self.name!r} already declares the state key {key.name!r}.")
+            self.keys[key.name] = key
+        self.state_schema = schema if schema is not None else self.state_schema
+        self.state_model = model if model is not None else self.state_model
+        self._bound.clear()
+        return self
 
     def returns(self, output: object) -> Self:
         """Set what the flow gives back, a template such as ``{"$ref": "report.result.text"}``; else the last result."""

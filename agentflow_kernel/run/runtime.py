@@ -147,7 +147,7 @@ class Frame:
         self.run = run
         self.graph = graph
         self.prefix = prefix
-        self.roots: dict[str, object] = {"input": value, "state": {}}
+        self.roots: dict[str, object] = {"input": value, "state": graph.begin_state() if graph.keys else {}}
         """``input``, ``state`` and the latest result of each node by its name."""
         self.visits: dict[str, int] = {}
         self.settled: tuple[JSON, str] | None = None
@@ -158,7 +158,7 @@ class Frame:
     def state(self) -> SharedState:
         """The shared state; most flows have none."""
         if self._state is None:
-            self._state = SharedState()
+            self._state = SharedState(self.roots["state"], self.graph.rules)  # type: ignore[arg-type]  # put there
         return self._state
 
     def path_of(self, node: str) -> str:
@@ -170,7 +170,9 @@ class Frame:
     def restore(self, payload: Mapping[str, JSON], node: str) -> None:
         """Take over the change of state that a completed step has on record, if it has one."""
         if "state" in payload:
-            self.state.apply(payload["state"], node=node)  # type: ignore[arg-type]  # an object of arrays
+            changes: Any = payload["state"]
+            for diff in changes if isinstance(changes, list) else (changes,):  # a nested flow has a list of them
+                self.state.apply(diff, node=node)
             self.roots["state"] = self.state.snapshot()
 
 

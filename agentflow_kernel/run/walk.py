@@ -6,6 +6,7 @@ from agentflow_kernel.contracts.policy import Request
 from agentflow_kernel.errors import AgentFlowError, StopFlow, UsageError
 from agentflow_kernel.flow.fork import Goto, Spread
 from agentflow_kernel.flow.node import DEFAULT, Route
+from agentflow_kernel.flow.state import refuse_others
 from agentflow_kernel.run.batch import run_batch, run_spread
 from agentflow_kernel.run.bind import AWAIT, LEAVES, VISIT
 from agentflow_kernel.run.canonical import copy_of, hash_text, to_json
@@ -184,8 +185,8 @@ async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[
         return value, [emit_line(node.step.emits, value, path)]
     context = Context(frame.run, path, node.name)
     try:
-        if node.branches:
-            value = (frame, value)  # what it does needs the frame
+        if node.framed:
+            value = (frame, value)
         if node.phased is not None:
             return await _phases(frame, node, node.phased, context, value)
         if node.call is None:
@@ -219,7 +220,7 @@ async def _phases(
     frame: Frame, node: BoundNode, phased: Node, context: Context, value: object
 ) -> tuple[object, list[Line]]:
     """prep, exec (with the policies round it) and post; the writes to the state become visible all together."""
-    view = frame.state.view(node.name)
+    view = frame.state.view(node.own)
     prepared = await phased.prep(view, value)
     if node.call is None:
         result = await phased.exec(prepared)
@@ -228,6 +229,8 @@ async def _phases(
     action = await phased.post(view, prepared, result)
     diff: object = view.diff()
     size = 0
+    if phased.writes is not None:
+        refuse_others(diff, phased.writes, node.name)
     if frame.run.history is not None:
         diff, text = to_json(diff, node.name)
         size = len(text)

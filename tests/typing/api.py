@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_type
 
-from agentflow_kernel import END, Agent, Context, Event, Flow, Kernel, Node, Route, RunHandle
+from agentflow_kernel import END, Agent, Context, Event, Flow, Kernel, Node, Route, RunHandle, StateKey
 from agentflow_kernel.contracts.bus import Ack
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.testing import FakeClock, FunctionToolset, ScriptedProvider
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.planner import Planner
     from agentflow_kernel.contracts.provider import Provider
     from agentflow_kernel.contracts.tool import Toolset
+    from agentflow_kernel.flow import StateView
 
 
 def split(text: str) -> list[str]:
@@ -64,6 +65,27 @@ async def run(flow: Flow) -> None:
         await kernel.publish(Event("order.created", {"id": infos[0].run_id}))
         await kernel.publish("order.created")  # type: ignore[arg-type]
         await kernel.resume(7)  # type: ignore[arg-type]
+
+
+COUNT = StateKey("count", int, default=0)
+NAMES = StateKey("names", list[str], reducer="append")
+
+
+class Counts(Node):
+    """A step that uses typed keys."""
+
+    async def post(self, shared: StateView, prepared: object, result: object) -> None:
+        """What is read and written has the key's type."""
+        assert_type(shared.get(COUNT), int)
+        assert_type(shared.get(NAMES, []), list[str])
+        assert_type(shared.get("count"), object)
+        shared.set(COUNT, 2)
+        assert_type(shared.change(COUNT, lambda count: count + 1), int)
+        shared.put(NAMES, "x")
+        shared.update(count=1)
+        shared.set(COUNT, "x")  # type: ignore[misc]
+        shared.overwrite(NAMES, [1])  # type: ignore[misc]
+        shared.change(COUNT, lambda count: f"{count}")  # type: ignore[arg-type, return-value]
 
 
 def alone(flow: Flow) -> object:

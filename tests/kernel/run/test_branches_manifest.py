@@ -190,6 +190,31 @@ def test_yaml_and_python_give_the_same_graph_and_it_runs(kernel: Kernel) -> None
         ),
         ("a: {emit: x, when: [{next: c}], fan_out: [d]}", ["Unknown node 'c'.", "Unknown node 'd'."]),
         (
+            "a: {emit: x}\n  state: {k: {reducer: apend}}",
+            [
+                "m.yaml:7:24: spec.state.k.reducer: State key 'k': reducer must be one of",
+                "did you mean 'append'",
+                "[F005].",
+            ],
+        ),
+        (
+            "a: {emit: x, input: {$ref: state.cuont}}\n  state: {count: {default: x, schema: {type: integer}}}",
+            [
+                "m.yaml:7:28: spec.state.count.default: The default of state key 'count' does not fit its own schema",
+                "must be integer, not string [F017].",
+                "m.yaml:6:32: spec.nodes.a.input.$ref: Node 'a' reads state key 'cuont', which is not declared",
+                "(did you mean 'count'?) [F006].",
+            ],
+        ),
+        (
+            "a: {emit: x, when: [{if: state.n > 1, next: null}, {next: null}]}\n  reducers: {m: add}\n  state: {n: {}}",
+            [
+                "spec.nodes.a.when[0].if: Node 'a' reads state key 'n', which no node writes [F018].",
+                "spec.reducers.m: The reducer of 'm' is for a key that is not declared (known: 'n') [F017].",
+            ],
+        ),
+        ("a: {emit: x}\n  state: {n: {scope: runs}}", ["spec.state.n.scope: Expected 'flow', 'run' or 'node'"]),
+        (
             "a: {emit: x}\n  reducers: {k: sum}",
             ["spec.reducers.k: The reducer of 'k' must be one of 'last'", "[F005]."],
         ),
