@@ -201,6 +201,30 @@ def tests(session: nox.Session, dist: str) -> None:
     pytest(session, DISTS[dist].tests)
 
 
+def harnesses() -> dict[str, tuple[str, str]]:
+    """Name of each harness (`journal.sqlite`) → its distribution and where it lies in it."""
+    found: dict[str, tuple[str, str]] = {}
+    for dist in DISTS.values():
+        entries = dist.table["project"].get("entry-points", {}).get("agentflow.harnesses", {})
+        found |= {name: (dist.name, target) for name, target in entries.items()}
+    return found
+
+
+HARNESSES: Final = harnesses()
+
+
+@nox.session
+@nox.parametrize("harness", [nox.param(name, id=name) for name in HARNESSES])
+def conformance(session: nox.Session, harness: str) -> None:
+    """Run the conformance suite of one kind against one plugin's wheel, as its author would."""
+    dist, target = HARNESSES[harness]
+    install(session, [*closure(DISTS[dist]), "agentflow-specs"], "test")
+    report = REPORTS / f"{slug(session.name)}.xml"
+    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report))
+    command = ("python", "-m", "pytest", *config, "-p", "no:randomly", "--pyargs", "agentflow_specs")
+    session.run(*command, "--harness", target, *session.posargs, env=TEST_ENV)
+
+
 def generate(name: str, folder: str, doc: str, *, options: dict[str, Any], env: dict[str, str] | None = None) -> None:
     """Make a session that runs the tests of one folder with all wheels installed, if the folder has tests.
 

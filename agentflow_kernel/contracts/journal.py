@@ -32,6 +32,12 @@ RunStatus = Literal[
     "queued", "running", "waiting", "suspended", "stuck", "quarantined", "completed", "failed", "cancelled"
 ]
 TERMINAL: frozenset[str] = frozenset(("completed", "failed", "cancelled"))
+CAPABILITIES = {
+    "durable": "what was acknowledged outlives the process",
+    "inline": "appends on the calling thread, for runs without an event loop",
+    "shared": "several processes use one store at the same time",
+}
+"""What a journal may offer, beyond the contract that all keep."""
 
 
 class Record(Value):
@@ -149,6 +155,18 @@ class RunInfo(Value):
         self.cause = cause
 
 
+def check_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+    """Raise ``ValueError`` unless ``records`` are one batch of this place, and the epoch one that can be stored."""
+    for seq, record in enumerate(records, expected_seq):
+        if record.seq != seq or record.epoch != epoch or record.run_id != run_id:
+            raise ValueError(
+                f"Record {record.seq} of run {record.run_id}, epoch {record.epoch}, stands where record {seq} of run "
+                f"{run_id}, epoch {epoch}, was expected: a batch is of one run and one epoch, without a gap."
+            )
+    if not 0 <= epoch < 1 << 63:
+        raise ValueError(f"Run {run_id}: an epoch lies between 0 and 2**63, found {epoch}.")
+
+
 def fold(info: RunInfo, record: Record) -> None:
     """Bring the head up to date with one appended record; the same for every journal."""
     info.next_seq = record.seq + 1
@@ -198,7 +216,8 @@ class Journal(Protocol):
     async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append all of ``records`` or none; they are durable when this returns. Appends of several runs are grouped.
 
-        ``records`` is one batch of one run: ``seq`` from ``expected_seq`` on without a gap, all of ``epoch``.
+        ``records`` is one batch of one run: ``seq`` from ``expected_seq`` on without a gap, all of ``epoch``; anything
+        else is a ``ValueError`` (:func:`check_batch`). An empty batch only looks whether the place is right.
         Raises :class:`Fenced` when the run's epoch is higher, :class:`AppendConflict` when the next sequence number
         is another, :class:`StorageUnavailable` when the store cannot write (nothing of the batch is kept).
         A cancelled append may or may not have happened: read the head.

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from agentflow_kernel.contracts.journal import TERMINAL, Record, RunInfo, decode_record, encode_record, fold
+from agentflow_kernel.contracts.journal import (
+    TERMINAL,
+    Record,
+    RunInfo,
+    check_batch,
+    decode_record,
+    encode_record,
+    fold,
+)
 from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, StorageUnavailable, UnknownRun
 
 TYPE_CHECKING = False
@@ -31,6 +39,7 @@ class InProcessJournal:
     def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """As :meth:`append`, without a loop."""
         self._open()
+        check_batch(run_id, expected_seq, epoch, records)
         head = self._heads.get(run_id) or RunInfo(run_id)
         if head.epoch > epoch:
             raise Fenced(run_id, epoch, head.epoch)

@@ -6,7 +6,8 @@ from agentflow_kernel.testing.cassette import Cassette
 from agentflow_kernel.testing.cassette_failures import CassetteFailure, CassetteMiss, CassetteStale, CassetteUnplayed
 from agentflow_kernel.testing.cassette_rules import CassetteRules, replace_text
 from agentflow_kernel.testing.clock import FakeClock
-from agentflow_kernel.testing.harness import Harness
+from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
+from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness
 from agentflow_kernel.testing.provider import ScriptedProvider
 from agentflow_kernel.testing.tools import FunctionToolset
 
@@ -17,11 +18,14 @@ __all__ = (
     "CassetteRules",
     "CassetteStale",
     "CassetteUnplayed",
+    "DamageHarness",
     "FakeClock",
     "FunctionToolset",
     "Harness",
     "InProcessJournal",
+    "InProcessJournalHarness",
     "InProcessMemory",
     "ScriptedProvider",
+    "StoreHarness",
     "replace_text",
 )

@@ -1,18 +1,26 @@
-"""The pytest plugin: it finds the harness of the plugin under test and hands it to the suites."""
+"""The pytest plugin: it finds the harness of the plugin under test, chooses its suite and judges by what it says."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agentflow_specs._harness import HarnessError, resolve_harness
+from agentflow_kernel.errors import Unsupported
+from agentflow_specs._target import TargetError, resolve_harness
+from agentflow_specs.requirement import MARK, capabilities_of, kinds, requirement_of, requirements_of
 
 if TYPE_CHECKING:
-    from agentflow_specs._harness import Harness
+    from collections.abc import Generator
+
+    from agentflow_kernel.testing import Harness
 
 HARNESS: pytest.StashKey[Harness] = pytest.StashKey()
 """Where the resolved harness lies in `config.stash` once `--harness` was given."""
+SUITES = Path(__file__).parent / "suites"
+
+pytest.register_assert_rewrite("agentflow_specs.suites")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,23 +29,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--harness",
         metavar="MODULE:NAME",
-        help="the harness of the plugin under test, for example agentflow_sqlite.testing:SqliteHarness",
+        help="the harness of the plugin under test, for example agentflow_sqlite.testing:SqliteJournalHarness",
     )
+    group.addoption("--require", metavar="ID", help="run the tests of one requirement only, for example JOURNAL-12")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Resolve the harness before anything is collected, so that a wrong name ends the run at once.
+    """Resolve the harness before anything is collected, so that a wrong one ends the run at once.
 
     Raises:
-        pytest.UsageError: if `--harness` names nothing that can be used as a harness.
+        pytest.UsageError: if `--harness` names nothing that can be used as a harness, or what it says of itself is
+            not complete.
     """
+    config.addinivalue_line("markers", f"{MARK}(asked): what the conformance kit asks for")
     target: str | None = config.getoption("--harness")
     if target is None:
         return
     try:
-        config.stash[HARNESS] = resolve_harness(target)
-    except HarnessError as exc:
+        found = resolve_harness(target)
+    except TargetError as exc:
         raise pytest.UsageError(str(exc)) from exc
+    problem = _find_problem(found)
+    if problem:
+        raise pytest.UsageError(f"--harness {target!r}: {problem}")
+    only: str | None = config.getoption("--require")
+    if only is not None and all(asked.id != only for asked in requirements_of(found.kind)):
+        raise pytest.UsageError(f"--require {only!r}: the suite of a {found.kind} has no such requirement.")
+    config.stash[HARNESS] = found
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -46,6 +64,48 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if harness is None:
         return None
     return f"agentflow harness: {config.getoption('--harness')} ({harness.kind})"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Collect the suite of the harness's kind only, and none without a harness."""
+    if not collection_path.is_relative_to(SUITES) or collection_path == SUITES:
+        return None
+    harness = config.stash.get(HARNESS, None)
+    kind = collection_path.relative_to(SUITES).parts[0]
+    return (harness is None or kind != harness.kind) or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Expect `Unsupported` where a capability is denied, and a failure where a deviation is known; both strictly."""
+    harness = config.stash.get(HARNESS, None)
+    if harness is None:
+        return
+    only: str | None = config.getoption("--require")
+    if only is not None:
+        items[:] = [item for item in items if (asked := requirement_of(item)) is not None and asked.id == only]
+    for item in items:
+        asked = requirement_of(item)
+        if asked is None:
+            continue
+        if asked.needs and not harness.declared[asked.needs]:
+            reason = f"{asked.id}: the harness declares that there is no {asked.needs!r}"
+            item.add_marker(pytest.mark.xfail(raises=Unsupported, strict=True, reason=reason))
+        elif asked.id in harness.known_deviations:
+            reason = f"{asked.id}: {harness.known_deviations[asked.id]}"
+            item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say beside a failure which requirement it is, why it is asked for, and where to look."""
+    report = yield
+    asked = requirement_of(item)
+    if asked is not None:
+        report.user_properties.append((MARK, asked.id))
+        if report.failed:
+            text = f"{asked.statement}\nWhy: {asked.reason}\nWhere to look: {asked.advice}"
+            report.sections.append((f"{asked.id} ({asked.level})", text))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +120,21 @@ def harness(request: pytest.FixtureRequest) -> Harness:
         msg = "This suite tests a plugin through its harness. Name it: --harness package.testing:Name"
         raise pytest.UsageError(msg)
     return found
+
+
+def _find_problem(harness: Harness) -> str:
+    """What is wrong with what a harness says of itself, or `""`; nothing is asked of a kind without a suite."""
+    if harness.kind not in kinds():
+        return ""
+    known = capabilities_of(harness.kind)
+    missing = [name for name in known if name not in harness.declared]
+    if missing:
+        return f"it does not declare {', '.join(missing)}. Answer True or False for every capability."
+    unknown = [name for name in harness.declared if name not in known]
+    if unknown:
+        return f"it declares {', '.join(unknown)}; a {harness.kind} has only {', '.join(known)}."
+    ids = {asked.id for asked in requirements_of(harness.kind)} if harness.known_deviations else set()
+    strange = [name for name in harness.known_deviations if name not in ids]
+    if strange:
+        return f"it knows a deviation from {', '.join(strange)}, which the kit does not ask for."
+    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from agentflow_kernel.contracts.journal import encode_record
+from agentflow_kernel.contracts.journal import check_batch, encode_record
 from agentflow_kernel.errors import CorruptRecord, UnknownRun
 from agentflow_sqlite._database import Database
 from agentflow_sqlite._log import JOURNAL, Batch, Heads, list_heads, look_up, read_records
@@ -92,14 +92,7 @@ class SqliteJournal:
 
 def _to_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Batch:
     """The records as bytes, as they are now; raises ``ValueError`` when they are not one batch of this place."""
-    for seq, record in enumerate(records, expected_seq):
-        if record.seq != seq or record.epoch != epoch or record.run_id != run_id:
-            raise ValueError(
-                f"Record {record.seq} of run {record.run_id}, epoch {record.epoch}, stands where record {seq} of run "
-                f"{run_id}, epoch {epoch}, was expected: a batch is of one run and one epoch, without a gap."
-            )
-    if not 0 <= epoch < 1 << 63:
-        raise ValueError(f"Run {run_id}: an epoch lies between 0 and 2**63, found {epoch}.")
+    check_batch(run_id, expected_seq, epoch, records)
     return Batch(run_id, expected_seq, epoch, records, [encode_record(record) for record in records])
 
 

@@ -1,0 +1,75 @@
+"""The harness of the journal: what the conformance kit needs to test it, each time in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import asynccontextmanager, closing
+from typing import TYPE_CHECKING, ClassVar
+
+import anyio
+from anyio.to_thread import run_sync
+
+from agentflow_sqlite.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from agentflow_kernel.contracts.journal import Journal
+
+SPOIL_RECORD = """
+UPDATE log SET data = CAST(substr(data, 1, 20) || x'7e' || substr(data, 22) AS BLOB)
+WHERE seq = ? AND run = (SELECT id FROM runs WHERE run_id = ?)"""
+SPOIL_BLOB = "UPDATE blobs SET data = CAST(x'7e' || substr(data, 2) AS BLOB) WHERE sha256 = ?"
+
+
+class SqliteJournalHarness:
+    """Opens journals in temporary folders; a journal's place is the path of its file."""
+
+    kind: ClassVar[str] = "journal"
+    declared: ClassVar[Mapping[str, bool]] = {"durable": True, "inline": True, "shared": True, "damage": True}
+    known_deviations: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self) -> None:
+        self._places: dict[Journal, str] = {}
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[SqliteJournal]:
+        """A journal whose file is yet to be made."""
+        folder = await run_sync(tempfile.mkdtemp)
+        path = os.path.join(folder, "journal.db")
+        try:
+            async with self.attach(path) as journal:
+                self._places[journal] = path
+                yield journal
+                del self._places[journal]
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_sync(shutil.rmtree, folder)
+
+    def place(self, journal: Journal) -> str:
+        """The path of its file."""
+        return self._places[journal]
+
+    @asynccontextmanager
+    async def attach(self, place: str) -> AsyncIterator[SqliteJournal]:
+        """Another journal on the same file."""
+        journal = SqliteJournal(place)
+        try:
+            yield journal
+        finally:
+            await journal.aclose()
+
+    def damage_record(self, place: str, run_id: str, seq: int) -> None:
+        """Change a byte of the record's text."""
+        self._spoil(place, SPOIL_RECORD, seq, run_id)
+
+    def damage_blob(self, place: str, ref: str) -> None:
+        """Change the first byte."""
+        self._spoil(place, SPOIL_BLOB, ref)
+
+    def _spoil(self, place: str, statement: str, *arguments: object) -> None:
+        with closing(sqlite3.connect(place)) as connection, connection:
+            connection.execute(statement, arguments)

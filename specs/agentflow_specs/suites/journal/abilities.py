@@ -1,0 +1,36 @@
+"""An ability: what the suite needs of a harness beside a subject, or the error that says it is not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from agentflow_kernel.errors import Unsupported
+
+if TYPE_CHECKING:
+    from agentflow_kernel.contracts.journal import AppendsInline, Journal
+    from agentflow_kernel.testing import DamageHarness, Harness, StoreHarness
+
+ABILITIES: Final = {"damage": "the harness can spoil what is stored, so that the suite sees whether that is found"}
+"""What a harness of this kind declares beside the capabilities of the contract."""
+
+
+def store_of(harness: Harness) -> StoreHarness:
+    """The harness as one that finds a store again."""
+    return cast("StoreHarness", _with_members(harness, "place", "attach"))
+
+
+def damager_of(harness: Harness) -> DamageHarness:
+    """The harness as one that spoils what is stored."""
+    return cast("DamageHarness", _with_members(harness, "damage_record", "damage_blob"))
+
+
+def inline_of(journal: Journal) -> AppendsInline:
+    """The journal as one that appends without an event loop."""
+    return cast("AppendsInline", _with_members(journal, "append_inline"))
+
+
+def _with_members(subject: object, *names: str) -> object:
+    missing = [name for name in names if not hasattr(subject, name)]
+    if missing:
+        raise Unsupported(f"{type(subject).__name__}.{missing[0]}", "there is no such method.")
+    return subject

@@ -1,0 +1,173 @@
+"""Journals that are unsound in one way each, and harnesses that say what is not so."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from agentflow_kernel.contracts.journal import RunInfo
+from agentflow_kernel.testing import InProcessJournal, InProcessJournalHarness
+
+
+def harness(journal, **fields):
+    class Harness(InProcessJournalHarness):
+        @asynccontextmanager
+        async def open(self):
+            yield journal()
+
+    for name, value in fields.items():
+        setattr(Harness, name, value)
+    return Harness
+
+
+class Changes(InProcessJournal):
+    async def read(self, run_id, from_seq=0):
+        found = await super().read(run_id, from_seq)
+        for record in found:
+            record.ts = 0.0
+        return found
+
+
+class Disordered(InProcessJournal):
+    async def read(self, run_id, from_seq=0):
+        return sorted(await super().read(run_id, from_seq), key=lambda record: str(record.seq))
+
+
+class Inventive(InProcessJournal):
+    async def head(self, run_id):
+        return await super().head(run_id) if run_id in self._heads else RunInfo(run_id)
+
+
+class Piecemeal(InProcessJournal):
+    def append_inline(self, run_id, expected_seq, epoch, records):
+        for record in records:
+            super().append_inline(run_id, record.seq, epoch, [record])
+
+
+class Unfolded(InProcessJournal):
+    def append_inline(self, run_id, expected_seq, epoch, records):
+        kept = self._heads.get(run_id)
+        super().append_inline(run_id, expected_seq, epoch, records)
+        if kept and len(records) == 1 and records[0].type == "timer.set":
+            self._heads[run_id].status = kept.status
+
+
+class Unfenced(InProcessJournal):
+    def append_inline(self, run_id, expected_seq, epoch, records):
+        if run_id in self._heads and self._heads[run_id].epoch > epoch:
+            self._heads[run_id].epoch = epoch
+        super().append_inline(run_id, expected_seq, epoch, records)
+
+
+class Overwriting(InProcessJournal):
+    def append_inline(self, run_id, expected_seq, epoch, records):
+        if run_id in self._heads and expected_seq < self._heads[run_id].next_seq:
+            self._heads[run_id].next_seq = expected_seq
+            del self._records[run_id][expected_seq:]
+        super().append_inline(run_id, expected_seq, epoch, records)
+
+
+class Hasty(InProcessJournal):
+    def append_inline(self, run_id, expected_seq, epoch, records):
+        if run_id in self._heads:
+            self._heads[run_id].epoch = max(epoch, self._heads[run_id].epoch)
+        super().append_inline(run_id, expected_seq, epoch, records)
+
+
+class OldestFirst(InProcessJournal):
+    async def runs(self, *, status=None, limit=100):
+        return list(reversed(await super().runs(status=status, limit=limit)))
+
+
+class LimitFirst(InProcessJournal):
+    async def runs(self, *, status=None, limit=100):
+        return [head for head in await super().runs(limit=limit) if status is None or head.status == status]
+
+
+class Forgetful(InProcessJournal):
+    async def get_blob(self, ref):
+        return self._blobs.get(ref, b"")
+
+
+class CaseFolding(InProcessJournal):
+    def append_inline(self, run_id, expected_seq, epoch, records):
+        if run_id.lower() in self._heads and run_id != run_id.lower():
+            return
+        super().append_inline(run_id, expected_seq, epoch, records)
+
+
+class Torn(InProcessJournal):
+    async def append(self, run_id, expected_seq, epoch, records):
+        for record in records:
+            self.append_inline(run_id, record.seq, epoch, [record])
+            await checkpoint()
+
+
+class Racing(InProcessJournal):
+    async def append(self, run_id, expected_seq, epoch, records):
+        end = self._heads[run_id].next_seq if run_id in self._heads else 0
+        await checkpoint()
+        if end == expected_seq and end != (self._heads[run_id].next_seq if run_id in self._heads else 0):
+            return
+        self.append_inline(run_id, expected_seq, epoch, records)
+
+
+class Stuck(InProcessJournal):
+    def __init__(self):
+        super().__init__()
+        self.lock = anyio.Semaphore(1)
+
+    async def append(self, *arguments):
+        await self.lock.acquire()
+        await checkpoint()
+        self.append_inline(*arguments)
+        self.lock.release()
+
+
+class Immortal(InProcessJournal):
+    async def aclose(self):
+        pass
+
+
+class ClosedOnce(InProcessJournal):
+    async def aclose(self):
+        self._open()
+        await super().aclose()
+
+
+class Leaking(InProcessJournal):
+    def append_inline(self, *arguments):
+        os.dup(0)
+        super().append_inline(*arguments)
+
+
+class Sharing(InProcessJournal):
+    async def head(self, run_id):
+        await super().head(run_id)
+        return self._heads[run_id]
+
+
+class NoInline(InProcessJournal):
+    append_inline = property()
+
+    async def append(self, *arguments):
+        InProcessJournal.append_inline(self, *arguments)
+
+
+def other(**changes):
+    return {**InProcessJournalHarness.declared, **changes}
+
+
+for _journal in list(InProcessJournal.__subclasses__()):
+    globals()[f"{_journal.__name__}Harness"] = harness(_journal)
+
+Denies = harness(InProcessJournal, declared=other(inline=False))
+Boasts = harness(InProcessJournal, declared=other(durable=True))
+Silent = harness(InProcessJournal, declared={"inline": True})
+Inventor = harness(InProcessJournal, declared=other(magic=True))
+Honest = harness(Forgetful, known_deviations={"JOURNAL-33": "a missing blob is empty"})
+Stale = harness(InProcessJournal, known_deviations={"JOURNAL-33": "a missing blob was empty"})
+Stranger = harness(InProcessJournal, known_deviations={"JOURNAL-00": "no such thing"})
