@@ -95,8 +95,7 @@ class Execution:
         self.run.cancelled = True
         if self.handle.wish == "cancel":
             payload: dict[str, JSON] = {"status": "cancelled", "abandoned": list(self.run.abandoned)}
-            await self._record("run.ended", payload)
-            self._settle("cancelled", error=RunCancelled(self.run.run_id, self.run.abandoned))
+            await self._end("cancelled", payload, RunCancelled(self.run.run_id, self.run.abandoned))
         else:
             await self._suspend("suspended", self.handle.cause, "It was stopped on request.")
 
@@ -110,23 +109,35 @@ class Execution:
             await self._suspend("suspended", code, text)
         else:
             path = self.run.origin_of(error)
-            await self._record("run.ended", {"status": "failed", "code": code, "error": text, "path": path})
             failure = RunFailed(self.run.run_id, code, text, path)
             failure.__cause__ = error
-            self._settle("failed", error=failure)
+            await self._end("failed", {"status": "failed", "code": code, "error": text, "path": path}, failure)
+
+    async def _end(self, status: RunStatus, payload: dict[str, JSON], error: Exception) -> None:
+        """End the run; one whose end a durable journal cannot take is suspended: a later owner ends it."""
+        fault = await self._record("run.ended", payload)
+        if fault is None or not self.handle.durable:
+            self._settle(status, error=error)
+        else:
+            self._settle("suspended", reason=f"It was {status}, and that could not be put on record: {text_of(fault)}")
 
     async def _suspend(self, status: RunStatus, cause: str, reason: str) -> None:
         await self._record("run.suspended", {"status": status, "cause": cause, "error": reason})
         self._settle(status, reason=reason, cause=cause)
 
-    async def _record(self, kind: str, payload: dict[str, JSON]) -> None:
-        """Put the end on record; when the journal cannot, the run shows as suspended by a crash, which is true."""
+    async def _record(self, kind: str, payload: dict[str, JSON]) -> Exception | None:
+        """Put the end on record; when the journal cannot, the run shows as suspended by a crash, which is true.
+
+        Returns why it could not.
+        """
         if self.run.history is None:
-            return
+            return None
         try:
             await self.run.history.commit([(kind, "", payload, "", 0)])  # type: ignore[list-item]  # a record type
         except Exception as error:  # noqa: BLE001 -- whatever it is, those who wait for the run must hear of its end
             self._warn("run.end_not_recorded", error)
+            return error
+        return None
 
     def _warn(self, what: str, error: Exception) -> None:
         from agentflow_kernel.telemetry import get_logger  # only where something went wrong

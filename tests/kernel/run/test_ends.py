@@ -287,3 +287,32 @@ async def test_after_the_kernel_is_closed_its_task_goes_on_normally() -> None:
     with anyio.move_on_after(10) as scope:
         await anyio.lowlevel.checkpoint()
     assert not scope.cancel_called
+
+
+@pytest.mark.parametrize("end", ["fail", "cancel"])
+async def test_an_end_that_cannot_be_put_on_record_leaves_the_run_suspended(end: str) -> None:
+    """Nobody is told of an end that a later owner might contradict; the next one to take the run up ends it."""
+    entered = anyio.Event()
+
+    async def node(value: int) -> None:
+        entered.set()
+        if end == "fail":
+            raise ValueError("no")
+        await anyio.sleep_forever()
+
+    flow, journal = Flow("f").step(node), DurableJournal(full_at=2)
+    async with Kernel(journal=journal) as kernel:
+        handle = await kernel.start(flow, 1)
+        await entered.wait()
+        if end == "cancel":
+            await handle.cancel()
+        with pytest.raises(RunSuspended, match=r"could not be put on record: The disk is full\. It can be resumed"):
+            await handle.result()
+        (head,) = await kernel.runs()
+        assert (handle.status, head.status) == ("suspended", "suspended")
+        again = await kernel.resume(handle.run_id)
+        if end == "cancel":
+            await again.cancel()
+        await again.ended()
+        assert again.status == {"fail": "failed", "cancel": "cancelled"}[end]
+    check_history(await journal.read(handle.run_id))

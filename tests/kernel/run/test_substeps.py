@@ -213,7 +213,7 @@ async def test_an_effect_that_may_have_happened_is_decided_by_on_unknown(on_unkn
     async def finish() -> object:
         if not policies:
             async with Kernel(journal=dying) as kernel:
-                with pytest.raises(RunFailed, match="ProcessDied"):
+                with pytest.raises(RunSuspended, match="ProcessDied"):
                     await kernel.run(flow, 1, key="k")
         async with Kernel(journal=DurableJournal(survivor)) as kernel:
             return await kernel.run(flow, 1, key="k")
