@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.event import Event
     from agentflow_kernel.kernel.composition import Wrap
     from agentflow_kernel.kernel.runs import Runs
+    from agentflow_kernel.kernel.wiring import MakeBus
     from agentflow_kernel.manifest import Manifest
     from agentflow_kernel.run.flow import Flow
     from agentflow_kernel.run.handle import RunHandle
@@ -259,3 +260,20 @@ def intercept(kernel: Kernel, wrap: Wrap) -> None:
     if kernel.manifest is None:
         raise UsageError("This kernel has no manifest: give its agents the wrapped provider and toolsets themselves.")
     kernel._wiring.composition.wrap = wrap  # noqa: SLF001 -- beside the class, for tests alone
+
+
+def rewire(kernel: Kernel, *, journal: Journal, clock: Clock, random: Random, bus: MakeBus) -> None:
+    """Let a kernel that is not open yet live on this journal, clock, random source and bus; for simulations.
+
+    The journal takes the place of the one that the manifest names, too.
+    """
+    wiring = kernel._wiring  # noqa: SLF001 -- beside the class, for tests alone
+    wiring.clock, wiring.random, wiring.journal, wiring.make_bus = clock, random, journal, bus
+    if wiring.manifest is not None:
+        wiring.environment.clock, wiring.environment.random = clock, random
+        before = wiring.composition.wrap
+
+        def wrap(kind: str, name: str, make: Callable[[], object]) -> object:
+            return journal if kind == "journal" else before(kind, name, make)
+
+        wiring.composition.wrap = wrap

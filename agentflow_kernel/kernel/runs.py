@@ -108,7 +108,7 @@ class Runs:
         self._leases = getattr(self._journal, "leases", None) or (None if state is None else FolderLeases(state))
         self._inbox = getattr(self._journal, "inbox", None) or (None if state is None else FolderInbox(state))
         await self._group.__aenter__()
-        bus = self._wiring.bus = KernelBus(self._group, clock=self._wiring.clock)
+        bus = self._wiring.bus = (self._wiring.make_bus or KernelBus)(self._group, clock=self._wiring.clock)
         bus.on_dead_letter = self._wiring.tell_dead_letter
         for pattern, handler in subscribers:
             bus.add(pattern, handler)

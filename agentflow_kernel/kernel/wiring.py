@@ -11,7 +11,7 @@ from agentflow_kernel.telemetry import current_meter, current_tracer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from random import Random
 
     from agentflow_kernel.agent import Agent
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from agentflow_kernel.run.progress import Listener, Progress
     from agentflow_kernel.settings import Settings
 
+    MakeBus = Callable[..., InProcessBus]
+    """Called with the kernel's task group and ``clock=``."""
+
 
 class Wiring:
     """Built with the kernel, before anything is open; what it holds is made when it is first asked for."""
@@ -43,6 +46,8 @@ class Wiring:
         """Whether runs of workers that are gone are taken over."""
         self.random: Random | None = None
         self.bus: InProcessBus | None = None
+        self.make_bus: MakeBus | None = None
+        """What makes the bus in the place of the kernel's own; for simulations."""
         self.manifest: Manifest | None = None
         self.origin: dict[str, JSON] = {}
         self.memories: Mapping[str, Memory] = {}

@@ -1,31 +1,56 @@
-"""What tests need: a scripted provider, a toolset of functions, a clock moved by hand, recordings of real calls."""
+"""What tests need: a scripted provider, a toolset of functions, a clock moved by hand, recordings, simulated worlds."""
 
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.inprocess.memory import InProcessMemory
+from agentflow_kernel.testing.auditor import Audit, Auditor, Crash, find_problems
 from agentflow_kernel.testing.cassette import Cassette
 from agentflow_kernel.testing.cassette_failures import CassetteFailure, CassetteMiss, CassetteStale, CassetteUnplayed
 from agentflow_kernel.testing.cassette_rules import CassetteRules, replace_text
 from agentflow_kernel.testing.clock import FakeClock
 from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
 from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness
+from agentflow_kernel.testing.crash_points import CrashPoints, try_crash_points, try_crash_points_of
+from agentflow_kernel.testing.effects import Effect, Ledger
+from agentflow_kernel.testing.faults import CrashAt, Faults, Strike
 from agentflow_kernel.testing.provider import ScriptedProvider
+from agentflow_kernel.testing.simulation import Simulation, simulate, simulate_kernel
+from agentflow_kernel.testing.simulation_errors import AuditFailed, Deadlock
 from agentflow_kernel.testing.tools import FunctionToolset
+from agentflow_kernel.testing.world import World
 
 __all__ = (
+    "Audit",
+    "AuditFailed",
+    "Auditor",
     "Cassette",
     "CassetteFailure",
     "CassetteMiss",
     "CassetteRules",
     "CassetteStale",
     "CassetteUnplayed",
+    "Crash",
+    "CrashAt",
+    "CrashPoints",
     "DamageHarness",
+    "Deadlock",
+    "Effect",
     "FakeClock",
+    "Faults",
     "FunctionToolset",
     "Harness",
     "InProcessJournal",
     "InProcessJournalHarness",
     "InProcessMemory",
+    "Ledger",
     "ScriptedProvider",
+    "Simulation",
     "StoreHarness",
+    "Strike",
+    "World",
+    "find_problems",
     "replace_text",
+    "simulate",
+    "simulate_kernel",
+    "try_crash_points",
+    "try_crash_points_of",
 )
