@@ -102,8 +102,8 @@ def simulate(
 
     ``faults`` are names of :data:`FAULTS`. ``expected`` are idempotency keys that must be in the ledger of effects.
     Blocks the calling thread, which must have no event loop at work; virtual time costs nothing.
-    Raises :class:`UnknownName` for an unknown fault and ``RuntimeError`` inside an event loop. What goes wrong in the run itself is
-    part of the result: :meth:`Simulation.check` raises it.
+    Raises :class:`UnknownName` for an unknown fault and ``RuntimeError`` inside an event loop. What goes wrong in the
+    run itself is part of the result: :meth:`Simulation.check` raises it.
     """
     world = World(seed, faults if isinstance(faults, Faults) else Faults(faults, seed))
     build: Any = (lambda _world: target) if hasattr(target, "name") else target
@@ -146,7 +146,6 @@ def run_world(
     world: World, make: Callable[[], Kernel], scenario: Scenario, *, expected: Iterable[str] = ()
 ) -> Simulation:
     """Let processes follow one another in a world until one comes to its end, then audit it."""
-
     refuse_inside_a_loop()
 
     async def main() -> Outcome | None:

@@ -22,7 +22,8 @@ from simulated_flows import FLOWS, send_signals, signalled
 from agentflow_kernel import Context, Event, Flow, Kernel
 from agentflow_kernel.errors import UnknownName, Unsupported
 from agentflow_kernel.event import uuid7
-from agentflow_kernel.testing import FAULTS, AuditFailed, simulate, simulate_kernel
+from agentflow_kernel.testing import AuditFailed, simulate, simulate_kernel
+from agentflow_kernel.testing.faults import FAULTS
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 

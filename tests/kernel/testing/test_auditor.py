@@ -1,4 +1,4 @@
-"""The auditor finds what it is there for: each equation fails on a history or ledger that breaks it, and on no other."""
+"""The auditor finds what it is there for: each equation fails where it is broken, and nowhere else."""
 
 from __future__ import annotations
 
