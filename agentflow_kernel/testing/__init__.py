@@ -7,11 +7,11 @@ from agentflow_kernel.testing.cassette import Cassette
 from agentflow_kernel.testing.cassette_failures import CassetteFailure, CassetteMiss, CassetteStale, CassetteUnplayed
 from agentflow_kernel.testing.cassette_rules import CassetteRules, replace_text
 from agentflow_kernel.testing.clock import FakeClock
-from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
-from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness
 from agentflow_kernel.testing.crash_points import CrashPoints, try_crash_points, try_crash_points_of
 from agentflow_kernel.testing.effects import Effect, Ledger
 from agentflow_kernel.testing.faults import CrashAt, Faults, Strike
+from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
+from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness
 from agentflow_kernel.testing.provider import ScriptedProvider
 from agentflow_kernel.testing.simulation import Simulation, simulate, simulate_kernel
 from agentflow_kernel.testing.simulation_errors import AuditFailed, Deadlock
