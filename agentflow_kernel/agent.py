@@ -15,13 +15,14 @@ from agentflow_kernel.schema import find_problems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Collection, Mapping, Sequence
 
     from agentflow_kernel.contracts.planner import Action, Planner
     from agentflow_kernel.contracts.policy import Call, Policy
     from agentflow_kernel.contracts.provider import ModelReply, Prices, Provider, Usage
     from agentflow_kernel.contracts.tool import Tool, Toolset
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.flow.asking import Approval
     from agentflow_kernel.run.runtime import Context
 
 
@@ -59,14 +60,16 @@ class Agent:
 
     ``tools`` maps a prefix to a toolset: the tool ``read`` of ``{"files": toolset}`` is ``files.read``. ``only``
     names the tools the agent may use (``files`` or ``files.read``), all of them when it is ``None``. The policies
-    stand round each model call and each tool call, the first one outermost.
+    stand round each model call and each tool call, the first one outermost. With ``approve`` (``True``, or options as
+    :class:`Approval` has them) a tool with the effect ``effect``, or one that the options name, waits until a person
+    has approved it with exactly its arguments; the planner is told of a refusal as of an error of the tool.
     """
 
     kind = "agent"
 
     __slots__ = (
         "name", "provider", "planner", "instructions", "tools", "only", "policies", "output_schema", "model",
-        "_bound",
+        "approve", "_bound",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +84,7 @@ class Agent:
         policies: Sequence[Policy] = (),
         output_schema: Mapping[str, JSON] | None = None,
         model: ModelSettings = _DEFAULT_MODEL,
+        approve: object = None,
     ) -> None:
         self.name = name
         self.provider = provider
@@ -91,6 +95,7 @@ class Agent:
         self.policies = policies
         self.output_schema = output_schema
         self.model = model
+        self.approve = _approval(approve)
         self._bound: BoundAgent | None = None
 
     def perform(self, context: Context, value: JSON) -> Awaitable[object]:
@@ -108,7 +113,7 @@ class Agent:
 class BoundAgent:
     """An agent made ready: its tools by full name, its calls with the policies round them."""
 
-    __slots__ = ("agent", "task", "_tools", "_infos", "_model_call", "_tool_call")
+    __slots__ = ("agent", "task", "_tools", "_infos", "_model_call", "_tool_call", "_asks")
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -122,6 +127,7 @@ class BoundAgent:
             tools={name: tool for name, (_, tool) in self._tools.items()},
             output_schema=agent.output_schema,
         )
+        self._asks = _asking_tools(agent, self._tools)
         policies = list(agent.policies)
         self._model_call: Call = wrap(policies, self._ask)
         self._tool_call: Call = wrap(policies, self._use)
@@ -170,6 +176,8 @@ class BoundAgent:
         found = self._tools.get(action.name)
         if found is None:
             raise UnknownName("tool", action.name, self._tools)
+        if action.name in self._asks:
+            await self._approve(context, action, path)
         effect = found[1].effect
         history = context.run.history
         if effect == "effect" and history is not None:
@@ -189,6 +197,14 @@ class BoundAgent:
             return cast("JSON", await call(request))
         return cast("JSON", await observer.use(found[1], context.path, request, call))
 
+    async def _approve(self, context: Context, action: Action, path: str) -> None:
+        """Return once a person has approved the call; raises :class:`ApprovalRefused`."""
+        from agentflow_kernel.run.questions import approve_action  # only agents that need approval pay
+
+        approval = cast("Approval", self.agent.approve)
+        asked = (f"tool {action.name}", cast("JSON", dict(action.arguments)))
+        await approve_action(context, f"{path}!approve", asked, approval)
+
     def _ask(self, request: Request) -> Awaitable[object]:
         return self.agent.provider.complete(cast("ModelRequest", request.payload))
 
@@ -196,6 +212,30 @@ class BoundAgent:
         toolset, tool = self._tools[request.name]
         context = ToolContext(request.run_id, request.path, request.key, request.attempt)
         return toolset.call(tool.name, cast("Mapping[str, JSON]", request.payload), context)
+
+
+def _approval(option: object) -> Approval | None:
+    if option is None or option is False:
+        return None
+    from agentflow_kernel.flow.asking import Approval  # lazy: only agents that need approval pay
+
+    approval = Approval.of(option)
+    for problem in approval.problems() if approval is not None else ():
+        raise UsageError(f"approve: {problem}.")
+    return approval
+
+
+def _asking_tools(agent: Agent, tools: Mapping[str, tuple[Toolset, Tool]]) -> Collection[str]:
+    """The tools that a person must approve; raises :class:`UnknownName` for one that is not there."""
+    if agent.approve is None:
+        return ()
+    wanted = agent.approve.tools
+    if wanted is None:
+        return {name for name, (_, tool) in tools.items() if tool.effect == "effect"}
+    for each in wanted:
+        if each not in tools and each not in (agent.tools or {}):
+            raise UnknownName(f"tool of agent {agent.name!r}", each, tools)
+    return {name for name in tools if name in wanted or name.split(".")[0] in wanted}
 
 
 def _tools_of(agent: Agent) -> list[tuple[str, tuple[Toolset, Tool]]]:

@@ -261,7 +261,10 @@ class AppendsInline(Protocol):
 
 
 class Request(Value):
-    """What somebody asks of a run: ``kind`` is ``signal`` or ``cancel``; ``place`` is where its inbox keeps it."""
+    """What somebody asks of a run: ``kind`` is ``signal``, ``cancel``, ``approval`` or ``answer``.
+
+    ``place`` is where its inbox keeps it.
+    """
 
     __slots__ = ("kind", "id", "name", "value", "place")
 

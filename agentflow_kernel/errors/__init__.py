@@ -32,6 +32,8 @@
     ├── Refused                   permission, policy, content filter: a retry does not help
     │   ├── CredentialRefused     a key is missing, wrong or may not do this
     │   ├── PathRefused           a path outside the root, or not a plain file
+    │   ├── ApprovalRefused       a person refused the action, or nobody approved it in time
+    │   ├── ApprovalMismatch      an answer for other content than what is asked
     │   └── NotAllowed            a plugin, tool or capability that was not granted
     ├── ProtocolViolation         a peer, a record or a plan broke the contract
     │   ├── CorruptRecord         a journal record fails its check
@@ -91,6 +93,8 @@ from agentflow_kernel.errors.ended import (
 )
 from agentflow_kernel.errors.hints import nearest, pip_line
 from agentflow_kernel.errors.unavailable import (
+    ApprovalMismatch,
+    ApprovalRefused,
     CredentialRefused,
     Elapsed,
     NotAllowed,
@@ -132,6 +136,8 @@ if TYPE_CHECKING:
 __all__ = (
     "AgentFlowError",
     "AppendConflict",
+    "ApprovalMismatch",
+    "ApprovalRefused",
     "AskModelAgain",
     "BudgetExceeded",
     "ControlFlow",

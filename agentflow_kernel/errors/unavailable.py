@@ -81,3 +81,28 @@ class NotAllowed(Refused):
     """A plugin, tool or capability that was not granted."""
 
     code = "AF-NOT-ALLOWED"
+
+
+class ApprovalRefused(Refused):
+    """A person has refused an action, or nobody approved it before its time was over (``expired``)."""
+
+    code = "AF-APPROVAL-REFUSED"
+
+    def __init__(self, what: str, *, by: str = "", reason: str = "", expired: bool = False) -> None:
+        said = "Nobody approved" if expired else f"{by or 'A person'} refused"
+        text = f"{said} {what}" + (" in time" if expired else "") + (f": {reason}" if reason else "")
+        super().__init__(text if text.endswith(".") else f"{text}.")
+        self.what, self.by, self.reason, self.expired = what, by, reason, expired
+
+
+class ApprovalMismatch(Refused):
+    """An answer was given for other content than what is asked now; it does not count."""
+
+    code = "AF-APPROVAL-MISMATCH"
+
+    def __init__(self, wait: str, given: str, expected: str) -> None:
+        super().__init__(
+            f"The answer to {wait!r} is for content with the hash {given[:16] or 'none'}, but what is asked has "
+            f"{expected[:16]}. Look at what is asked now (`agentflow describe run`) and answer that."
+        )
+        self.wait, self.given, self.expected = wait, given, expected

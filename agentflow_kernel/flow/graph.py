@@ -16,7 +16,7 @@ from agentflow_kernel.flow.finding import (
     Finding,
 )  # fmt: skip
 from agentflow_kernel.flow.fork import Parallel
-from agentflow_kernel.flow.node import DEFAULT, END, Node
+from agentflow_kernel.flow.node import DEFAULT, ELAPSED, END, REFUSED, Node
 from agentflow_kernel.flow.reducer import REDUCERS
 from agentflow_kernel.flow.reference import ROOTS
 from agentflow_kernel.flow.sketch import Sketch, check_nodes, check_way
@@ -192,6 +192,9 @@ class Graph:
             if not isinstance(number, int) or number < 1:
                 text = f"{what}: {option} must be a whole number of at least 1, not {number!r}"
                 yield Finding(OPTION, text, "nodes", step.name, option)
+        for option, thing in (("approve", step.approve), (getattr(step.target, "kind", ""), step.target)):
+            for problem in thing.problems() if hasattr(thing, "problems") else ():
+                yield Finding(OPTION, f"{what}: {problem}", "nodes", step.name, option)
         for option, known in _CHOICES.items():
             value = getattr(step, option)
             if value not in known and not (value is None and option == "effect"):
@@ -212,7 +215,8 @@ def _name_findings(what: str, name: str) -> Iterator[Finding]:
 
 def _sketch(step: Step) -> Sketch:
     parallel = step.target if isinstance(step.target, Parallel) else None
-    rigid = bool(step.emits or step.each or parallel or isinstance(step.target, Graph))
+    kind = getattr(step.target, "kind", "")
+    rigid = bool(step.emits or step.each or parallel or isinstance(step.target, Graph) or kind in ("ask", "wait"))
     sketch = Sketch(
         step.name,
         routes=step.routes,
@@ -223,6 +227,7 @@ def _sketch(step: Step) -> Sketch:
         each=step.each is not None,
         parallel=parallel,
     )
+    sketch.may = actions_of(step.target, approve=step.approve is not None)
     for each in (step, *(parallel.steps.values() if parallel else ())):
         for template in (each.input, each.each):
             sketch.reads += [(name, ("nodes", step.name)) for name in (template.names() if template else ())]
@@ -268,6 +273,17 @@ def _written(steps: Iterable[Step]) -> set[str] | None:
             return None
         found |= part
     return found
+
+
+def actions_of(target: object, *, approve: bool) -> tuple[str, ...]:
+    """Actions that a node may choose although its function chooses none; ``*`` for any."""
+    may = (REFUSED,) if approve else ()
+    kind = getattr(target, "kind", "")
+    if kind not in ("ask", "wait"):
+        return may
+    choices = getattr(target, "choices", None)
+    elapses = (ELAPSED,) if getattr(target, "timeout_s", None) is not None else ()
+    return (*may, *elapses, *(("*",) if kind == "ask" and choices is None else choices or ()))
 
 
 def flows_in(steps: Iterable[Step]) -> Iterator[Graph]:

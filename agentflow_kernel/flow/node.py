@@ -17,6 +17,13 @@ END = "end"
 """In ``routes``: the flow ends here."""
 
 
+REFUSED = "refused"
+"""The action of a node whose approval was refused or has expired; taken only where it is routed."""
+
+ELAPSED = "elapsed"
+"""The action of an ask or wait that nobody answered in time; taken only where it is routed."""
+
+
 class Route:
     """A node's result together with the action that chooses the next node: ``return Route("reject", reasons)``."""
 

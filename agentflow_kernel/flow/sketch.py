@@ -18,7 +18,7 @@ from agentflow_kernel.flow.finding import (
     UNREACHABLE,
     Finding,
 )  # fmt: skip
-from agentflow_kernel.flow.node import DEFAULT, END
+from agentflow_kernel.flow.node import DEFAULT, ELAPSED, END, REFUSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Sketch:
     """One node. ``rigid``: whatever it does, it never chooses an action. ``reads`` are nodes whose results it takes."""
 
-    __slots__ = ("name", "routes", "when", "fan_out", "rigid", "limited", "each", "reads", "parallel")
+    __slots__ = ("name", "routes", "when", "fan_out", "rigid", "limited", "each", "reads", "parallel", "may")
 
     def __init__(
         self,
@@ -56,6 +56,8 @@ class Sketch:
         self.each = each
         self.parallel = parallel
         self.reads: list[tuple[str, Where]] = []
+        self.may: Sequence[str] = ()
+        """Actions that it may choose although it is rigid; ``*`` for any."""
 
     @property
     def targets(self) -> list[str]:
@@ -158,12 +160,18 @@ def _check_actions(node: Sketch) -> Iterator[Finding]:
     if not node.rigid:
         return
     for action in node.routes:
-        if action != DEFAULT:
+        if action != DEFAULT and action not in node.may and "*" not in node.may:
             text = f"node {node.name!r} has a route for action {action!r}, which it can never choose"
             yield Finding(UNKNOWN_ACTION, text, "nodes", node.name, "routes", action)
-    if node.routes and DEFAULT not in node.routes and not node.when:
+    if node.routes and DEFAULT not in node.routes and not node.when and not _always_chooses(node):
         text = f"node {node.name!r} is a dead end: it always takes action {DEFAULT!r}, which is not routed"
         yield Finding(DEAD_END, text, "nodes", node.name, "routes")
+
+
+def _always_chooses(node: Sketch) -> bool:
+    """Whether it never takes the default action, or nobody knows: each of its choices is routed."""
+    choices = set(node.may) - {REFUSED, ELAPSED}
+    return "*" in choices or (bool(choices) and choices <= set(node.routes))
 
 
 def _check_fan_out(node: Sketch, nodes: Mapping[str, Sketch]) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.policy import Policy
     from agentflow_kernel.contracts.tool import Effect
+    from agentflow_kernel.flow.asking import Approval
 
     OnItemError = Literal["fail", "skip", "collect"]
     Blocking = Literal["thread", "inline"]
@@ -21,18 +22,22 @@ if TYPE_CHECKING:
 class Step:
     """One node of a graph: what it does, where its input comes from and where its result goes.
 
-    ``target`` is a function, a :class:`Node`, another flow, a :class:`Parallel`, or an object with
-    ``perform(context, value)``. ``routes`` maps actions to node names or ``END``; ``when`` chooses by conditions
-    instead of the default action. With ``each`` the node runs once per chunk of ``batch_size`` items, at most
-    ``concurrency`` at a time, its result being the list of results in the order of the items. ``fan_out`` names the
-    nodes that its :class:`Goto` items may lead to. ``max_visits`` bounds its visits in one run of the flow.
+    ``target`` is a function, a :class:`Node`, another flow, a :class:`Parallel`, an :class:`Ask`, a :class:`Wait`, or
+    an object with ``perform(context, value)``. ``routes`` maps actions to node names or ``END``; ``when`` chooses by
+    conditions instead of the default action. With ``each`` the node runs once per chunk of ``batch_size`` items, at
+    most ``concurrency`` at a time, its result being the list of results in the order of the items. ``fan_out`` names
+    the nodes that its :class:`Goto` items may lead to. ``max_visits`` bounds its visits in one run of the flow.
     ``effect`` is ``idempotent`` unless the step or its tool says otherwise. ``on_unknown`` says what becomes of an
     ``effect`` that a crash has left without a word: the run is ``stuck``, or it is a failure, or it is done again.
+    With ``approve`` (``True``, or options as :class:`Approval` has them) each visit and each item waits until a person
+    has approved it with exactly its input; a refusal is the action ``refused`` where that is routed, else
+    :class:`ApprovalRefused`.
     """
 
     __slots__ = (
         "name", "target", "input", "routes", "when", "each", "batch_size", "concurrency", "on_item_error", "policies",
         "effect", "blocking", "emits", "fan_out", "max_visits", "on_unknown",
+        "approve",
     )  # fmt: skip
 
     def __init__(self, name: str, target: object, **options: object) -> None:
@@ -52,8 +57,17 @@ class Step:
         self.fan_out: Sequence[str] = tuple(options.pop("fan_out", ()))  # type: ignore[arg-type]
         self.max_visits: int | None = options.pop("max_visits", None)  # type: ignore[assignment]
         self.on_unknown: OnUnknown = options.pop("on_unknown", "stuck")  # type: ignore[assignment]
+        self.approve = _approval(options.pop("approve", None))
         if options:
             raise TypeError(f"Step {name!r} has no option {', '.join(map(repr, options))}.")
+
+
+def _approval(option: object) -> Approval | None:
+    if option is None or option is False:
+        return None
+    from agentflow_kernel.flow.asking import Approval  # lazy: only steps that need approval pay
+
+    return Approval.of(option)
 
 
 def _template(source: object) -> Template | None:

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     Wrap = Callable[[str, str, Callable[[], object]], object]
     """Kind, name and maker of an object; returns what is used in its place."""
 
-_BRANCH_OPTIONS = ("input", "each", "batch_size", "concurrency", "on_item_error", "effect", "blocking")
-_NODE_OPTIONS = (*_BRANCH_OPTIONS, "when", "fan_out", "max_visits", "on_unknown")
+_BRANCH_OPTIONS = (
+    "input", "each", "batch_size", "concurrency", "on_item_error", "effect", "blocking", "on_unknown", "approve",
+)  # fmt: skip
+_NODE_OPTIONS = (*_BRANCH_OPTIONS, "when", "fan_out", "max_visits")
 
 
 class Environment:
@@ -236,6 +238,10 @@ class Composition:
 
             toolset, _, tool = node["tool"].partition(".")
             return ToolStep(node["tool"], self.toolset(toolset), tool)
+        if "ask" in node or "wait" in node:
+            from agentflow_kernel.flow.asking import read_ask, read_wait  # only manifests that ask or wait pay
+
+            return read_ask(node["ask"]) if "ask" in node else read_wait(node["wait"])
         return None
 
     def _make_agent(self, resource: Resource) -> Agent:
@@ -263,6 +269,7 @@ class Composition:
             policies=self._policies(spec.get("policies", [])),
             output_schema=spec.get("output_schema"),
             model=model,
+            approve=spec.get("approve"),
         )
 
     def _planner(self, resource: Resource, planner: str | Mapping[str, Any]) -> Planner:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from agentflow_kernel.agent import Agent
+    from agentflow_kernel.contracts.bus import Handler
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Journal
     from agentflow_kernel.contracts.memory import Memory
@@ -175,6 +176,7 @@ class Wiring:
             self.clock,
             memory=self.memory,
             publish=self._publish,
+            subscribe=self._subscribe,
             folder=None if self.state is None else os.path.join(self.state, "artifacts"),
             grace_s=self.grace_s,
             observe=_observe,
@@ -183,6 +185,14 @@ class Wiring:
     async def _publish(self, event: Event) -> None:
         if self.bus is not None:
             await self.bus.publish(event)
+
+    def _subscribe(self, pattern: str, handler: Handler) -> Callable[[], None]:
+        """Call the handler for each such event, until what this returns is called."""
+        bus = self.bus
+        if bus is None:
+            raise UsageError("The kernel is closed: no event comes any more.")
+        subscription = bus.add(pattern, handler)
+        return lambda: bus.forget(subscription)
 
     def listener(self) -> Listener | None:
         """The listener of a run: decided once, when it starts."""

@@ -9,6 +9,7 @@ from agentflow_kernel.flow.condition import cases_of
 from agentflow_kernel.flow.declared import check_keys, check_reads
 from agentflow_kernel.flow.finding import OPTION, Finding
 from agentflow_kernel.flow.fork import Branch, Parallel
+from agentflow_kernel.flow.graph import actions_of
 from agentflow_kernel.flow.key import NOTHING, StateKey
 from agentflow_kernel.flow.node import DEFAULT, END
 from agentflow_kernel.flow.reducer import REDUCERS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from typing import Any
 
+    from agentflow_kernel.flow.asking import Ask, Wait
     from agentflow_kernel.manifest._context import Context, Mention
     from agentflow_kernel.manifest._path import Step
     from agentflow_kernel.manifest._resource import Resource
@@ -114,11 +116,23 @@ def _check_sketch(flow: Resource, context: Context, start: str) -> None:
         root = str(steps(mention.name)[0])
         if path[:2] == ("spec", "nodes") and root in nodes:
             nodes[str(path[2])].reads.append((root, path[1:]))
-    findings = [*_reducer_findings(spec.get("reducers", {})), *_state_findings(spec, context), *check_nodes(nodes)]
+    findings = [*_asking_findings(spec["nodes"]), *_reducer_findings(spec.get("reducers", {}))]
+    findings += [*_state_findings(spec, context), *check_nodes(nodes)]
     findings += check_way(nodes, start, bounded="max_steps" in flow.given())
     for finding in findings:
         path = ("spec", *finding.where)
         context.found(f"{finding[0].upper()}{finding[1:]}.", flow.positions.locate(path), linked(path))
+
+
+def _asking_findings(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Findings about what nodes and their branches ask or wait for."""
+    for name, node in nodes.items():
+        branches = node["parallel"]["branches"] if "parallel" in node else {}
+        below = [(("parallel", "branches", each), branch) for each, branch in branches.items()]
+        for place, part in [((), node), *below]:
+            target = _asked(part)
+            for problem in () if target is None else target.problems():
+                yield Finding(OPTION, f"node {name!r}: {problem}", "nodes", name, *place, target.kind)  # type: ignore[union-attr]  # it has problems
 
 
 def _reducer_findings(reducers: Mapping[str, str]) -> Iterator[Finding]:
@@ -177,7 +191,8 @@ def _sketch(name: str, node: Mapping[str, Any]) -> Sketch:
     if fork is not None:
         branches = {each: Branch(None, only_if=branch.get("if")) for each, branch in fork["branches"].items()}
         parallel = Parallel(branches, join=fork["join"], rest=fork["rest"], concurrency=fork["concurrency"])
-    return Sketch(
+    target = _asked(node)
+    sketch = Sketch(
         name,
         routes={action: END if target is None else target for action, target in routes.items()},
         when=cases_of(name, node.get("when", ())),
@@ -187,6 +202,17 @@ def _sketch(name: str, node: Mapping[str, Any]) -> Sketch:
         each="each" in node,
         parallel=parallel,
     )
+    sketch.may = actions_of(target, approve=node.get("approve") not in (None, False))
+    return sketch
+
+
+def _asked(node: Mapping[str, Any]) -> Ask | Wait | None:
+    """What a node asks or waits for."""
+    if "ask" not in node and "wait" not in node:
+        return None
+    from agentflow_kernel.flow.asking import read_ask, read_wait  # lazy: only flows that ask or wait pay
+
+    return read_ask(node["ask"]) if "ask" in node else read_wait(node["wait"])
 
 
 def _check_data(mention: Mention, nodes: Collection[str], flow: Resource, context: Context) -> None:

@@ -9,7 +9,7 @@ from agentflow_kernel.errors import UnknownName
 from agentflow_kernel.manifest._json import Data, Json
 from agentflow_kernel.manifest._kinds import KINDS, RESOURCES
 from agentflow_kernel.manifest._mention import Code, Link, PrefixedLink, ToolLink
-from agentflow_kernel.manifest._record import AtMostOne, ExactlyOne, FirstKey, Needs, Record, Short
+from agentflow_kernel.manifest._record import AtMostOne, ExactlyOne, FirstKey, FlagOr, Needs, Record, Short
 from agentflow_kernel.manifest._shape import Choice, ListOf, MapOf, Name, Nullable, Number, Text
 
 TYPE_CHECKING = False
@@ -129,6 +129,7 @@ _BY_CLASS: dict[type, Callable[[Any], dict[str, Any]]] = {
     Choice: lambda shape: {"enum": list(shape.words)},
     Code: lambda shape: _pattern(Code.PATTERN, shape),
     Data: _data,
+    FlagOr: lambda shape: {"anyOf": [{"type": "boolean"}, _schema(shape.record)], "description": shape.expected},
     Json: _json,
     Link: lambda shape: _pattern(Link.PATTERN, shape),
     ListOf: lambda shape: {"type": "array", "items": _schema(shape.inner), "description": shape.expected},

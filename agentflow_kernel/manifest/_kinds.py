@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.manifest._json import Data, Json
 from agentflow_kernel.manifest._mention import Code, Link, Plugin, PrefixedLink, ToolLink
-from agentflow_kernel.manifest._record import AtMostOne, ExactlyOne, FirstKey, Needs, Record, Short
+from agentflow_kernel.manifest._record import AtMostOne, ExactlyOne, FirstKey, FlagOr, Needs, Record, Short
 from agentflow_kernel.manifest._shape import Choice, ListOf, MapOf, Name, Nullable, Number, Text
 
 TYPE_CHECKING = False
@@ -48,12 +48,55 @@ def _plugged(kind: str, fields: Mapping[str, Shape] | None = None) -> Record:
 _CONDITION = "a condition such as 'result.total > 100'"
 _NEXT = Nullable(Text("the name of a node"), "null for the end")
 
+_SUBJECTS = ListOf(Text(), "a list of subjects, such as ['ops']")
+_SECONDS = Number(above=0, maximum=10**12)
+
+_ASK = Short(
+    Record(
+        "a mapping with 'question'",
+        {
+            "question": Text("a question"),
+            "choices": ListOf(Text(), "a list of answers, such as ['yes', 'no']"),
+            "schema": _SCHEMA,
+            "timeout_s": _SECONDS,
+            "by": _SUBJECTS,
+        },
+        required=("question",),
+        rules=(AtMostOne("choices", "schema"),),
+    ),
+    "question",
+)
+
+_WAIT = Record(
+    "a mapping with one of 'signal', 'event' or 'seconds'",
+    {
+        "signal": Text("the name of a signal"),
+        "event": Text("an event type, which may hold '*'"),
+        "seconds": _SECONDS,
+        "schema": _SCHEMA,
+        "timeout_s": _SECONDS,
+        "if": Text("a condition such as 'event.data.order == value'"),
+    },
+    rules=(
+        ExactlyOne("signal", "event", "seconds"),
+        Needs("schema", "signal", "event"),
+        Needs("timeout_s", "signal", "event"),
+        Needs("if", "event"),
+    ),
+)
+
+_APPROVAL = {"by": _SUBJECTS, "timeout_s": _SECONDS}
+_OF_APPROVALS = "a mapping with 'by' or 'timeout_s'"
+
 _WORK: dict[str, Shape] = {
     "uses": Code(),
     "agent": Link("Agent"),
     "flow": Link("Flow"),
     "tool": ToolLink(whole=False),
     "emit": Text("the type of an event, such as 'incident.detected'"),
+    "ask": _ASK,
+    "wait": _WAIT,
+    "approve": FlagOr(Record(_OF_APPROVALS, _APPROVAL)),
     "input": Json("any value", data=True),
     "each": Data(instead="list"),
     "batch_size": Number(whole=True, minimum=1),
@@ -65,12 +108,14 @@ _WORK: dict[str, Shape] = {
     "blocking": Choice("thread", "inline"),
 }
 """The fields of nodes and of branches."""
+_DOES = ("uses", "agent", "flow", "tool", "emit", "ask", "wait")
+"""Those of which a node or branch has exactly one."""
 
 _BRANCH = Record(
-    "a mapping with one of 'uses', 'agent', 'flow', 'tool' or 'emit'",
+    "a mapping with one of 'uses', 'agent', 'flow', 'tool', 'emit', 'ask' or 'wait'",
     {**_WORK, "if": Text(_CONDITION)},
     rules=(
-        ExactlyOne("uses", "agent", "flow", "tool", "emit"),
+        ExactlyOne(*_DOES),
         Needs("batch_size", "each", default=1),
         Needs("concurrency", "each", default=4),
         Needs("on_item_error", "each", default="fail"),
@@ -98,7 +143,7 @@ _PARALLEL = Record(
 )
 
 _NODE = Record(
-    "a mapping with one of 'uses', 'agent', 'flow', 'tool', 'emit' or 'parallel'",
+    "a mapping with one of 'uses', 'agent', 'flow', 'tool', 'emit', 'ask', 'wait' or 'parallel'",
     {
         **_WORK,
         "parallel": _PARALLEL,
@@ -120,7 +165,7 @@ _NODE = Record(
         ),
     },
     rules=(
-        ExactlyOne("uses", "agent", "flow", "tool", "emit", "parallel"),
+        ExactlyOne(*_DOES, "parallel"),
         AtMostOne("next", "routes"),
         AtMostOne("next", "when"),
         Needs("batch_size", "each", default=1),
@@ -168,6 +213,12 @@ _SPECS: dict[str, Record] = {
             "memory": Link("Memory"),
             "policies": _POLICIES,
             "output_schema": _SCHEMA,
+            "approve": FlagOr(
+                Record(
+                    "a mapping with 'tools', 'by' or 'timeout_s'",
+                    {"tools": ListOf(ToolLink(whole=True), "a list of Tools and tools"), **_APPROVAL},
+                )
+            ),
             "description": Text(),
         },
         required=("model",),

@@ -171,3 +171,19 @@ class Short(Shape):
         result = {self.field: value}
         self.record.fill(result, {self.field: node})
         return result
+
+
+class FlagOr(Shape):
+    """A record of options that may be written as ``true`` or ``false``."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(f"true, false or {record.expected}")
+        self.record = record
+
+    def read(self, node: Node, path: Path, context: Context) -> Any:
+        """The truth, or the record."""
+        if node.value.__class__ is dict:
+            return self.record.read(node, path, context)
+        return node.value if node.value.__class__ is bool else context.wrong(node, path, self.expected)

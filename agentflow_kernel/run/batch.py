@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.flow.graph import Step
     from agentflow_kernel.run.bind import BoundNode
     from agentflow_kernel.run.history import Line
-    from agentflow_kernel.run.runtime import Frame
+    from agentflow_kernel.run.runtime import Frame, Run
 
     Perform = Callable[[Frame, BoundNode, str, object], Awaitable[tuple[object, Sequence[Line]]]]
 
@@ -87,11 +87,11 @@ async def _run_chunks(
             frame.run.tell("branch.completed", f"{path}[{index}]", fields)
         return False
 
-    await work_through(len(tasks), owner.step.concurrency, one, loopless=frame.run.loopless)
+    await work_through(len(tasks), owner.step.concurrency, one, frame.run)
     return [result for result in results if result is not SKIPPED]
 
 
-async def work_through(count: int, workers: int, one: Callable[[int], Awaitable[bool]], *, loopless: bool) -> None:
+async def work_through(count: int, workers: int, one: Callable[[int], Awaitable[bool]], run: Run) -> None:
     """Do ``one(0)`` to ``one(count - 1)`` by at most so many workers, each taking the next when it is free.
 
     The first that returns true ends the work, the first error too: the others are cancelled and awaited, and the
@@ -99,21 +99,23 @@ async def work_through(count: int, workers: int, one: Callable[[int], Awaitable[
     """
     queue = iter(range(count))
     workers = min(workers, count)
-    if workers > 1 and not loopless:
-        await _side_by_side(queue, one, workers)
+    if workers > 1 and not run.loopless:
+        await _side_by_side(queue, one, workers, run)
         return
     for index in queue:
         if await one(index):
             return
 
 
-async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[bool]], workers: int) -> None:
+async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[bool]], workers: int, run: Run) -> None:
     """Run so many workers in one group; nothing of them outlives it."""
     import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
 
     failures: list[Exception | SystemExit] = []
+    at_work = workers
 
     async def work() -> None:
+        nonlocal at_work
         try:
             for index in queue:
                 if await one(index):
@@ -121,12 +123,25 @@ async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[boo
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- raised again below, once the others have ended
             failures.append(error)
             group.cancel_scope.cancel()
+        finally:
+            at_work -= 1
+            if at_work:  # the last one's place is taken by whoever waits for the group
+                run.busy -= 1
+        if at_work and run.rests:
+            await _say_rest(run)
 
+    run.busy += workers - 1
     async with anyio.create_task_group() as group:
         for _ in range(workers):
             group.start_soon(work)
     if failures:
         raise failures[0]
+
+
+async def _say_rest(run: Run) -> None:
+    from agentflow_kernel.run.resting import at_rest  # only runs that wait pay
+
+    await at_rest(run)
 
 
 def _meets_all(error: Exception, node: BoundNode) -> bool:

@@ -26,6 +26,8 @@ _ANY_ARGUMENTS, _COROUTINE = 0x04, 0x80
 """Flags of a code object: it has ``*args``; calling it gives a coroutine."""
 VISIT, AWAIT, CALL = 0, 1, 2
 """How a quiet run does a node: the long way, by awaiting its function, or by calling it."""
+PAUSES = ("ask", "wait")
+"""Kinds of nodes that only wait for something."""
 LEAVES = ("call", "tool")
 """Kinds of nodes that act by themselves; the others are made of such."""
 
@@ -35,7 +37,7 @@ class BoundNode:
 
     __slots__ = (
         "name", "step", "graph", "mode", "quick", "invoke", "call", "next", "bound", "kind", "phased", "effect",
-        "branches", "guarded", "when", "forks", "framed", "own",
+        "branches", "guarded", "when", "forks", "framed", "own", "plain",
     )  # fmt: skip
 
     def __init__(self, step: Step, graph: Graph) -> None:
@@ -61,6 +63,8 @@ class BoundNode:
         """The name of the node in its flow, under which it keeps what is private to it."""
         self.guarded = False
         """Whether a node of its graph has a limit of visits: each visit is noted then."""
+        self.plain = True
+        """Whether nothing stands between a visit and its call: no intent, no approval."""
         self.effect: Effect = step.effect or getattr(step.target, "effect", None) or "idempotent"
 
     def follow(self, action: str) -> BoundNode | None:
@@ -125,6 +129,7 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     if step.emits:
         node.kind = "emit"
         node.invoke = _pass_on
+        node.plain = step.approve is None
         return
     if isinstance(target, type) and issubclass(target, Node):
         target = target()
@@ -145,6 +150,9 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
             node.invoke, node.framed = walk_sharing(node, start, frozenset(shared)), True
         else:
             node.invoke = _walk_from(start)
+    elif getattr(target, "kind", "") in PAUSES:
+        node.kind = target.kind
+        node.invoke = _pause_at(node)
     elif hasattr(target, "perform"):
         node.kind = target.kind
         node.invoke = target.perform
@@ -156,8 +164,9 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     if policies:
         node.mode = VISIT
         node.call = wrap(policies, _innermost(node.invoke))
-    if step.input is not None or step.each is not None or step.when or step.fan_out:
+    if step.input is not None or step.each is not None or step.when or step.fan_out or step.approve is not None:
         node.mode = VISIT
+    node.plain = step.approve is None and not (node.effect == "effect" and node.kind in LEAVES)
 
 
 def _bind_branch(step: Step, fork: BoundNode, *, loopless: bool) -> BoundNode:
@@ -178,6 +187,17 @@ def _fork_at(node: BoundNode) -> Invoke:
         return await run_fork(frame, node, context.path, taken)
 
     return fork
+
+
+def _pause_at(node: BoundNode) -> Invoke:
+    """A call that asks or waits."""
+
+    async def stop(context: Context, value: Any) -> object:
+        from agentflow_kernel.run.pauses import pause  # lazy: only flows that ask or wait pay
+
+        return await pause(node, context, value)
+
+    return stop
 
 
 async def _pass_on(context: Context, value: object) -> object:
@@ -290,6 +310,8 @@ def needs_loop(graph: Graph, within: tuple[Graph, ...] = ()) -> bool:
 
 
 def _waits(step: Step, within: tuple[Graph, ...]) -> bool:
+    if step.approve is not None:
+        return True
     if step.emits:
         return False
     if isinstance(step.target, Graph):

@@ -148,7 +148,7 @@ class _Join:
 
     async def run(self, value: object) -> dict[str, object]:
         self.value = value
-        await work_through(len(self.branches), self.parallel.concurrency, self._one, loopless=self.frame.run.loopless)
+        await work_through(len(self.branches), self.parallel.concurrency, self._one, self.frame.run)
         names = [branch.name for branch in self.branches if branch.name in self.results]
         branches = [(f"{self.path}/{name}", self.frames[name]) for name in names if name in self.frames]
         merge(self.frame, self.node.name, self.values, branches)

@@ -6,7 +6,7 @@ from agentflow_kernel.errors import Unsupported, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import Any
 
     from agentflow_kernel.contracts.tool import Effect
@@ -83,6 +83,54 @@ class DurableCalls:
         from agentflow_kernel.run.waits import wait_for_signal  # only nodes that use it pay
 
         return wait_for_signal(context, context.occurrence(f"wait:{name}"), name, schema, timeout_s)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        about: object = None,
+        choices: Sequence[str] | None = None,
+        schema: JSON = None,
+        timeout_s: float | None = None,
+        by: Sequence[str] = (),
+    ) -> Awaitable[JSON]:
+        """Ask a person and return the answer; see :class:`~agentflow_kernel.flow.asking.Ask`.
+
+        ``about`` is shown with the question. The question goes on after a restart, and so does its time-out. An
+        answer counts only for exactly this question about exactly this.
+        Raises :class:`Elapsed` after ``timeout_s`` seconds, and does so again in a resumed run.
+        """
+        from agentflow_kernel.flow.asking import Ask  # only nodes that ask pay
+
+        asked = Ask(question, choices=choices, schema=schema, timeout_s=timeout_s, by=by)
+        for problem in asked.problems():
+            raise UsageError(f"ask({question!r}): {problem}.")
+        context = _context_of(self, "Asking a person")
+        from agentflow_kernel.run.canonical import to_json
+        from agentflow_kernel.run.questions import ask_person
+
+        path = context.occurrence("ask")
+        return ask_person(context, path, asked, to_json(about, path)[0])
+
+    def approve(
+        self, action: str, arguments: object, *, timeout_s: float | None = None, by: Sequence[str] = ()
+    ) -> Awaitable[None]:
+        """Return once a person has approved the action with exactly these arguments, which must be JSON.
+
+        ``by`` names the subjects that may approve, anybody when it is empty.
+        Raises :class:`ApprovalRefused` when it is refused, or expired after ``timeout_s`` seconds.
+        """
+        from agentflow_kernel.flow.asking import Approval  # only nodes that ask pay
+
+        approval = Approval(by=by, timeout_s=timeout_s)
+        for problem in approval.problems():
+            raise UsageError(f"approve({action!r}): {problem}.")
+        context = _context_of(self, "Asking for approval")
+        from agentflow_kernel.run.canonical import to_json
+        from agentflow_kernel.run.questions import approve_action
+
+        path = context.occurrence("approval")
+        return approve_action(context, path, (action, to_json(arguments, path)[0]), approval)
 
     def patched(self, patch_id: str) -> bool:
         """Whether the run takes the new way at a place where the code was changed; decided once a run, on record.

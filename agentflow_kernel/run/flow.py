@@ -51,8 +51,8 @@ class Flow(Graph):
         """Add a step; it follows the one before it unless that one has ``routes`` or ``when``.
 
         Options are those of :class:`Step`: ``input``, ``routes``, ``when``, ``each``, ``batch_size``, ``concurrency``,
-        ``on_item_error``, ``policies``, ``effect``, ``blocking``, ``emits``, ``fan_out``, ``max_visits``. The name is
-        the function's or the flow's.
+        ``on_item_error``, ``policies``, ``effect``, ``blocking``, ``emits``, ``fan_out``, ``max_visits``,
+        ``on_unknown``, ``approve``. The name is the function's or the flow's.
         """
         name = name or _name_of(target)
         previous = self._last
@@ -78,6 +78,26 @@ class Flow(Graph):
         """
         fork = Parallel(branches, join=join, rest=rest, concurrency=concurrency)
         return self.step(fork, name=name, **options)
+
+    def ask(self, question: str, *, name: str = "ask", **options: object) -> Self:
+        """Add a step that asks a person, see :class:`Ask`: ``choices``, ``schema``, ``timeout_s`` and ``by`` are its.
+
+        All other options are those of :meth:`step`.
+        """
+        from agentflow_kernel.flow.asking import Ask  # lazy: only flows that ask pay
+
+        own: dict[str, Any] = {key: options.pop(key) for key in Ask.OPTIONS if key in options}
+        return self.step(Ask(question, **own), name=name, **options)
+
+    def wait(self, signal: str | None = None, *, name: str = "wait", **options: object) -> Self:
+        """Add a step that waits, see :class:`Wait`: ``event``, ``seconds``, ``schema``, ``timeout_s``, ``only_if``.
+
+        All other options are those of :meth:`step`.
+        """
+        from agentflow_kernel.flow.asking import Wait  # lazy: only flows that wait pay
+
+        own: dict[str, Any] = {key: options.pop(key) for key in Wait.OPTIONS if key in options}
+        return self.step(Wait(signal, **own), name=name, **options)
 
     def aside(self, target: object, *, name: str | None = None, **options: object) -> Self:
         """Add a step that stands beside the way: it is reached by the ``routes``, ``when`` or ``fan_out`` of others."""

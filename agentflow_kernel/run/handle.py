@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agentflow_kernel.contracts.journal import RunStatus
+    from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.progress import Progress
     from agentflow_kernel.run.runtime import Run
 
@@ -121,6 +122,30 @@ class RunHandle:
         from agentflow_kernel.run.waits import accept  # only runs that get signals pay
 
         return await accept(self._run, name, value, uuid7() if signal_id is None else signal_id)
+
+    async def answer(
+        self, wait: str, value: object, *, by: str = "", content_hash: str = "", answer_id: str | None = None
+    ) -> bool:
+        """Answer the question at ``wait``, its path; on record when this returns, together with the subject ``by``.
+
+        For an approval ``value`` is ``{"approved": bool, "reason": str}``, and ``content_hash`` must be the hash of
+        what is asked; for another question it may be. ``answer_id`` as ``signal_id`` in :meth:`signal`.
+        Raises :class:`ApprovalMismatch`, :class:`NotAllowed`, :class:`InputInvalid`, :class:`UnknownName` where
+        nothing is asked there, and :class:`RunEnded`.
+        """
+        if self._ended.is_set():
+            raise RunEnded(self.run_id, self.status)
+        from agentflow_kernel.event import uuid7
+        from agentflow_kernel.run.canonical import to_json
+        from agentflow_kernel.run.questions import answer  # only runs that ask people pay
+
+        reply, _ = to_json({"value": value, "by": by, "hash": content_hash}, f"answer to {wait}")
+        return await answer(self._run, wait, reply, uuid7() if answer_id is None else answer_id)
+
+    @property
+    def questions(self) -> list[dict[str, JSON]]:
+        """What the run asks of people at this moment, in the order in which it was asked."""
+        return [{"wait": path, **told} for path, told in self._run.standing.asked.items()]
 
     @property
     def run(self) -> Run:

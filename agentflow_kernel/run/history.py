@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     Line = tuple[RecordType, str, JSON, str, int]
     """A record to be: type, path, payload, input hash, and about how many characters the payload has as text."""
 
-_LARGE = ("input", "output")
-"""Members of the payloads of ``run.*`` records that may be of any size."""
+_LARGE = ("input", "output", "ask")
+"""Members of the payloads of ``run.*`` and ``wait.*`` records that may be of any size."""
 
 _LAST = ("run.ended", "run.suspended")
 """Types of the last record of an owner."""
@@ -211,6 +211,6 @@ def refuse_unknown(run_id: str, path: str, what: str, on_unknown: OnUnknown) -> 
 
 def _head_of(kind: str, payload: JSON) -> JSON:
     """What stays in a record whose payload is stored elsewhere: all that the head of a run is made from."""
-    if not kind.startswith("run."):
+    if not kind.startswith(("run.", "wait.")):
         return None
     return {key: value for key, value in cast("dict[str, JSON]", payload).items() if key not in _LARGE}

@@ -12,7 +12,7 @@ import os
 from typing import cast
 
 from agentflow_kernel.contracts.journal import Request
-from agentflow_kernel.errors import InputInvalid, RunEnded, UsageError
+from agentflow_kernel.errors import InputInvalid, RunEnded, UnknownName, UsageError
 from agentflow_kernel.event import uuid7
 from agentflow_kernel.run.canonical import to_json
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Of the format of the files."""
+KINDS = ("signal", "cancel", "approval", "answer")
 _END = ".json"
 _REFUSED = ".refused"
 """Put after the name of a file that is no request: it stays for a person to look at."""
@@ -54,6 +55,18 @@ def leave_signal(
     return request.id
 
 
+def leave_answer(state: str, run_id: str, wait: str, reply: Mapping[str, object], *, records: Sequence[Record]) -> str:
+    """Leave the answer to a question or approval, and return its id; otherwise as :func:`leave_signal`.
+
+    ``wait`` is the path of the question. ``reply`` has ``value`` (of an approval ``{"approved", "reason"}``), ``by``
+    (the subject) and ``hash`` (of the content that the subject was shown; empty only where no approval is asked).
+    ``records`` is the run's history; raises what :meth:`RunHandle.answer` raises.
+    """
+    request = ask_answer(run_id, wait, reply, records)
+    leave(state, run_id, request)
+    return request.id
+
+
 def leave_cancel(state: str, run_id: str, *, records: Sequence[Record] = ()) -> str:
     """Leave the request to end a run for good, and return its id; otherwise as :func:`leave_signal`."""
     request = ask_cancel(run_id, records)
@@ -76,6 +89,22 @@ def ask_signal(
     _check_open(run_id, records)
     _check_fits(records, name, value)
     return Request("signal", signal_id or uuid7(), name, value)
+
+
+def ask_answer(run_id: str, wait: str, reply: Mapping[str, object], records: Sequence[Record]) -> Request:
+    """The request of :func:`leave_answer`, checked as there and not left anywhere."""
+    value, _ = to_json(dict(reply), f"answer to {wait}")
+    _check_open(run_id, records)
+    from agentflow_kernel.run.questions import open_questions  # only those who answer pay
+
+    asked = {each.path: each.question for each in open_questions(records)}
+    question = asked.get(wait)
+    if question is None:
+        raise UnknownName("question", wait, asked)
+    refusal = question.refusal(value)
+    if refusal is not None:
+        raise refusal
+    return Request("approval" if question.is_approval else "answer", uuid7(), wait, value)
 
 
 def ask_cancel(run_id: str, records: Sequence[Record] = ()) -> Request:
@@ -171,7 +200,7 @@ def _read(file: str) -> Request | None:
     try:
         with open(file, encoding="utf-8") as stream:
             body = json.load(stream)
-        if body["v"] != VERSION or body["kind"] not in ("signal", "cancel"):
+        if body["v"] != VERSION or body["kind"] not in KINDS:
             return None
         texts = (body["kind"], body["id"], body["name"])
         return Request(*texts, body["value"], file) if all(isinstance(text, str) for text in texts) else None

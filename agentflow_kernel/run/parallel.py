@@ -50,6 +50,7 @@ class Parallel:
             for action in list(drive.open.values()):
                 if action.id not in begun:
                     begun.add(action.id)
+                    drive.context.run.busy += 1
                     scope = self._scopes[action.id] = anyio.CancelScope()
                     group.start_soon(self._act, action, scope)
             if drive.timer is not None and drive.timer != self._timer:
@@ -69,6 +70,7 @@ class Parallel:
         except Exception as error:  # noqa: BLE001 -- raised by run(), after the others have ended
             self._failures.append(error)
         finally:
+            self._drive.context.run.busy -= 1
             del self._scopes[action.id]
             self._arrived.set()
 
@@ -88,8 +90,17 @@ class Parallel:
 
     async def _wait(self) -> None:
         """Return when an action has ended or the timer has rung."""
+        run = self._drive.context.run
         self._arrived = anyio.Event()
-        await self._arrived.wait()
+        run.busy -= 1  # this planner only looks on
+        try:
+            if run.rests:
+                from agentflow_kernel.run.resting import at_rest  # only runs that wait pay
+
+                await at_rest(run)
+            await self._arrived.wait()
+        finally:
+            run.busy += 1
 
     async def _cancel(self, action_ids: Sequence[str]) -> None:
         """Stop actions and tell the planner; the engine finishes this before it starts anything else.

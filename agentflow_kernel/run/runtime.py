@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import Any
 
+    from agentflow_kernel.contracts.bus import Handler
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.memory import Entry, Memory
     from agentflow_kernel.contracts.values import JSON
@@ -31,10 +32,11 @@ GRACE_S = 5.0
 class Services:
     """What a run may use of the kernel it runs in; a flow run by itself has only a clock.
 
+    ``subscribe`` has a handler called for each event of a type, until what it gives back is called.
     ``observe`` makes the observer of a run from its id and name, ``None`` where nobody listens for traces or metrics.
     """
 
-    __slots__ = ("clock", "memory", "publish", "folder", "grace_s", "observe")
+    __slots__ = ("clock", "memory", "publish", "subscribe", "folder", "grace_s", "observe")
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class Services:
         *,
         memory: Callable[[str], tuple[Memory, float | None]] | None = None,
         publish: Callable[[Event], Awaitable[None]] | None = None,
+        subscribe: Callable[[str, Handler], Callable[[], None]] | None = None,
         folder: str | None = None,
         grace_s: float = GRACE_S,
         observe: Callable[[str, str], RunObserver | None] | None = None,
@@ -49,6 +52,7 @@ class Services:
         self.clock = clock
         self.memory = memory
         self.publish = publish
+        self.subscribe = subscribe
         self.folder = folder
         self.grace_s = grace_s
         self.observe = observe
@@ -62,7 +66,7 @@ class Run:
 
     __slots__ = (
         "run_id", "name", "history", "listener", "observer", "services", "loopless", "quiet", "cancelled", "abandoned",
-        "reachable", "_seq", "_unrecorded", "_blamed", "_standing",
+        "reachable", "busy", "_seq", "_unrecorded", "_blamed", "_standing",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +92,8 @@ class Run:
         self.abandoned: list[str] = []
         self.reachable = False
         """Whether somebody has a handle and can send signals."""
+        self.busy = 1
+        """How many of its actions may be at work, see :mod:`~agentflow_kernel.run.resting`."""
         self._seq = 0
         self._unrecorded = 0
         self._blamed: tuple[Exception, str] | None = None
@@ -104,6 +110,11 @@ class Run:
 
                 self._standing = Standing()
         return self._standing
+
+    @property
+    def rests(self) -> bool:
+        """Whether anything of it waits for a time, a signal or a person."""
+        return self._standing is not None and bool(self._standing.announced)
 
     def tell(self, name: str, path: str, fields: Mapping[str, object]) -> None:
         """Give the listener one progress event; call it only where there is a listener."""

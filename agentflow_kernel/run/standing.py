@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
+from agentflow_kernel.errors import InputInvalid
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.journal import Record
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.errors import AgentFlowError
+    from agentflow_kernel.run.history import Line
 
     Signal = tuple[str, str, JSON]
     """Id, name and value."""
@@ -28,21 +32,37 @@ class OpenWait:
 
     __slots__ = ("name", "schema", "deadline", "news", "signal")
 
-    def __init__(self, name: str, schema: JSON, deadline: float | None, news: anyio.Event) -> None:
+    asks = False
+    """Whether it is for people, who are told of it."""
+
+    def __init__(self, name: str, schema: JSON) -> None:
         self.name = name
         self.schema = schema
-        self.deadline = deadline
+        self.deadline: float | None = None
         """Wall time at which it ends without a signal."""
-        self.news = news
+        self.news: anyio.Event
         self.signal: Signal | None = None
 
-    def problems(self, value: JSON) -> list[str]:
-        """In what a value does not fit; empty when it does."""
+    def refusal(self, value: JSON) -> AgentFlowError | None:
+        """The error for the sender of a value that does not fit, ``None`` for one that does."""
         if self.schema is None:
-            return []
+            return None
         from agentflow_kernel.schema import find_problems  # only waits with a schema pay
 
-        return find_problems(value, self.schema)
+        problems = find_problems(value, self.schema)
+        return InputInvalid(f"Signal {self.name!r}", "; ".join(problems)) if problems else None
+
+    def may_take_early(self, now: float) -> bool:
+        """Whether a signal that came before the wait began may resolve it now."""
+        return True
+
+    def told(self) -> dict[str, JSON]:
+        """What is on record of it while it is open: enough for a sender elsewhere to know what fits."""
+        return {"name": self.name, "schema": self.schema, "deadline": self.deadline}
+
+    def ended(self) -> dict[str, JSON]:
+        """What is on record of its end besides how it came."""
+        return {"name": self.name}
 
 
 class Standing:
@@ -50,6 +70,7 @@ class Standing:
 
     __slots__ = (
         "timers", "fired", "deadlines", "resolved", "buffered", "known", "patches", "cancel_asked", "open", "turn",
+        "asked", "announced", "resting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -70,6 +91,12 @@ class Standing:
         """Waits of this process in the order in which they began."""
         self.turn: anyio.Lock | None = None
         """Lets one signal in at a time."""
+        self.asked: dict[str, Mapping[str, JSON]] = {}
+        """What is asked of people and not answered on record, by the path of the wait."""
+        self.announced: dict[str, Line] = {}
+        """The record of each wait of this process that is open, by path."""
+        self.resting: dict[str, int] = {}
+        """How many such waits each action has, by its path."""
 
     def take(self, record: Record) -> None:
         """Bring the standing up to date with a record of an earlier owner."""
@@ -81,7 +108,10 @@ class Standing:
             self.fired.add(path)
         elif kind == "wait.opened":
             self.deadlines[path] = cast("float | None", payload.get("deadline"))
+            if "hash" in payload:
+                self.asked[path] = payload
         elif kind == "wait.resolved":
+            self.asked.pop(path, None)
             signal = self.buffered.pop(str(payload.get("signal")), None)
             self.resolved[path] = payload if signal is None else {"value": signal[2]}
         elif kind == "signal.received":
@@ -102,7 +132,7 @@ class Standing:
     def deliver(self, signal: Signal) -> None:
         """Give a signal to the first wait that it fits, or keep it."""
         for wait in self.candidates(signal[1]):
-            if not wait.problems(signal[2]):
+            if wait.refusal(signal[2]) is None:
                 wait.signal = signal
                 wait.news.set()
                 return

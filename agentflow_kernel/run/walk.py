@@ -17,7 +17,8 @@ from agentflow_kernel.run.trail import REMEMBERED, Trail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+    from typing import Any
 
     from agentflow_kernel.contracts.journal import Record
     from agentflow_kernel.contracts.values import JSON
@@ -159,11 +160,25 @@ def perform(frame: Frame, node: BoundNode, path: str, value: object) -> Awaitabl
     The caller awaits the right coroutine itself: one more in between would cost every node.
     """
     run = frame.run
-    if node.effect == "effect" and node.kind in LEAVES and run.history is not None:
-        work = _do_once(run.history, frame, node, path, value)
-    else:
+    if node.plain:
         work = _do(frame, node, path, value)
+    elif node.step.approve is not None:
+        from agentflow_kernel.run.careful import carefully  # only steps that need approval pay
+
+        work = carefully(frame, node, path, value, lambda: _do_effect(frame, node, path, value))
+    else:
+        work = _do_effect(frame, node, path, value)
     return work if run.observer is None else run.observer.visit(node, path, work)
+
+
+def _do_effect(
+    frame: Frame, node: BoundNode, path: str, value: object
+) -> Coroutine[Any, Any, tuple[object, Sequence[Line]]]:
+    """The call of a node that may have an effect that must not happen twice."""
+    history = frame.run.history
+    if node.effect == "effect" and node.kind in LEAVES and history is not None:
+        return _do_once(history, frame, node, path, value)
+    return _do(frame, node, path, value)
 
 
 async def _do_once(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from agentflow_kernel.errors import InputInvalid, NotSerialisable, RunEnded
+from agentflow_kernel.errors import Refused, RunEnded, UsageError
 from agentflow_kernel.run.waits import accept
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def take_in(inbox: Inbox, run: Run) -> bool:
     for request in await inbox.find(run.run_id):
         try:
             await _record(run, request)
-        except (InputInvalid, NotSerialisable, RunEnded) as error:
+        except (UsageError, Refused) as error:
             if isinstance(error, RunEnded) and error.status not in ("completed", "failed", "cancelled"):
                 break  # whoever resumes the run takes it
             _warn("inbox.request_dropped", error, run_id=run.run_id, request=request.id)
@@ -92,6 +92,11 @@ async def take_in(inbox: Inbox, run: Run) -> bool:
 async def _record(run: Run, request: Request) -> None:
     if request.kind == "signal":
         await accept(run, request.name, request.value, request.id)
+        return
+    if request.kind in ("approval", "answer"):
+        from agentflow_kernel.run.questions import answer  # only runs that ask people pay
+
+        await answer(run, request.name, request.value, request.id)
         return
     if not run.standing.cancel_asked and run.history is not None:
         await run.history.commit([("cancel.requested", "", {"request": request.id}, "", 0)])

@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "resume": ("resume", "Go on with a run that was suspended or whose process is gone."),
     "cancel": ("cancel", "End a run for good."),
     "signal": ("signal", "Give a run what it waits for."),
+    "approve": ("approve", "Let a run do what waits for a person, or refuse it."),
+    "answer": ("answer", "Answer what a run asks."),
     "validate": ("validate", "Check a manifest without running anything."),
     "apply": ("apply", "Keep the resources of a manifest in the state folder."),
     "delete": ("delete", "Delete applied resources."),

@@ -29,6 +29,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "memory": "m",
         "policies": ["p"],
         "output_schema": {"type": "object"},
+        "approve": {"tools": ["files"], "by": ["ops"], "timeout_s": 60},
         "description": "x",
     },
     "Flow": {
@@ -43,7 +44,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "on_item_error": "skip",
                 "routes": {"ok": None, "again": "a"},
                 "blocking": "thread",
+                "approve": True,
             },
+            "c": {
+                "ask": {"question": "x", "choices": ["y"], "timeout_s": 1, "by": ["ops"]},
+                "approve": {"by": ["ops"]},
+            },
+            "d": {"wait": {"event": "x", "if": "event.data > 1", "schema": {}, "timeout_s": 1}},
         },
         "policies": [],
         "output": 1,

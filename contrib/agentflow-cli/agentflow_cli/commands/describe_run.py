@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agentflow_cli import replies
 from agentflow_cli.completion import run_ids
 from agentflow_cli.look import ALL, look, pick
 from agentflow_cli.node_state import span
@@ -17,6 +18,7 @@ from agentflow_cli.timeline import as_table, moments
 from agentflow_cli.watching import Row, View, watch
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import UnknownRun
+from agentflow_kernel.run.questions import open_questions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +50,14 @@ def command(
         return watch(shared.output, lambda: _view(*_found(shared, run_id, file)), interval_s=interval_s)
     info, records, origin = _found(shared, run_id, file)
     document = _document(info, records, origin)
-    show(shared.output, document, _head(info, document), as_table(moments(records)))
+    asked = open_questions(records)
+    show(
+        shared.output,
+        document,
+        _head(info, document),
+        *([replies.as_table(asked)] if asked else []),
+        as_table(moments(records)),
+    )
     return 0
 
 
@@ -71,6 +80,7 @@ def _document(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any
         "origin": origin,
         "input": _payload(records, "run.started", "input"),
         "output": _payload(records, "run.ended", "output"),
+        "asks": [each.as_document() for each in open_questions(records)],
         "timeline": [moment.as_document() for moment in moments(records)],
     }
 

@@ -1,0 +1,47 @@
+"""A careful visit: what stands between a visit and its call where the step asks for it: approval, time, intent."""
+
+from __future__ import annotations
+
+from agentflow_kernel.errors import ApprovalRefused
+from agentflow_kernel.flow.node import REFUSED, Route
+from agentflow_kernel.run.canonical import to_json
+from agentflow_kernel.run.questions import approve_action
+from agentflow_kernel.run.runtime import Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.run.bind import BoundNode
+    from agentflow_kernel.run.history import Line
+    from agentflow_kernel.run.runtime import Frame
+
+    Work = Callable[[], Awaitable[tuple[object, Sequence[Line]]]]
+
+
+async def carefully(
+    frame: Frame, node: BoundNode, path: str, value: object, work: Work
+) -> tuple[object, Sequence[Line]]:
+    """What ``work`` gives, once a person has approved it where the step says so."""
+    approval = node.step.approve
+    if approval is not None:
+        arguments, _ = to_json(value, node.name)
+        try:
+            await approve_action(
+                Context(frame.run, path, node.name), f"{path}!approve", (_action_of(node), arguments), approval
+            )
+        except ApprovalRefused as error:
+            if REFUSED not in node.step.routes or path.endswith("]"):
+                raise
+            told: dict[str, JSON] = {"by": error.by, "reason": error.reason, "expired": error.expired}
+            return Route(REFUSED, told), ()
+    return await work()
+
+
+def _action_of(node: BoundNode) -> str:
+    """What a person approves, in two words: ``tool billing.charge``, ``node charge``."""
+    target = node.step.target
+    if node.kind in ("tool", "agent", "flow"):
+        return f"{node.kind} {getattr(target, 'name', node.name)}"
+    return f"emit {node.step.emits}" if node.step.emits else f"node {node.name}"
