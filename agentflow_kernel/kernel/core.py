@@ -265,15 +265,9 @@ def intercept(kernel: Kernel, wrap: Wrap) -> None:
 def rewire(kernel: Kernel, *, journal: Journal, clock: Clock, random: Random, bus: MakeBus) -> None:
     """Let a kernel that is not open yet live on this journal, clock, random source and bus; for simulations.
 
-    The journal takes the place of the one that the manifest names, too.
+    A journal that the manifest names goes first; :func:`intercept` puts another in its place.
     """
     wiring = kernel._wiring  # noqa: SLF001 -- beside the class, for tests alone
     wiring.clock, wiring.random, wiring.journal, wiring.make_bus = clock, random, journal, bus
     if wiring.manifest is not None:
         wiring.environment.clock, wiring.environment.random = clock, random
-        before = wiring.composition.wrap
-
-        def wrap(kind: str, name: str, make: Callable[[], object]) -> object:
-            return journal if kind == "journal" else before(kind, name, make)
-
-        wiring.composition.wrap = wrap

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agentflow_kernel.contracts.values import Value
 from agentflow_kernel.errors import UsageError
 from agentflow_kernel.testing.faults import CrashAt
-from agentflow_kernel.testing.simulation import simulate
+from agentflow_kernel.testing.simulation import differences, simulate
 from agentflow_kernel.testing.simulation_errors import AuditFailed
 
 if TYPE_CHECKING:
@@ -62,17 +62,8 @@ def try_crash_points_of(run: Run) -> CrashPoints:
             tried += 1
             doubled += simulation.audit.doubled
             place = f"crash {simulation.strikes[0].place if simulation.strikes else 'did not happen'} ({operation})"
-            violations.extend(f"{place}: {problem}" for problem in _differences(undisturbed, simulation))
+            problems = differences(undisturbed, simulation)
+            if not simulation.crashes:
+                problems.append("no process was ended")
+            violations.extend(f"{place}: {problem}" for problem in problems)
     return CrashPoints(undisturbed, tried, doubled, tuple(violations))
-
-
-def _differences(undisturbed: Simulation, simulation: Simulation) -> list[str]:
-    """What is wrong with a simulation that crashed, by itself and beside the undisturbed one."""
-    problems = list(simulation.violations)
-    if not simulation.crashes:
-        problems.append("no process was ended")
-    for name in ("status", "result", "effects"):
-        before, after = getattr(undisturbed, name), getattr(simulation, name)
-        if before != after:
-            problems.append(f"its {name} is {after!r}, undisturbed it is {before!r}")
-    return problems

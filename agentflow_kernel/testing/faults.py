@@ -22,7 +22,7 @@ FAULTS = {
     "duplicate-event": "the bus delivers an event again",
     "delayed-event": "the bus delivers an event late, so that events of other keys pass it",
     "clock-jump": "the wall clock is set forward or back, by up to a day",
-    "timeout": "a model or tool does not answer in time",
+    "timeout": "a call of a model, tool or peer is not answered in time, and may have had its effect",
     "429": "a model or tool turns the call away, with or without saying when to come again",
     "500": "a model or tool fails, and may have done its work",
     "529": "a model or tool is overloaded and turns the call away",
@@ -33,7 +33,7 @@ FAULTS = {
 ENDS_PROCESS = ("crash", "lost-batch", "torn-tail")
 OF_CALLS = ("timeout", "429", "500", "529", "half-stream", "malformed")
 """Faults that a flow may rightly pass on: what its policies do not catch ends the run."""
-RATES = (0.01, 0.03, 0.1, 0.3)
+RATES = (0.02, 0.08, 0.2, 0.5)
 """How likely a fault is where it may strike; each seed draws one rate for each fault."""
 MOST = 4
 """How often one fault strikes in one simulation; after that there is peace, so that everything can come to its end."""
@@ -54,10 +54,11 @@ class Strike(Value):
 class Faults:
     """Decides by the seed whether a fault strikes; the same questions in the same order have the same answers.
 
+    ``without`` are numbers, from 0, of strikes that are left out: what is left may be easier to understand.
     Raises :class:`UnknownName` for a name that is not in :data:`FAULTS`.
     """
 
-    def __init__(self, names: Iterable[str] = (), seed: int | str = 0) -> None:
+    def __init__(self, names: Iterable[str] = (), seed: int | str = 0, *, without: Iterable[int] = ()) -> None:
         self.names = tuple(sorted(set(names)))
         for name in self.names:
             if name not in FAULTS:
@@ -66,12 +67,18 @@ class Faults:
         self._rates = {name: self.dice.choice(RATES) for name in self.names}
         self._left = dict.fromkeys(self.names, MOST)
         self.strikes: list[Strike] = []
+        self.without = frozenset(without)
+        self.drawn = 0
+        """Strikes so far, those that were left out included."""
 
     def strike(self, name: str, place: str, process: int, at: float) -> bool:
         """Whether the fault strikes here and now."""
         if not self._left.get(name) or self.dice.random() >= self._rates[name]:
             return False
         self._left[name] -= 1
+        self.drawn += 1
+        if self.drawn - 1 in self.without:
+            return False
         self.strikes.append(Strike(name, place, process, at))
         return True
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agentflow_kernel.contracts.journal import decode_record, encode_record
 from agentflow_kernel.errors import CorruptRecord, StorageUnavailable
 from agentflow_kernel.inprocess.journal import InProcessJournal
+from agentflow_kernel.inprocess.memory import InProcessMemory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +85,13 @@ class SimulatedDisk:
         for run_id, expected_seq, epoch, encoded in self._batches:
             records = [decode_record(data) for data in encoded]
             self.cache.append_inline(run_id, expected_seq, epoch, records)
+
+
+class SimulatedMemory(InProcessMemory):
+    """A memory that outlives the processes which use it."""
+
+    async def aclose(self) -> None:
+        """It stays open for the next process."""
 
 
 class SimulatedJournal:

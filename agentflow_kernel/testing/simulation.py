@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow_kernel.contracts.values import Value
 from agentflow_kernel.errors import AgentFlowError, RunEnded, RunError, RunFailed, RunSuspended, StorageUnavailable
-from agentflow_kernel.kernel.core import Kernel, rewire
+from agentflow_kernel.kernel.core import Kernel, intercept, rewire
 from agentflow_kernel.run.loopless import drive_to_end
-from agentflow_kernel.testing.faults import Faults
+from agentflow_kernel.testing.faults import OF_CALLS, Faults
 from agentflow_kernel.testing.isolation import refuse_inside_a_loop
 from agentflow_kernel.testing.simulated_bus import SimulatedBus
 from agentflow_kernel.testing.simulation_errors import AuditFailed, Deadlock, ProcessEnded
@@ -57,7 +57,7 @@ class Simulation(Value):
         self.error = outcome.error
         self.effects = frozenset(world.ledger.applied)
         """The idempotency keys of all effects in the ledger."""
-        self.trace = world.trace_bytes()
+        self.trace = world.trace.as_bytes()
         self.records = tuple(records)
         self.crashes = audit.crashes
         self.strikes = tuple(world.faults.strikes)
@@ -77,6 +77,21 @@ class Simulation(Value):
         """Raise :class:`AuditFailed` where something is wrong."""
         if self.violations:
             raise AuditFailed(self.violations, f" with seed {self.seed}, faults {', '.join(self.faults) or 'none'}")
+
+
+def differences(undisturbed: Simulation, simulation: Simulation) -> list[str]:
+    """What is wrong with a simulation, by itself and beside the one in which nothing happened; empty where nothing is.
+
+    A run that failed may have done so rightly if calls of it went wrong: its policies need not outlast that.
+    """
+    problems = list(simulation.violations)
+    excused = simulation.status == "failed" and any(strike.name in OF_CALLS for strike in simulation.strikes)
+    for name in () if excused or problems else ("status", "result", "effects"):
+        before, after = getattr(undisturbed, name), getattr(simulation, name)
+        if before != after:
+            error = f" ({simulation.error})" if simulation.error and name == "status" else ""
+            problems.append(f"its {name} is {after!r}{error}, undisturbed it is {before!r}")
+    return problems
 
 
 class Outcome(Value):
@@ -157,10 +172,12 @@ def run_world(
             random=world.random("policies"),
             bus=partial(SimulatedBus, world=world),
         )
+        if kernel.manifest is not None:
+            intercept(kernel, partial(_wrap, world))
         world.listen_to(kernel)
         async with kernel:
             if world.process > 1:
-                await _resume_all(kernel)
+                await kernel.recover()
             result = await scenario(kernel)
             await _settle(world, kernel)
         return Outcome("completed", result)
@@ -175,6 +192,17 @@ def run_world(
     stuck = outcome.status in {"deadlock", "error"}
     audit = drive_to_end(world.auditor.audit(world.disk.cache, expected=expected, at_rest=not stuck), "The audit")
     return Simulation(world, outcome, audit, drive_to_end(_all_records(world), "The journal"))
+
+
+def _wrap(world: World, kind: str, name: str, make: Callable[[], Any]) -> object:
+    """What stands for an object of a manifest in a simulated process: nothing of it may reach beyond the world."""
+    if kind == "journal":
+        return world.journal()
+    if kind == "memory":
+        return world.memory(name)
+    if kind == "provider":
+        return world.provider(make(), name)
+    return world.toolset(make(), name) if kind == "tool" else make()
 
 
 def _one_process(world: World, main: Callable[[], Any]) -> Outcome | None:
@@ -228,20 +256,12 @@ async def _pause(world: World) -> None:
     await world.clock.sleep(PAUSE_S)
 
 
-async def _resume_all(kernel: Kernel) -> bool:
-    """Go on with every run that was left without an end; whether there was one."""
-    left = await kernel.runs(status="suspended", limit=1_000_000)
-    for info in left:
-        await kernel.resume(info.run_id)
-    return bool(left)
-
-
 async def _settle(world: World, kernel: Kernel) -> None:
     """Return when the bus is empty and every run has ended or needs a person."""
     await kernel.idle()
     while await kernel.runs(status="suspended", limit=1):
         await _pause(world)
-        await _resume_all(kernel)
+        await kernel.recover()
         await kernel.idle()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextvars import Context as Variables
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,19 @@ from agentflow_kernel.run.loopless import drive_to_end
 from agentflow_kernel.testing.auditor import Auditor
 from agentflow_kernel.testing.faults import Faults
 from agentflow_kernel.testing.isolation import isolated
-from agentflow_kernel.testing.simulated_disk import SimulatedDisk, SimulatedJournal
+from agentflow_kernel.testing.simulated_calls import FaultyProvider, FaultyToolset, faulty_call
+from agentflow_kernel.testing.simulated_disk import SimulatedDisk, SimulatedJournal, SimulatedMemory
 from agentflow_kernel.testing.simulation_errors import Deadlock, ProcessEnded
+from agentflow_kernel.testing.trace import Trace
 from agentflow_kernel.testing.virtual_clock import VirtualClock
 from agentflow_kernel.testing.virtual_loop import VirtualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
+    from agentflow_kernel.contracts.provider import Provider
+    from agentflow_kernel.contracts.tool import Toolset
+    from agentflow_kernel.inprocess.memory import InProcessMemory
     from agentflow_kernel.kernel import Kernel
     from agentflow_kernel.run.progress import Progress
     from agentflow_kernel.testing.effects import Ledger
@@ -44,12 +48,12 @@ class World:
         """The number of the process at work, from 1."""
         self.operations = 0
         """Durable operations so far."""
-        self.trace: list[dict[str, Any]] = []
-        """What happened, in order: progress events, crashes and other faults."""
+        self.trace = Trace(self)
         self._begun: dict[tuple[str, str], int] = {}
         self._loop: VirtualLoop | None = None
         self._fault = ""
         self._journal: SimulatedJournal | None = None
+        self._memories: dict[str, SimulatedMemory] = {}
 
     @property
     def ledger(self) -> Ledger:
@@ -60,6 +64,12 @@ class World:
         """A journal for the process at work."""
         self._journal = SimulatedJournal(self)
         return self._journal
+
+    def memory(self, name: str) -> InProcessMemory:
+        """The memory of that name, which outlives the processes."""
+        if name not in self._memories:
+            self._memories[name] = SimulatedMemory(clock=self.clock)
+        return self._memories[name]
 
     def check_journal(self) -> None:
         """Raise :class:`StorageUnavailable` where the journal has to be opened by a new process."""
@@ -89,7 +99,7 @@ class World:
         except ProcessEnded:
             self.disk.settle(self._fault, self.dice)
             drive_to_end(self.auditor.crashed(self.disk.cache, self.process), "The auditor")
-            self._note("process.crashed", fault=self._fault)
+            self.trace.note("process.crashed", fault=self._fault)
             raise
         except Deadlock as deadlock:
             deadlock.steps = tuple(path for (_, path), open_ in self._begun.items() if open_ > 0)
@@ -104,17 +114,17 @@ class World:
     def next_operation(self, place: str) -> tuple[str, str] | None:
         """Count a durable operation; whether the process ends at it: fault, and ``before`` or ``after``."""
         self.operations += 1
-        self.maybe_jump(place)
+        self._jump(place)
         return self.faults.end_of_process(self.operations, place, self.process, self.clock.monotonic())
 
     def strikes(self, fault: str, place: str) -> bool:
         """Whether this fault strikes here."""
         struck = self.faults.strike(fault, place, self.process, self.clock.monotonic())
         if struck:
-            self._note("fault.struck", fault=fault, place=place)
+            self.trace.note("fault.struck", fault=fault, place=place)
         return struck
 
-    def maybe_jump(self, place: str) -> None:
+    def _jump(self, place: str) -> None:
         """Set the wall clock, if the seed says so."""
         if self.strikes("clock-jump", place):
             self.clock.jump(JUMP_S * (2 * self.faults.dice.random() - 1))
@@ -123,6 +133,18 @@ class World:
         """End the process here, if the seed says so; for places that are no durable operation."""
         if self.strikes("crash", place):
             await self.end_process("crash")
+
+    def provider(self, real: Provider, name: str = "model") -> FaultyProvider:
+        """A provider whose calls go wrong as the seed says."""
+        return FaultyProvider(self, real, name)
+
+    def toolset(self, real: Toolset, name: str = "tools") -> FaultyToolset:
+        """A toolset whose calls go wrong as the seed says."""
+        return FaultyToolset(self, real, name)
+
+    def call(self, place: str, function: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
+        """A call of a node to a peer, which goes wrong as the seed says: ``await world.call("bank", ask)``."""
+        return faulty_call(self, place, function)
 
     async def end_process(self, fault: str = "crash") -> None:
         """End the process at work; never returns."""
@@ -151,16 +173,6 @@ class World:
             if progress.name in _BEGINS:
                 key = (progress.run_id, progress.path)
                 self._begun[key] = self._begun.get(key, 0) + _BEGINS[progress.name]
-            self._note(progress.name, run=progress.run_id, path=progress.path, **progress.fields)
+            self.trace.note(progress.name, run=progress.run_id, path=progress.path, **progress.fields)
 
         kernel.listen(hear)
-
-    def _note(self, what: str, **fields: object) -> None:
-        line: dict[str, Any] = {"at": round(self.clock.monotonic(), 6), "process": self.process, "event": what}
-        line.update(fields)
-        self.trace.append(line)
-
-    def trace_bytes(self) -> bytes:
-        """The trace as JSON lines: the same for the same seed, in every process."""
-        lines = (json.dumps(line, separators=(",", ":"), ensure_ascii=False, default=repr) for line in self.trace)
-        return "".join(f"{line}\n" for line in lines).encode()
