@@ -259,6 +259,13 @@ generate(
     options={"default": False},
     env={"AGENTFLOW_CHAOS": "long"},
 )
+generate(
+    "simulate",
+    "tests/chaos/simulation",
+    "Simulate 2,000 seeds over the feature flows.",
+    options={"default": False},
+    env={"AGENTFLOW_CHAOS": "long"},
+)
 generate("examples", "examples/*/tests", "Run every example as its reader would.", options=EACH)
 generate("docs", "tests/docs", "Run every code block of the documentation.", options=SINGLE)
 

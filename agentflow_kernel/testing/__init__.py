@@ -13,9 +13,11 @@ from agentflow_kernel.testing.faults import CrashAt, Faults, Strike
 from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
 from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness
 from agentflow_kernel.testing.provider import ScriptedProvider
-from agentflow_kernel.testing.simulation import Simulation, simulate, simulate_kernel
+from agentflow_kernel.testing.seed_search import Failure, Regression, SeedSearch, read_regression
+from agentflow_kernel.testing.simulation import Simulation, differences, simulate, simulate_kernel
 from agentflow_kernel.testing.simulation_errors import AuditFailed, Deadlock
 from agentflow_kernel.testing.tools import FunctionToolset
+from agentflow_kernel.testing.trace import shortened_trace
 from agentflow_kernel.testing.world import World
 
 __all__ = (
@@ -34,6 +36,7 @@ __all__ = (
     "DamageHarness",
     "Deadlock",
     "Effect",
+    "Failure",
     "FakeClock",
     "Faults",
     "FunctionToolset",
@@ -42,13 +45,18 @@ __all__ = (
     "InProcessJournalHarness",
     "InProcessMemory",
     "Ledger",
+    "Regression",
     "ScriptedProvider",
+    "SeedSearch",
     "Simulation",
     "StoreHarness",
     "Strike",
     "World",
+    "differences",
     "find_problems",
+    "read_regression",
     "replace_text",
+    "shortened_trace",
     "simulate",
     "simulate_kernel",
     "try_crash_points",

@@ -22,12 +22,12 @@ FAULTS = {
     "duplicate-event": "the bus delivers an event again",
     "delayed-event": "the bus delivers an event late, so that events of other keys pass it",
     "clock-jump": "the wall clock is set forward or back, by up to a day",
-    "timeout": "a call of a model, tool or peer is not answered in time, and may have had its effect",
-    "429": "a model or tool turns the call away, with or without saying when to come again",
-    "500": "a model or tool fails, and may have done its work",
-    "529": "a model or tool is overloaded and turns the call away",
-    "half-stream": "the connection to a model ends in the middle of its answer",
-    "malformed": "a model or tool answers what is no answer",
+    "timeout": "a call is not answered in time, and may have had its effect",
+    "429": "a call is turned away, with or without saying when to come again",
+    "500": "a call fails, and may have had its effect",
+    "529": "a call meets an overload and is turned away",
+    "half-stream": "the connection ends in the middle of an answer",
+    "malformed": "a call is answered by what is no answer",
 }
 """Every fault by its name, and what it does."""
 ENDS_PROCESS = ("crash", "lost-batch", "torn-tail")

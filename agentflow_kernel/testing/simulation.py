@@ -13,6 +13,7 @@ from agentflow_kernel.testing.faults import OF_CALLS, Faults
 from agentflow_kernel.testing.isolation import refuse_inside_a_loop
 from agentflow_kernel.testing.simulated_bus import SimulatedBus
 from agentflow_kernel.testing.simulation_errors import AuditFailed, Deadlock, ProcessEnded
+from agentflow_kernel.testing.virtual_loop import on_the_spot
 from agentflow_kernel.testing.world import World
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def run_world(
     refuse_inside_a_loop()
 
     async def main() -> Outcome | None:
-        kernel = make()
+        kernel = on_the_spot(make)  # it may read files, as before there was a loop
         rewire(
             kernel,
             journal=world.journal(),

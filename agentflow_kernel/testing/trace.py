@@ -30,7 +30,7 @@ class Trace:
         return "".join(f"{_WRITE(line)}\n" for line in self.lines).encode()
 
 
-def shortened(trace: bytes, most: int) -> Sequence[str]:
+def shortened_trace(trace: bytes, most: int) -> Sequence[str]:
     """The last lines of a trace, for people: those round its end, where a failure shows."""
     lines = [json.loads(line) for line in trace.splitlines()]
     told = []

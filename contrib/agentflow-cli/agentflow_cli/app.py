@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "signal": ("signal", "Give a run what it waits for."),
     "approve": ("approve", "Let a run do what waits for a person, or refuse it."),
     "answer": ("answer", "Answer what a run asks."),
+    "simulate": ("simulate", "Run a flow for many seeds in a simulated world with faults."),
     "validate": ("validate", "Check a manifest without running anything."),
     "apply": ("apply", "Keep the resources of a manifest in the state folder."),
     "delete": ("delete", "Delete applied resources."),
