@@ -197,7 +197,7 @@ def test_a_deadlock_names_the_steps_that_wait() -> None:
     simulation = simulate(Flow("x").step(node, name="ask", each=[0, 1, 1], concurrency=3))
     assert simulation.status == "deadlock"
     assert "Steps that wait: 'ask'." in simulation.error
-    assert "wait_for_signal" in simulation.error
+    assert "> Event.wait:" in simulation.error
     with pytest.raises(AuditFailed, match="with seed 0, faults none"):
         simulation.check()
 
