@@ -5,9 +5,11 @@ from agentflow_kernel.flow.graph import Graph, Step
 from agentflow_kernel.flow.node import END, Node, Route
 from agentflow_kernel.flow.reference import Template
 from agentflow_kernel.flow.state import SharedState, StateView
+from agentflow_kernel.flow.step import Compensation
 
 __all__ = (
     "Branch",
+    "Compensation",
     "END",
     "Goto",
     "Graph",

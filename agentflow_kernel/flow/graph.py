@@ -38,6 +38,9 @@ __all__ = ("Graph", "MAX_STEPS", "Step", "next_of")
 MAX_STEPS = 10_000
 """Node visits a run may make unless the flow says otherwise."""
 
+COMPENSATION_S = 60.0
+"""Seconds that the compensations of a run may take together unless the flow says otherwise."""
+
 _CHOICES = {
     "on_item_error": ("fail", "skip", "collect"),
     "effect": ("pure", "idempotent", "effect"),
@@ -54,6 +57,8 @@ class Graph:
         self.start = start
         self.max_steps = max_steps
         self.steps: dict[str, Step] = {}
+        self.compensation_s = COMPENSATION_S
+        """Seconds that all compensations of a run of this flow may take together."""
         self.input_schema: Mapping[str, JSON] | None = None
         """A JSON Schema that the input of every run must fit."""
         self.output: Template | None = None
@@ -192,6 +197,8 @@ class Graph:
             if not isinstance(number, int) or number < 1:
                 text = f"{what}: {option} must be a whole number of at least 1, not {number!r}"
                 yield Finding(OPTION, text, "nodes", step.name, option)
+        if step.compensate is not None:
+            yield from _compensation_findings(step, what)
         for option, thing in (("approve", step.approve), (getattr(step.target, "kind", ""), step.target)):
             for problem in thing.problems() if hasattr(thing, "problems") else ():
                 yield Finding(OPTION, f"{what}: {problem}", "nodes", step.name, option)
@@ -275,6 +282,19 @@ def _written(steps: Iterable[Step]) -> set[str] | None:
     return found
 
 
+def _compensation_findings(step: Step, what: str) -> Iterator[Finding]:
+    undo: Step = step.compensate  # type: ignore[assignment]  # asked before
+    place = ("nodes", step.name, "compensate")
+    if isinstance(step.target, Parallel) or step.fan_out:
+        yield Finding(OPTION, f"{what} forks; give each of its branches a compensation, not the node", *place)
+    for name in undo.input.names() if undo.input is not None else ():
+        if name != "item":
+            text = (
+                f"{what}: the input of its compensation refers to {name!r}; it knows only 'item.input', 'item.result'"
+            )
+            yield Finding(UNKNOWN_VALUE, text, *place, "input")
+
+
 def actions_of(target: object, *, approve: bool) -> tuple[str, ...]:
     """Actions that a node may choose although its function chooses none; ``*`` for any."""
     may = (REFUSED,) if approve else ()
@@ -289,10 +309,29 @@ def actions_of(target: object, *, approve: bool) -> tuple[str, ...]:
 def flows_in(steps: Iterable[Step]) -> Iterator[Graph]:
     """The flows among the targets of these steps and of their branches, one level down."""
     for step in steps:
+        if step.compensate is not None:
+            yield from flows_in([step.compensate])
         if isinstance(step.target, Graph):
             yield step.target
         elif isinstance(step.target, Parallel):
             yield from flows_in(step.target.steps.values())
+
+
+def compensates(graph: Graph) -> bool:
+    """Whether a node or branch of the flow, however deep, has a compensation."""
+    todo, seen = [graph], {id(graph)}
+    while todo:
+        steps = list(todo.pop().steps.values())
+        for step in steps:
+            if step.compensate is not None:
+                return True
+            if isinstance(step.target, Parallel):
+                steps += step.target.steps.values()
+        for flow in flows_in(steps):
+            if id(flow) not in seen:
+                seen.add(id(flow))
+                todo.append(flow)
+    return False
 
 
 def _holds(graph: Graph, wanted: Graph, seen: set[int]) -> bool:

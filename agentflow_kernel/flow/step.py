@@ -31,13 +31,14 @@ class Step:
     ``effect`` that a crash has left without a word: the run is ``stuck``, or it is a failure, or it is done again.
     With ``approve`` (``True``, or options as :class:`Approval` has them) each visit and each item waits until a person
     has approved it with exactly its input; a refusal is the action ``refused`` where that is routed, else
-    :class:`ApprovalRefused`.
+    :class:`ApprovalRefused`. ``compensate`` (a function, anything that a step may be, or a :class:`Compensation`)
+    undoes the step when the run fails or is cancelled after it; it gets ``{"input", "result"}`` of the step.
     """
 
     __slots__ = (
         "name", "target", "input", "routes", "when", "each", "batch_size", "concurrency", "on_item_error", "policies",
         "effect", "blocking", "emits", "fan_out", "max_visits", "on_unknown",
-        "approve",
+        "approve", "compensate",
     )  # fmt: skip
 
     def __init__(self, name: str, target: object, **options: object) -> None:
@@ -57,9 +58,36 @@ class Step:
         self.fan_out: Sequence[str] = tuple(options.pop("fan_out", ()))  # type: ignore[arg-type]
         self.max_visits: int | None = options.pop("max_visits", None)  # type: ignore[assignment]
         self.on_unknown: OnUnknown = options.pop("on_unknown", "stuck")  # type: ignore[assignment]
+        self.compensate = _compensation(name, options.pop("compensate", None))
         self.approve = _approval(options.pop("approve", None))
         if options:
             raise TypeError(f"Step {name!r} has no option {', '.join(map(repr, options))}.")
+
+
+class Compensation:
+    """What undoes a step, where it is more than a function: ``Compensation(refund, policies=[retry])``.
+
+    Options are ``input``, ``policies``, ``effect``, ``blocking``, ``on_unknown`` and ``approve`` of :class:`Step`. In
+    the template ``input`` ``item`` is what a compensation gets.
+    """
+
+    OPTIONS = ("input", "policies", "effect", "blocking", "on_unknown", "approve")
+
+    __slots__ = ("target", "options")
+
+    def __init__(self, target: object, **options: object) -> None:
+        for option in options:
+            if option not in self.OPTIONS:
+                raise TypeError(f"A compensation has no option {option!r}; it has {', '.join(self.OPTIONS)}.")
+        self.target = target
+        self.options = options
+
+
+def _compensation(name: str, target: object) -> Step | None:
+    if target is None:
+        return None
+    undo = target if isinstance(target, Compensation) else Compensation(target)
+    return Step(name, undo.target, **undo.options)
 
 
 def _approval(option: object) -> Approval | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentflow_kernel.contracts.plugin import PluginContext
 from agentflow_kernel.errors import InputInvalid, ManifestErrors, UnknownName, UsageError
 from agentflow_kernel.flow.fork import Branch, Parallel
+from agentflow_kernel.flow.step import Compensation
 from agentflow_kernel.run.flow import Flow
 
 TYPE_CHECKING = False
@@ -170,10 +171,11 @@ class Composition:
         spec = resource.spec
         flow = Flow(resource.name, start=spec.get("start"), policies=self._policies(spec.get("policies", [])))
         flow.max_steps = spec.get("max_steps", flow.max_steps)
+        flow.compensation_s = spec.get("compensation_s", flow.compensation_s)
         for name, node in spec["nodes"].items():
-            options = self._options(node, _NODE_OPTIONS)
-            options["routes"] = {"default": node["next"]} if "next" in node else _routes(node.get("routes", {}))
             place = f"spec.nodes.{name}"
+            options = self._options(resource, place, node, _NODE_OPTIONS)
+            options["routes"] = {"default": node["next"]} if "next" in node else _routes(node.get("routes", {}))
             if "parallel" in node:
                 target: object = self._fork(resource, f"{place}.parallel.branches", node["parallel"])
             else:
@@ -204,10 +206,17 @@ class Composition:
             for name, key in declared.items()
         ]
 
-    def _options(self, node: Mapping[str, Any], known: Sequence[str]) -> dict[str, object]:
+    def _options(
+        self, resource: Resource, place: str, node: Mapping[str, Any], known: Sequence[str]
+    ) -> dict[str, object]:
         """What a node or a branch declares besides its target and its way."""
         options: dict[str, object] = {option: node[option] for option in known if option in node}
         options["policies"] = self._policies(node.get("policies", []))
+        if "compensate" in node:
+            undo = node["compensate"]
+            own = {option: undo[option] for option in Compensation.OPTIONS if option in undo}
+            own["policies"] = self._policies(undo["policies"])
+            options["compensate"] = Compensation(self._target(resource, f"{place}.compensate", undo), **own)
         if "emit" in node:
             options["emits"] = node["emit"]
         return options
@@ -217,7 +226,7 @@ class Composition:
             name: Branch(
                 self._target(resource, f"{place}.{name}", branch),
                 only_if=branch.get("if"),
-                **self._options(branch, _BRANCH_OPTIONS),
+                **self._options(resource, f"{place}.{name}", branch, _BRANCH_OPTIONS),
             )
             for name, branch in spec["branches"].items()
         }

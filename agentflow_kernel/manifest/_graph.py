@@ -238,6 +238,8 @@ def _check_data(mention: Mention, nodes: Collection[str], flow: Resource, contex
 
 def _has_item(path: tuple[Step, ...], flow: Resource) -> bool:
     """Whether the path lies in the input of a node that has ``each``."""
+    if "compensate" in path[3:]:
+        return True
     if path[3:5] == ("parallel", "branches"):
         return path[6:7] == ("input",) and "each" in flow.given(*map(str, path[1:6]))
     return len(path) > 3 and path[3] == "input" and "each" in flow.given("nodes", str(path[2]))

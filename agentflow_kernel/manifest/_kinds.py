@@ -88,6 +88,27 @@ _WAIT = Record(
 _APPROVAL = {"by": _SUBJECTS, "timeout_s": _SECONDS}
 _OF_APPROVALS = "a mapping with 'by' or 'timeout_s'"
 
+_COMPENSATION = Short(
+    Record(
+        "a mapping with one of 'uses', 'agent', 'flow' or 'tool'",
+        {
+            "uses": Code(),
+            "agent": Link("Agent"),
+            "flow": Link("Flow"),
+            "tool": ToolLink(whole=False),
+            "input": Json("any value", data=True),
+            "policies": _POLICIES,
+            "effect": Choice("pure", "idempotent", "effect"),
+            "on_unknown": Choice("stuck", "retry", "fail"),
+            "blocking": Choice("thread", "inline"),
+            "approve": FlagOr(Record(_OF_APPROVALS, _APPROVAL)),
+        },
+        rules=(ExactlyOne("uses", "agent", "flow", "tool"),),
+        defaults={"policies": []},
+    ),
+    "uses",
+)
+
 _WORK: dict[str, Shape] = {
     "uses": Code(),
     "agent": Link("Agent"),
@@ -97,6 +118,7 @@ _WORK: dict[str, Shape] = {
     "ask": _ASK,
     "wait": _WAIT,
     "approve": FlagOr(Record(_OF_APPROVALS, _APPROVAL)),
+    "compensate": _COMPENSATION,
     "input": Json("any value", data=True),
     "each": Data(instead="list"),
     "batch_size": Number(whole=True, minimum=1),
@@ -239,6 +261,7 @@ _SPECS: dict[str, Record] = {
             "output": Json("any value", data=True),
             "display": Data(),
             "max_steps": Number(whole=True, minimum=1),
+            "compensation_s": _SECONDS,
             "description": Text(),
             "input_schema": _SCHEMA,
         },

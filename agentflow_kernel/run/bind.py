@@ -38,6 +38,7 @@ class BoundNode:
     __slots__ = (
         "name", "step", "graph", "mode", "quick", "invoke", "call", "next", "bound", "kind", "phased", "effect",
         "branches", "guarded", "when", "forks", "framed", "own", "plain",
+        "careful", "place", "undo", "inner",
     )  # fmt: skip
 
     def __init__(self, step: Step, graph: Graph) -> None:
@@ -65,6 +66,14 @@ class BoundNode:
         """Whether a node of its graph has a limit of visits: each visit is noted then."""
         self.plain = True
         """Whether nothing stands between a visit and its call: no intent, no approval."""
+        self.careful = False
+        """Whether a visit needs an approval, has a time limit, or leaves something to compensate."""
+        self.place = step.name
+        """The names of the nodes and branches that lead to it: ``check/inner``."""
+        self.undo: BoundNode | None = None
+        """What compensates it."""
+        self.inner: BoundNode | None = None
+        """The start of the flow that it is."""
         self.effect: Effect = step.effect or getattr(step.target, "effect", None) or "idempotent"
 
     def follow(self, action: str) -> BoundNode | None:
@@ -89,10 +98,11 @@ async def _not_bound(context: Context, value: object) -> object:
     raise UsageError("This node was never bound.")
 
 
-def bind(graph: Graph, *, loopless: bool) -> BoundNode:
+def bind(graph: Graph, *, loopless: bool, place: str = "") -> BoundNode:
     """The start node of the graph, ready to walk; checks the graph first (:class:`FlowInvalid`).
 
-    ``loopless`` binds for a run without an event loop: functions are then called on the spot.
+    ``loopless`` binds for a run without an event loop: functions are then called on the spot. ``place`` is where the
+    flow stands in the one that is run, ``""`` for that one itself.
     """
     graph.check()
     graph.forget_rules()
@@ -100,6 +110,7 @@ def bind(graph: Graph, *, loopless: bool) -> BoundNode:
     guarded = any(step.max_visits is not None for step in graph.steps.values())
     for node in bound.values():
         node.bound = bound
+        node.place = place + node.name
         _compose(node, loopless=loopless)
         routes = node.step.routes
         if guarded:
@@ -129,7 +140,7 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     if step.emits:
         node.kind = "emit"
         node.invoke = _pass_on
-        node.plain = step.approve is None
+        _add_care(node, loopless=loopless)
         return
     if isinstance(target, type) and issubclass(target, Node):
         target = target()
@@ -142,7 +153,7 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
         node.invoke = _fork_at(node)
     elif isinstance(target, Graph):
         node.kind = "flow"
-        start = bind(target, loopless=loopless)
+        start = node.inner = bind(target, loopless=loopless, place=f"{node.place}/")
         shared = target.run_keys()
         if shared:
             from agentflow_kernel.run.sharing import walk_sharing  # only flows that share keys pay
@@ -164,15 +175,28 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     if policies:
         node.mode = VISIT
         node.call = wrap(policies, _innermost(node.invoke))
-    if step.input is not None or step.each is not None or step.when or step.fan_out or step.approve is not None:
+    if step.input is not None or step.each is not None or step.when or step.fan_out:
         node.mode = VISIT
-    node.plain = step.approve is None and not (node.effect == "effect" and node.kind in LEAVES)
+    _add_care(node, loopless=loopless)
+
+
+def _add_care(node: BoundNode, *, loopless: bool) -> None:
+    """Bind what stands between a visit and its call."""
+    step = node.step
+    if step.compensate is not None:
+        undo = node.undo = BoundNode(step.compensate, node.graph)
+        undo.place = f"{node.place}!compensate"
+        _compose(undo, loopless=loopless)
+    if step.approve is not None or node.undo is not None:
+        node.careful, node.mode = True, VISIT
+    node.plain = not node.careful and not (node.effect == "effect" and node.kind in LEAVES)
 
 
 def _bind_branch(step: Step, fork: BoundNode, *, loopless: bool) -> BoundNode:
     branch = BoundNode(step, fork.graph)
     branch.bound = fork.bound
     branch.own = f"{fork.own}/{step.name}"
+    branch.place = f"{fork.place}/{step.name}"
     _compose(branch, loopless=loopless)
     return branch
 
@@ -310,7 +334,7 @@ def needs_loop(graph: Graph, within: tuple[Graph, ...] = ()) -> bool:
 
 
 def _waits(step: Step, within: tuple[Graph, ...]) -> bool:
-    if step.approve is not None:
+    if step.approve is not None or step.compensate is not None:
         return True
     if step.emits:
         return False

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 async def carefully(
     frame: Frame, node: BoundNode, path: str, value: object, work: Work
 ) -> tuple[object, Sequence[Line]]:
-    """What ``work`` gives, once a person has approved it where the step says so."""
+    """What ``work`` gives, once a person has approved it where the step says so; with what undoes it."""
     approval = node.step.approve
     if approval is not None:
         arguments, _ = to_json(value, node.name)
@@ -36,7 +36,15 @@ async def carefully(
                 raise
             told: dict[str, JSON] = {"by": error.by, "reason": error.reason, "expired": error.expired}
             return Route(REFUSED, told), ()
-    return await work()
+    result, lines = await work()
+    if node.undo is not None:
+        taken, size = value, 0
+        if frame.run.history is not None:
+            taken, text = to_json(value, node.name)
+            size = len(text)
+        undo: Line = ("compensation.started", path, {"node": node.place, "input": taken}, "", size)  # type: ignore[dict-item]  # JSON where it must be
+        lines = (*lines, undo)
+    return result, lines
 
 
 def _action_of(node: BoundNode) -> str:

@@ -51,11 +51,11 @@ class Execution:
         try:
             with self.handle.scope:
                 self._tell_start()
-                if self.handle.wish != "cancel":  # asked for before the run was taken up
+                if self.handle.wish != "cancel" and not self._is_ending():  # asked for before the run was taken up
                     output = await self._walk()
                     await self._complete(output)
                     return
-            await self._stopped()
+            await (self._go_on_ending() if self._is_ending() else self._stopped())
         except anyio.get_cancelled_exc_class() as error:
             stray = stray_cancellation(error, self.run.name)
             with anyio.CancelScope(shield=True):
@@ -90,6 +90,23 @@ class Execution:
         self.handle.display = shown
         self._settle("completed", output=output)
 
+    def _is_ending(self) -> bool:
+        """Whether an earlier owner has begun to compensate: then nothing else is done any more."""
+        history = self.run.history
+        return history is not None and history.standing is not None and history.standing.ending is not None
+
+    async def _go_on_ending(self) -> None:
+        """Compensate what is left, and end the run as it was about to end."""
+        from agentflow_kernel.run.compensate import ending_of  # only runs that compensate pay
+
+        payload = dict(ending_of(self.run) or {})
+        if payload["status"] == "cancelled":
+            error: Exception = RunCancelled(self.run.run_id)
+        else:
+            error = RunFailed(self.run.run_id, *(str(payload[key]) for key in ("code", "error", "path")))
+        with anyio.CancelScope(shield=True):
+            await self._end(payload["status"], payload, error)  # type: ignore[arg-type]  # as it was put on record
+
     async def _stopped(self) -> None:
         """The run was asked to stop: for good, or to go on later."""
         self.run.cancelled = True
@@ -115,11 +132,27 @@ class Execution:
 
     async def _end(self, status: RunStatus, payload: dict[str, JSON], error: Exception) -> None:
         """End the run; one whose end a durable journal cannot take is suspended: a later owner ends it."""
+        if self._is_ending() or self.run.undo or self._has_undo():
+            from agentflow_kernel.run.compensate import compensate  # only runs that compensate pay
+
+            try:
+                payload = await compensate(self.run, self.start, payload)
+            except NonDeterminism as parked:
+                await self._suspend("stuck", code_of(parked), f"at {parked.path!r}: {parked.problem}")
+                return
+            except Exception as broken:  # noqa: BLE001 -- the journal failed: a later owner goes on
+                self._settle("suspended", reason=f"Its compensations could not go on: {text_of(broken)}")
+                return
         fault = await self._record("run.ended", payload)
         if fault is None or not self.handle.durable:
             self._settle(status, error=error)
         else:
             self._settle("suspended", reason=f"It was {status}, and that could not be put on record: {text_of(fault)}")
+
+    def _has_undo(self) -> bool:
+        """Whether an earlier owner completed a step that has a compensation."""
+        history = self.run.history
+        return history is not None and any("undo" in record.payload for record in history.done.values())  # type: ignore[operator]  # an object
 
     async def _suspend(self, status: RunStatus, cause: str, reason: str) -> None:
         await self._record("run.suspended", {"status": status, "cause": cause, "error": reason})

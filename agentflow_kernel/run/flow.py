@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.errors import UsageError
 from agentflow_kernel.flow.fork import WORKERS, Parallel
-from agentflow_kernel.flow.graph import MAX_STEPS, Graph, Step
+from agentflow_kernel.flow.graph import MAX_STEPS, Graph, Step, compensates
 from agentflow_kernel.flow.node import DEFAULT
 from agentflow_kernel.flow.reference import Template
 from agentflow_kernel.run.bind import BoundNode, bind, needs_loop
@@ -46,13 +46,14 @@ class Flow(Graph):
         self.reducers = reducers or {}
         self._last: Step | None = None
         self._bound: dict[bool, BoundNode] = {}
+        self._compensates: bool | None = None
 
     def step(self, target: object, *, name: str | None = None, **options: object) -> Self:
         """Add a step; it follows the one before it unless that one has ``routes`` or ``when``.
 
         Options are those of :class:`Step`: ``input``, ``routes``, ``when``, ``each``, ``batch_size``, ``concurrency``,
         ``on_item_error``, ``policies``, ``effect``, ``blocking``, ``emits``, ``fan_out``, ``max_visits``,
-        ``on_unknown``, ``approve``. The name is the function's or the flow's.
+        ``on_unknown``, ``approve``, ``compensate``. The name is the function's or the flow's.
         """
         name = name or _name_of(target)
         previous = self._last
@@ -109,6 +110,7 @@ class Flow(Graph):
         step = Step(name, target, **options)
         self.add(step)
         self._bound.clear()
+        self._compensates = None
         return step
 
     def keeps(self, *keys: StateKey[Any], schema: Mapping[str, JSON] | None = None, model: type | None = None) -> Self:
@@ -149,8 +151,14 @@ class Flow(Graph):
 
         Raises what a node raises. Cancelling the call cancels the flow and everything in it.
         """
-        run = Run("", self.name, services=_ALONE, listener=listener)
-        return run_frame(Frame(run, self, value), self.bound(loopless=False), value)
+        run, start = Run("", self.name, services=_ALONE, listener=listener), self.bound(loopless=False)
+        if self._compensates is None:
+            self._compensates = compensates(self)
+        if self._compensates:
+            from agentflow_kernel.run.compensate import run_alone  # lazy: only flows that compensate pay
+
+            return run_alone(Frame(run, self, value), start, value)
+        return run_frame(Frame(run, self, value), start, value)
 
     def run_sync(self, value: object = None, *, listener: Listener | None = None) -> object:
         """Run to the end and return the output, without an event loop where the flow is made of plain functions.

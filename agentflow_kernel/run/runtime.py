@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.event import Event
     from agentflow_kernel.flow.graph import Graph
+    from agentflow_kernel.run.compensate import Due
     from agentflow_kernel.run.history import History
     from agentflow_kernel.run.observing import RunObserver
     from agentflow_kernel.run.progress import Listener
@@ -66,7 +67,7 @@ class Run:
 
     __slots__ = (
         "run_id", "name", "history", "listener", "observer", "services", "loopless", "quiet", "cancelled", "abandoned",
-        "reachable", "busy", "_seq", "_unrecorded", "_blamed", "_standing",
+        "reachable", "busy", "undo", "compensating", "_seq", "_unrecorded", "_blamed", "_standing",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +93,9 @@ class Run:
         self.abandoned: list[str] = []
         self.reachable = False
         """Whether somebody has a handle and can send signals."""
+        self.undo: list[Due] | None = None
+        """Steps that this owner completed and that have a compensation, in that order."""
+        self.compensating = False
         self.busy = 1
         """How many of its actions may be at work, see :mod:`~agentflow_kernel.run.resting`."""
         self._seq = 0

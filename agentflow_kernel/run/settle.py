@@ -53,6 +53,7 @@ async def settle(
     """
     run = frame.run
     if run.history is None:
+        _remember(run, lines, result)
         await _publish(run, -1, lines)
         return result
     path, input_hash = identity
@@ -80,14 +81,30 @@ async def settle(
         if line[0] == "snapshot":
             payload["state"] = line[2]
             size += line[4]
+        elif line[0] == "compensation.started":  # what would begin it, should the run fail
+            payload["undo"] = line[2]
+            size += line[4]
         elif line[0] == "event.emitted":
             others.append((*line[:4], size))  # its data is the result
         else:
             others.append(line)
     all_lines: list[Line] = [*others, ("step.completed", path, payload, input_hash, size)]
     first = await run.history.commit(all_lines)
+    if "undo" in payload:
+        _remember(run, lines, result)
     await _publish(run, first, all_lines)
     return result if action == DEFAULT or result.__class__ is Spread else Route(action, result)
+
+
+def _remember(run: Run, lines: Sequence[Line], result: object) -> None:
+    """Note what is to be compensated should the run fail, now that it is done."""
+    for line in lines:
+        if line[0] == "compensation.started":
+            if run.undo is None:
+                run.undo = []
+            undo: Mapping[str, JSON] = line[2]  # type: ignore[assignment]  # an object, by the careful visit
+            value = result.value if isinstance(result, Route) else result
+            run.undo.append((line[1], str(undo["node"]), {"input": undo["input"], "result": value}))  # type: ignore[dict-item]  # JSON where it must be
 
 
 async def _publish(run: Run, first: int, lines: Sequence[Line]) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KEPT = frozenset((
     "timer.set", "timer.fired", "wait.opened", "wait.resolved", "signal.received", "signal.consumed", "patch",
-    "cancel.requested",
+    "cancel.requested", "compensation.started", "compensation.completed",
 ))  # fmt: skip
 """Types of the records that a standing is made from."""
 
@@ -70,7 +70,7 @@ class Standing:
 
     __slots__ = (
         "timers", "fired", "deadlines", "resolved", "buffered", "known", "patches", "cancel_asked", "open", "turn",
-        "asked", "announced", "resting",
+        "asked", "announced", "resting", "ending", "compensated",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -93,6 +93,10 @@ class Standing:
         """Lets one signal in at a time."""
         self.asked: dict[str, Mapping[str, JSON]] = {}
         """What is asked of people and not answered on record, by the path of the wait."""
+        self.ending: Mapping[str, JSON] | None = None
+        """How an earlier owner was about to end the run when it began to compensate."""
+        self.compensated: dict[str, Mapping[str, JSON]] = {}
+        """Compensations that earlier owners completed, by path: ``result`` or ``error``."""
         self.announced: dict[str, Line] = {}
         """The record of each wait of this process that is open, by path."""
         self.resting: dict[str, int] = {}
@@ -122,6 +126,11 @@ class Standing:
             self.buffered.pop(str(payload["signal"]), None)
         elif kind == "patch":
             self.patches[str(payload["id"])] = bool(payload["taken"])
+        elif kind == "compensation.completed":
+            self.compensated[path] = payload
+        elif kind == "compensation.started":
+            if not path:
+                self.ending = {key: value for key, value in payload.items() if key != "steps"}
         else:
             self.cancel_asked = True
 

@@ -162,8 +162,8 @@ def perform(frame: Frame, node: BoundNode, path: str, value: object) -> Awaitabl
     run = frame.run
     if node.plain:
         work = _do(frame, node, path, value)
-    elif node.step.approve is not None:
-        from agentflow_kernel.run.careful import carefully  # only steps that need approval pay
+    elif node.careful:
+        from agentflow_kernel.run.careful import carefully  # only steps that ask for it pay
 
         work = carefully(frame, node, path, value, lambda: _do_effect(frame, node, path, value))
     else:

@@ -124,6 +124,8 @@ def note_of(kind: str, payload: Mapping[str, Any]) -> str:
         return str(payload.get("type", ""))
     if kind == "step.intent":
         return str(payload.get("tool", ""))
+    if kind.startswith("compensation.") and "error" not in payload:
+        return str(payload.get("node") or "; ".join(payload.get("steps", ())) or "done")
     if kind == "lease":
         return f"owner {payload.get('owner', '')}"
     if "error" in payload:
