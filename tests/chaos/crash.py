@@ -150,7 +150,8 @@ class Life:
     async def live(self) -> tuple[str, Any] | None:
         """Start the run or go on with it; how it ended (status, output or code), ``None`` when the process died."""
         world = World(self._note, self.estate.answers)
-        target, others = self.case.build(world), self.case.others(world)
+        target = self.case.build(world)
+        others = self.case.others(world) if self.case.others else ()
         memories = {"notes": MortalMemory(self.estate.memory, self.doom)}
         try:
             async with Kernel(

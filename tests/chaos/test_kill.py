@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from ledger import Ledger, wait_until
 
 from agentflow_kernel import Kernel
 
@@ -23,46 +22,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-KILLS = 20 if os.environ.get("AGENTFLOW_CHAOS", "short") == "short" else 200
+KILLS = 12 if os.environ.get("AGENTFLOW_CHAOS", "short") == "short" else 200
 SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))
 REPORTS = ("report.json", "report.md")
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900), pytest.mark.blocking]
-
-
-class Ledger:
-    """The other process, and what it has written so far."""
-
-    def __init__(self, folder: Path) -> None:
-        self.address = folder / "sink"
-        self.file = folder / "ledger"
-        self._process = subprocess.Popen([sys.executable, str(HERE / "sink.py"), str(self.address), str(self.file)])
-        wait_until(lambda: self.address.exists() and self.file.exists())
-
-    def lines(self) -> list[dict[str, object]]:
-        """Every effect so far, in order."""
-        return [json.loads(line) for line in self.file.read_bytes().splitlines()]
-
-    def count(self) -> int:
-        """How many effects there are so far."""
-        return self.file.read_bytes().count(b"\n")
-
-    def clear(self) -> None:
-        """Forget what was written; the sink appends, so it goes on at the start."""
-        os.truncate(self.file, 0)
-
-    def stop(self) -> None:
-        """End the sink."""
-        self._process.kill()
-        self._process.wait()
-
-
-def wait_until(condition: object, limit_s: float = 60) -> None:
-    """Poll until the condition holds."""
-    deadline = time.monotonic() + limit_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.001)
 
 
 @pytest.fixture(scope="module")

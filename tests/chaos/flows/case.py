@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
@@ -86,7 +86,7 @@ class Case:
     otherwise: Sequence[tuple[str, Any]] = ()
     sends: Sequence[Send] = ()
     event: str = ""
-    others: Callable[[World], Sequence[Flow | Agent]] = field(default=lambda _: ())
+    others: Callable[[World], Sequence[Flow | Agent]] | None = None
     """Flows that its events start, each for events of the type with the flow's name."""
     resumes: int = 0
     """How often it stops by itself, or is stopped, and is taken up again."""

@@ -1,0 +1,119 @@
+"""A stored history: the journal of a flow as one release wrote it, whole, cut in its middle or up to one type of record.
+
+``python tests/chaos/stored.py VERSION`` writes those of a release to ``histories/VERSION/histories.jsonl.gz``: one JSON
+object a line with ``case``, ``cut`` (how many records of the first run are kept), ``runs`` (the encoded records of each
+run, as text) and ``blobs``. A line is never changed once its release is out.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import anyio
+from crash import Estate, Life, key_of
+from flows import CASES
+
+from agentflow_kernel.contracts.journal import decode_record, encode_record
+from agentflow_kernel.testing import InProcessJournal, InProcessMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flows import Case
+
+FOLDER = HERE / "histories"
+
+
+class Stored:
+    """One history of one release."""
+
+    def __init__(self, version: str, line: dict[str, Any]) -> None:
+        self.version = version
+        self.case: Case = CASES[line["case"]]
+        self.cut: int = line["cut"]
+        self.runs: list[list[str]] = line["runs"]
+        self.blobs: list[str] = line["blobs"]
+
+    @property
+    def name(self) -> str:
+        """What a test is called."""
+        return f"{self.version}-{self.case.name}-{self.cut}"
+
+    async def put_into(self, journal: Any) -> set[str]:
+        """Append everything, as the process that died did; the keys of the steps that were completed."""
+        for blob in self.blobs:
+            await journal.put_blob(base64.b64decode(blob))
+        done = set()
+        for lines in self.runs:
+            records = [decode_record(line.encode()) for line in lines]
+            for record in records:
+                await journal.append(record.run_id, record.seq, record.epoch, [record])
+                if record.type == "step.completed":
+                    done.add(key_of(record.run_id, record.path))
+        return done
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all its runs have ended."""
+        return all(decode_record(lines[-1].encode()).type == "run.ended" for lines in self.runs)
+
+    @property
+    def types(self) -> set[str]:
+        """The types of its records."""
+        return {decode_record(line.encode()).type for lines in self.runs for line in lines}
+
+
+def stored() -> Iterator[Stored]:
+    """Every history of every release."""
+    for file in sorted(FOLDER.glob("*/histories.jsonl.gz")):
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            yield from (Stored(file.parent.name, json.loads(line)) for line in lines)
+
+
+async def write_case(case: Case, folder: str, seen: set[str]) -> list[dict[str, Any]]:
+    """The lines of one flow: whole, cut in the middle, and cut behind each type of record that no other line ends with."""
+    journal = InProcessJournal()
+    estate = Estate(journal, InProcessMemory(), folder)
+    await Life(case, estate, 1).live()
+    histories = list((await estate.histories()).values())
+    histories.sort(key=lambda records: records[0].payload["name"].partition("/")[2] not in (case.name, "helper"))
+    first = histories[0]
+    cuts = {len(first), len(first) // 2}
+    for place, record in enumerate(first, 1):
+        if record.type not in seen and place < len(first):
+            seen.add(record.type)
+            cuts.add(place)
+    lines = []
+    for cut in sorted(cuts, reverse=True):
+        kept = [first[:cut], *histories[1:]] if cut == len(first) else [first[:cut]]
+        refs = sorted({record.ref for records in kept for record in records if record.ref})
+        blobs = [base64.b64encode(await journal.get_blob(ref)).decode() for ref in refs]
+        runs = [[encode_record(record).decode() for record in records] for records in kept]
+        lines.append({"case": case.name, "cut": cut, "runs": runs, "blobs": blobs})
+    return lines
+
+
+async def write(version: str) -> None:
+    """Write all histories of a release."""
+    target, seen = FOLDER / version / "histories.jsonl.gz", set[str]()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for case in CASES.values():
+        with tempfile.TemporaryDirectory() as folder:
+            lines += await write_case(case, folder, seen)
+    text = "".join(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n" for line in lines)
+    target.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    print(f"{target}: {len(lines)} histories, {target.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    anyio.run(write, sys.argv[1])

@@ -1,0 +1,111 @@
+"""Kills of a process that works on many runs of many flows: nothing is lost, and no completed step runs again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from ledger import HERE, Ledger, wait_until
+from process import open_journal
+
+from agentflow_kernel.contracts.journal import TERMINAL
+from agentflow_kernel.testing.auditor import Auditor
+from agentflow_kernel.testing.effects import Ledger as Effects
+from flows import CASES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONG = os.environ.get("AGENTFLOW_CHAOS", "short") == "long"
+SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))
+KILLS = 200 if LONG else 12
+RUNS_PER_KILL = 20
+JOURNALS = {"sqlite": "sqlite", "leveldb": "leveldb"}
+"""Names in tests to names of plugins that keep their files in the state folder."""
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800), pytest.mark.blocking]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """A sink for one test."""
+    sink = Ledger(tmp_path)
+    yield sink
+    sink.stop()
+
+
+def installed() -> list[str]:
+    """The journals of this installation that keep files."""
+    names = {entry.name for entry in entry_points(group="agentflow.journals")}
+    return [name for name in JOURNALS if name in names]
+
+
+async def crash_of(auditor: Auditor, journal: str, state: str, process: int) -> int:
+    """Tell the auditor what was on record when a process ended; how many runs were under way."""
+    opened = open_journal(journal, state)
+    try:
+        await auditor.crashed(opened, process)
+        return sum(info.status not in TERMINAL for info in await opened.runs(limit=1_000_000))
+    finally:
+        await opened.aclose()
+
+
+async def audited(auditor: Auditor, journal: str, state: str) -> Any:
+    """Everything that the auditor has to say at the end."""
+    opened = open_journal(journal, state)
+    try:
+        for info in await opened.runs(limit=1_000_000):
+            auditor.accept(info.run_id)
+        return await auditor.audit(opened)
+    finally:
+        await opened.aclose()
+
+
+@pytest.mark.parametrize("journal", installed())
+def test_no_kill_loses_or_doubles_anything(journal: str, ledger: Ledger, tmp_path: Path) -> None:
+    """Killed at random instants and started again at once, until all runs have ended as they should."""
+    state, dice = str(tmp_path / "state"), random.Random(SEED)
+    count = KILLS * RUNS_PER_KILL
+    words = [sys.executable, str(HERE / "process.py"), JOURNALS[journal], state, str(ledger.address), str(count)]
+    auditor, landed, kills = Auditor(Effects()), 0, 0
+    while kills < KILLS:
+        kills += 1
+        process = subprocess.Popen(words, stdout=subprocess.PIPE)
+        moment = ledger.count() + dice.randrange(1, 2 * RUNS_PER_KILL)
+        wait_until(lambda: ledger.count() >= moment or process.poll() is not None)  # noqa: B023 -- called at once
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        under_way = anyio.run(crash_of, auditor, JOURNALS[journal], state, process.pid)
+        landed += process.returncode == -signal.SIGKILL and under_way > 0
+    last = subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=600)
+    told = json.loads(last.stdout)
+    assert told["ended"] == {"as expected": count}
+    assert landed >= 0.9 * kills, f"only {landed} of {kills} kills landed while work was in flight (seed {SEED})"
+    auditor.ledger = Effects.from_lines(ledger.file.read_bytes().splitlines())
+    audit = anyio.run(audited, auditor, JOURNALS[journal], state)
+    assert not audit.violations, (SEED, audit.violations[:5])
+    assert audit.accepted == count
+    assert problems_of(auditor.ledger, told["runs"]) == []
+    print(f"{journal}: {kills} kills, {landed} in flight, seed {SEED}; {audit}")
+
+
+def problems_of(effects: Effects, runs: dict[str, str]) -> list[str]:
+    """Effects that a run's case names and the ledger lacks, or the other way round."""
+    found: dict[str, set[str]] = {run_id: set() for run_id in runs}
+    for effect in effects.effects:
+        found[effect.run_id].add(effect.path)
+    problems = []
+    for run_id, paths in found.items():
+        case = CASES[runs[run_id]]
+        problems += [f"{case.name}: lost {path}" for path in case.effects - paths]
+        problems += [f"{case.name}: unforeseen {path}" for path in paths - case.effects - case.perhaps]
+    return problems
