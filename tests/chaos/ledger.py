@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = Path(__file__).parent
+CHILD = {**os.environ, "PYTHONSAFEPATH": ""}
+"""The environment of a child that imports what lies beside it."""
 
 
 class Ledger:

@@ -14,10 +14,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import anyio
 from crash import key_of

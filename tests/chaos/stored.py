@@ -1,4 +1,4 @@
-"""A stored history: the journal of a flow as one release wrote it, whole, cut in its middle or up to one type of record.
+"""A stored history: a flow's journal as one release wrote it, whole, cut in its middle or after one type of record.
 
 ``python tests/chaos/stored.py VERSION`` writes those of a release to ``histories/VERSION/histories.jsonl.gz``: one JSON
 object a line with ``case``, ``cut`` (how many records of the first run are kept), ``runs`` (the encoded records of each
@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
 import anyio
 from crash import Estate, Life, key_of
 from flows import CASES
@@ -80,7 +78,7 @@ def stored() -> Iterator[Stored]:
 
 
 async def write_case(case: Case, folder: str, seen: set[str]) -> list[dict[str, Any]]:
-    """The lines of one flow: whole, cut in the middle, and cut behind each type of record that no other line ends with."""
+    """The lines of one flow: whole, cut in the middle, and cut behind each type of record that is new."""
     journal = InProcessJournal()
     estate = Estate(journal, InProcessMemory(), folder)
     await Life(case, estate, 1).live()

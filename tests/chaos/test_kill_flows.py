@@ -9,21 +9,21 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from ledger import HERE, Ledger, wait_until
+from flows import CASES
+from ledger import CHILD, HERE, Ledger, wait_until
 from process import open_journal
 
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.testing.auditor import Auditor
 from agentflow_kernel.testing.effects import Ledger as Effects
-from flows import CASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LONG = os.environ.get("AGENTFLOW_CHAOS", "short") == "long"
 SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))
@@ -79,14 +79,14 @@ def test_no_kill_loses_or_doubles_anything(journal: str, ledger: Ledger, tmp_pat
     auditor, landed, kills = Auditor(Effects()), 0, 0
     while kills < KILLS:
         kills += 1
-        process = subprocess.Popen(words, stdout=subprocess.PIPE)
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, env=CHILD)
         moment = ledger.count() + dice.randrange(1, 2 * RUNS_PER_KILL)
         wait_until(lambda: ledger.count() >= moment or process.poll() is not None)  # noqa: B023 -- called at once
         process.send_signal(signal.SIGKILL)
         process.communicate()
         under_way = anyio.run(crash_of, auditor, JOURNALS[journal], state, process.pid)
         landed += process.returncode == -signal.SIGKILL and under_way > 0
-    last = subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=600)
+    last = subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=600, env=CHILD)
     told = json.loads(last.stdout)
     assert told["ended"] == {"as expected": count}
     assert landed >= 0.9 * kills, f"only {landed} of {kills} kills landed while work was in flight (seed {SEED})"

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from agentflow_sqlite._faults import SQLITE_ERRORS, to_fault
+from agentflow_sqlite._store import is_exclusive
 from agentflow_sqlite._transactions import closed
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ class Snapshots:
                 return query(connection)
             finally:
                 connection.execute("COMMIT")
-                usable = True
+                usable = not is_exclusive(connection)
         except SQLITE_ERRORS as error:
             raise to_fault(error, self.store.path) from error
         finally:

@@ -97,9 +97,20 @@ class Store:
         return connection
 
     def _connect_to_read(self) -> tuple[sqlite3.Connection, int]:
+        try:
+            return self._connect_by(_uri(self.path, "ro"))
+        except StorageUnavailable as error:
+            if not _has_no_room(error.__cause__):
+                raise
+        # the disk is so full that there is no room for the shared memory, which nobody has made yet: do without
+        return self._connect_by(_uri(self.path, "rw"), "PRAGMA locking_mode = EXCLUSIVE")
+
+    def _connect_by(self, uri: str, *pragmas: str) -> tuple[sqlite3.Connection, int]:
         connection: sqlite3.Connection | None = None
         try:
-            connection = self._connect(_uri(self.path), uri=True)
+            connection = self._connect(uri, uri=True)
+            for pragma in pragmas:
+                connection.execute(pragma)
             connection.execute("BEGIN")
             version = self.schema.find_version(connection, self.path)
             connection.execute("COMMIT")
@@ -168,9 +179,23 @@ def _sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def _uri(path: str) -> str:
-    """The file as a URI for reading only. Source: https://sqlite.org/uri.html, section 3.1 (November 2026)."""
+def _has_no_room(error: BaseException | None) -> bool:
+    """Whether it is the shared memory beside the file that could not be made."""
+    return getattr(error, "sqlite_errorname", "") in _NO_ROOM
+
+
+_NO_ROOM = ("SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_SHMOPEN", "SQLITE_IOERR_SHMMAP")
+
+
+def is_exclusive(connection: sqlite3.Connection) -> bool:
+    """Whether it keeps everybody else out until it is closed."""
+    (mode,) = connection.execute("PRAGMA locking_mode").fetchone()
+    return bool(mode == "exclusive")
+
+
+def _uri(path: str, mode: str) -> str:
+    """The file as a URI, to be opened in this mode. Source: https://sqlite.org/uri.html, section 3.1 (November 2026)."""
     path = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     if os.name == "nt":
         path = "/" + path.replace("\\", "/")
-    return f"file:{path}?mode=ro"
+    return f"file:{path}?mode={mode}"
