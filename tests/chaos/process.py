@@ -2,8 +2,8 @@
 
 Usage: ``python process.py JOURNAL STATE LEDGER COUNT``. ``JOURNAL`` is the name of a journal plugin, with its settings
 as JSON after a colon; ``LEDGER`` is the socket of the sink. Run number n is of flow ``FLOWS[n % len(FLOWS)]`` and has
-the key n, so that whoever comes next goes on with the same runs. The last line on the output tells how they ended, and which
-flow each run is of.
+the key n, so that whoever comes next goes on with the same runs. The last line on the output tells how they ended, and
+which flow each run is of.
 """
 
 from __future__ import annotations

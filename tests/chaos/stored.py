@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-HERE = Path(__file__).parent
 import anyio
 from crash import Estate, Life, key_of
 from flows import CASES
@@ -23,6 +22,7 @@ from flows import CASES
 from agentflow_kernel.contracts.journal import decode_record, encode_record
 from agentflow_kernel.testing import InProcessJournal, InProcessMemory
 
+HERE = Path(__file__).parent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -194,7 +194,7 @@ def is_exclusive(connection: sqlite3.Connection) -> bool:
 
 
 def _uri(path: str, mode: str) -> str:
-    """The file as a URI, to be opened in this mode. Source: https://sqlite.org/uri.html, section 3.1 (November 2026)."""
+    """The file as a URI to open in this mode. Source: https://sqlite.org/uri.html, section 3.1 (November 2026)."""
     path = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     if os.name == "nt":
         path = "/" + path.replace("\\", "/")

@@ -147,7 +147,8 @@ CASES = (
     ),
     Case(
         "agent_down", agent_down, "question", output="done", resumes=1,
-        effects=paths("helper/model-1 helper/tool-1-0 helper/model-2 after"), retried=paths("helper/model-1 helper/model-2"),
+        effects=paths("helper/model-1 helper/tool-1-0 helper/model-2 after"),
+        retried=paths("helper/model-1 helper/model-2"),
     ),
     Case(
         "agent_batch", agent_batch, ["x", "y"], output=["seen", "seen"],
