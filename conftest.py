@@ -21,6 +21,7 @@ OURS = [
     "agentflow_cli",
     "agentflow_http",
     "agentflow_kernel",
+    "agentflow_leveldb",
     "agentflow_openai",
     "agentflow_planner_llm",
     "agentflow_resilience",

@@ -17,6 +17,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 _OWN = {
     "agentflow-anthropic": ("provider:anthropic",),
+    "agentflow-leveldb": ("journal:leveldb",),
     "agentflow-openai": ("provider:openai",),
     "agentflow-planner-llm": ("planner:tools",),
     "agentflow-resilience": ("policy:retry", "policy:timeout"),

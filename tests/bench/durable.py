@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import statistics
 import tempfile
@@ -15,22 +16,28 @@ from agentflow_kernel import Flow, Kernel
 
 
 def rows(*, steps: int) -> list[Row]:
-    """The cost of a synced step in a run that is alone, and in each of a hundred at once."""
+    """The cost of a synced step in a run that is alone, and in each of a hundred at once, with each journal."""
+    journals = ["sqlite", *(["leveldb"] if importlib.util.find_spec("plyvel") else [])]
+    return [row for journal in journals for row in _rows_of(journal, steps)]
+
+
+def _rows_of(journal: str, steps: int) -> list[Row]:
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
-        value, floor = anyio.run(_measure, folder, steps)
+        value, floor = anyio.run(_measure, folder, steps, journal)
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
-        shared, other = anyio.run(_measure_together, folder, steps)
+        shared, other = anyio.run(_measure_together, folder, steps, journal)
     note = "fdatasync of a page {:.3f} ms"
+    alone, together = f"durable step, one run, {journal}", "… of 100 runs at once"
     return [
-        Row("durable step, one run", value, "ms", note.format(floor), None, "≤ floor + 0.2 ms", value <= floor + 0.2),
-        Row("… of 100 runs at once", shared, "ms", note.format(other), shared / other, "≤ 0.5 x", shared <= other / 2),
+        Row(alone, value, "ms", note.format(floor), None, "≤ floor + 0.2 ms", value <= floor + 0.2),
+        Row(together, shared, "ms", note.format(other), shared / other, "≤ 0.5 x", shared <= other / 2),
     ]
 
 
-async def _measure(folder: str, steps: int) -> tuple[float, float]:
+async def _measure(folder: str, steps: int, journal: str) -> tuple[float, float]:
     """Medians of interleaved rounds, so that both see the same disk."""
     values, floors = [], []
-    async with Kernel(state=folder, journal="sqlite") as kernel:
+    async with Kernel(state=folder, journal=journal) as kernel:
         flow: Flow = chain(steps)
         for _ in range(1 + 1000 // steps):  # until the write-ahead log has its size: overwriting is what lasts
             await kernel.run(flow, 1)
@@ -42,10 +49,10 @@ async def _measure(folder: str, steps: int) -> tuple[float, float]:
     return statistics.median(values), statistics.median(floors)
 
 
-async def _measure_together(folder: str, steps: int) -> tuple[float, float]:
+async def _measure_together(folder: str, steps: int, journal: str) -> tuple[float, float]:
     """The same with a hundred runs that share transactions; each makes a tenth of the steps."""
     values, floors = [], []
-    async with Kernel(state=folder, journal="sqlite") as kernel:
+    async with Kernel(state=folder, journal=journal) as kernel:
         flow: Flow = chain(steps // 10)
         for round_ in range(4):
             floors.append(_fdatasync(folder, steps))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from agentflow_kernel.group_commit.ticket import Ticket
 from agentflow_sqlite._snapshots import Snapshots
-from agentflow_sqlite._transactions import Ticket, Transactions
+from agentflow_sqlite._transactions import Transactions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from agentflow_kernel.group_commit.writer import Writer
     from agentflow_sqlite._store import Store
     from agentflow_sqlite._transactions import Mirror
-    from agentflow_sqlite._writer import Writer
 
 T = TypeVar("T")
 
@@ -56,7 +57,9 @@ class Database:
         self.transactions.close()
 
     def _start(self) -> Writer:
-        from agentflow_sqlite._writer import Writer  # lazy: 25 ms for anyio, which appends without a loop do not need
+        from agentflow_kernel.group_commit.writer import (
+            Writer,  # lazy: 25 ms for anyio, which appends without a loop do not need
+        )
 
         self._writer = self._writer or Writer(self.transactions)
         return self._writer

@@ -7,9 +7,9 @@ import threading
 from contextlib import suppress
 from typing import TypeVar
 
+from agentflow_kernel.group_commit.ticket import closed
 from agentflow_sqlite._faults import SQLITE_ERRORS, to_fault
 from agentflow_sqlite._store import is_exclusive
-from agentflow_sqlite._transactions import closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,55 +6,23 @@ import sqlite3
 import threading
 import time
 from contextlib import suppress
-from typing import Generic, TypeVar, cast
 
 from agentflow_kernel.errors import AgentFlowError, StorageUnavailable
+from agentflow_kernel.group_commit.pace import Pace
+from agentflow_kernel.group_commit.ticket import Ticket, closed
 from agentflow_sqlite._faults import ENVIRONMENT, LOCKED, SQLITE_ERRORS, primary_code, to_fault
-from agentflow_sqlite._pace import Pace
 from agentflow_sqlite._store import RETRY_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
-
-    from anyio import Event
 
     from agentflow_kernel.errors import Executed
     from agentflow_sqlite._store import Store
 
-T = TypeVar("T")
-
 UNTRUSTED = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 """After these the connection is closed; the next one looks first whether all is there."""
-
-
-class Ticket(Generic[T]):
-    """One caller's job and what became of it: ``value`` or ``error`` once it is ``settled``.
-
-    ``job`` runs inside the transaction; a refusal must be raised before its first change. ``woken`` is set for a caller
-    that waits in an event loop.
-    """
-
-    __slots__ = ("job", "value", "error", "settled", "woken")
-
-    def __init__(self, job: Callable[[sqlite3.Connection], T]) -> None:
-        self.job = job
-        self.value: T | None = None
-        self.error: BaseException | None = None
-        self.settled = False
-        self.woken: Event | None = None
-
-    def settle(self, error: BaseException | None = None) -> None:
-        """Fix the outcome."""
-        self.error = error
-        self.settled = True
-
-    def result(self) -> T:
-        """What the job returned, or raise what it raised."""
-        if self.error is not None:
-            raise self.error
-        return cast("T", self.value)
 
 
 class Mirror:
@@ -85,9 +53,21 @@ class Transactions:
     Thread-safe; every method blocks. ``commits`` counts the transactions that have become durable.
     """
 
-    __slots__ = ("store", "mirror", "commits", "pace", "_lock", "_connection", "_data_version", "_suspect", "_closed")
+    __slots__ = (
+        "name",
+        "store",
+        "mirror",
+        "commits",
+        "pace",
+        "_lock",
+        "_connection",
+        "_data_version",
+        "_suspect",
+        "_closed",
+    )
 
     def __init__(self, store: Store, mirror: Mirror) -> None:
+        self.name = store.path
         self.store = store
         self.mirror = mirror
         self.commits = 0
@@ -253,11 +233,6 @@ class Transactions:
             return error
         fresh.__cause__ = error
         return fresh
-
-
-def closed(path: str) -> StorageUnavailable:
-    """The error of every call after the end."""
-    return StorageUnavailable(f"Storage {path!r} is closed. Open another one.", executed="no")
 
 
 def _do(connection: sqlite3.Connection, ticket: Ticket[Any]) -> None:

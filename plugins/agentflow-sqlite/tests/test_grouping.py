@@ -12,7 +12,7 @@ import pytest
 
 from agentflow_kernel.contracts.journal import Record
 from agentflow_kernel.errors import AppendConflict, StorageUnavailable
-from agentflow_sqlite._writer import Group
+from agentflow_kernel.group_commit.writer import Group
 from agentflow_sqlite.journal import SqliteJournal
 
 if TYPE_CHECKING:

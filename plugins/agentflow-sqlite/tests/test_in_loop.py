@@ -11,8 +11,8 @@ import anyio.lowlevel
 import pytest
 
 from agentflow_kernel.errors import AppendConflict, StorageUnavailable
-from agentflow_sqlite import _pace
-from agentflow_sqlite._pace import Pace
+from agentflow_kernel.group_commit import pace as _pace
+from agentflow_kernel.group_commit.pace import Pace
 from agentflow_sqlite.journal import SqliteJournal
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def threads(monkeypatch: pytest.MonkeyPatch, lonely: SqliteJournal) -> list[str]
     return found
 
 
-HERE, THERE = threading.current_thread().name, "agentflow-sqlite"
+HERE, THERE = threading.current_thread().name, "agentflow-commit"
 
 
 async def test_a_run_that_is_alone_commits_where_it_stands(lonely: SqliteJournal, threads, author) -> None:

@@ -16,8 +16,8 @@ from agentflow_kernel.errors import (
     StorageUnavailable,
     UnknownRun,
 )
+from agentflow_kernel.group_commit.writer import READERS
 from agentflow_sqlite._store import Store
-from agentflow_sqlite._writer import READERS
 from agentflow_sqlite.journal import SqliteJournal
 
 pytestmark = pytest.mark.anyio

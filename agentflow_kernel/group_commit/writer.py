@@ -16,19 +16,18 @@ from anyio.lowlevel import RunVar, cancel_shielded_checkpoint, checkpoint_if_can
 from anyio.to_thread import run_sync
 
 from agentflow_kernel.errors import AgentFlowError
-from agentflow_sqlite._pace import SMALL_BYTES
-from agentflow_sqlite._thread import OwnThread
-from agentflow_sqlite._transactions import Ticket, closed
+from agentflow_kernel.group_commit.pace import SMALL_BYTES
+from agentflow_kernel.group_commit.thread import OwnThread
+from agentflow_kernel.group_commit.ticket import Ticket, closed
 
 if TYPE_CHECKING:
-    import sqlite3
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
     from typing import Any, TypeVarTuple
 
     from anyio import Event
 
-    from agentflow_sqlite._transactions import Transactions
+    from agentflow_kernel.group_commit.ticket import Committer
 
     Args = TypeVarTuple("Args")
 
@@ -102,11 +101,11 @@ class Lane:
 class Group:
     """The tickets of one transaction, from the thread that commits them back to the tasks that wait."""
 
-    __slots__ = ("lane", "transactions", "tickets", "unclaimed", "committed", "finished", "loop")
+    __slots__ = ("lane", "committer", "tickets", "unclaimed", "committed", "finished", "loop")
 
-    def __init__(self, lane: Lane, transactions: Transactions) -> None:
+    def __init__(self, lane: Lane, committer: Committer) -> None:
         self.lane = lane
-        self.transactions = transactions
+        self.committer = committer
         self.tickets: list[Ticket[Any]] = []
         self.unclaimed = [True]
         self.committed = False
@@ -128,7 +127,7 @@ class Group:
             while True:
                 self.tickets.append(self.lane.pending.popleft())
         except IndexError:
-            self.transactions.run(self.tickets)
+            self.committer.run(self.tickets)
         self.committed = True
         if self.loop is not None:
             self._tell(self.loop)
@@ -171,16 +170,16 @@ class Group:
 
 
 class Writer:
-    """The asynchronous side of :class:`Transactions`; for the tasks of any number of event loops."""
+    """The asynchronous side of :class:`Committer`; for the tasks of any number of event loops."""
 
-    __slots__ = ("transactions", "_lanes", "_closed")
+    __slots__ = ("committer", "_lanes", "_closed")
 
-    def __init__(self, transactions: Transactions) -> None:
-        self.transactions = transactions
-        self._lanes: RunVar[Lane] = RunVar("agentflow_sqlite.lane")
+    def __init__(self, committer: Committer) -> None:
+        self.committer = committer
+        self._lanes: RunVar[Lane] = RunVar("agentflow.lane")
         self._closed = False
 
-    async def write(self, job: Callable[[sqlite3.Connection], T], size: int | None) -> T:
+    async def write(self, job: Callable[[Any], T], size: int | None) -> T:
         """What ``job`` returns, once its transaction is durable; it writes about ``size`` bytes, where that is known.
 
         Jobs of one event loop run in the order of the calls. A cancelled call whose transaction has begun is carried
@@ -188,18 +187,18 @@ class Writer:
         """
         await checkpoint_if_cancelled()
         if self._closed:
-            raise closed(self.transactions.store.path)
+            raise closed(self.committer.name)
         lane, ticket = self._lane(), Ticket(job)
         short = size is not None and size <= SMALL_BYTES
-        if short and lane.lonely and not lane.led and self.transactions.run_at_once(ticket):
-            await lane.hold_up(self.transactions.pace.last_s)
+        if short and lane.lonely and not lane.led and self.committer.run_at_once(ticket):
+            await lane.hold_up(self.committer.pace.last_s)
             return ticket.result()
         return await self._enter(lane, ticket)
 
     async def read(self, query: Callable[[*Args], T], *args: *Args) -> T:
         """What ``query`` returns, called in a thread beside the transactions."""
         if self._closed:
-            raise closed(self.transactions.store.path)
+            raise closed(self.committer.name)
         return await run_sync(query, *args, limiter=self._lane().reading)
 
     async def aclose(self, close: Callable[[], None]) -> None:
@@ -230,7 +229,7 @@ class Writer:
         return ticket.result()
 
     async def _lead(self, lane: Lane, ticket: Ticket[Any]) -> None:
-        group = Group(lane, self.transactions)
+        group = Group(lane, self.committer)
         try:
             await lane.thread.run(group.commit)
         except BaseException:
@@ -247,5 +246,5 @@ class Writer:
             return lane
 
 
-def _nothing(connection: sqlite3.Connection) -> None:
+def _nothing(transaction: object) -> None:
     """The job of a ticket that only waits for those before it."""

@@ -65,7 +65,7 @@ class OwnThread:
     def _start(self) -> None:
         native: Any = current_token().native_token
         self._soon = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon  # asyncio's, or trio's
-        self._thread = Thread(target=_work, args=(self._orders,), name="agentflow-sqlite", daemon=True)
+        self._thread = Thread(target=_work, args=(self._orders,), name="agentflow-commit", daemon=True)
         self._thread.start()
         weakref.finalize(self, self._orders.put, None)
 

@@ -1,0 +1,181 @@
+"""A journal in a LevelDB folder: for one process that works on many runs."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+
+from agentflow_kernel.contracts.journal import RunInfo, chain_hash, check_batch, encode_record, fold
+from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, ProtocolViolation, UnknownRun, UsageError
+from agentflow_kernel.group_commit.ticket import Ticket
+from agentflow_leveldb._commits import Commits
+from agentflow_leveldb._driver import is_damage, load_driver
+from agentflow_leveldb._layout import BLOBS, Head, copy_info
+from agentflow_leveldb._opened import no_space
+from agentflow_leveldb._reading import list_heads, read_head, read_records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from agentflow_kernel.contracts.journal import Record
+    from agentflow_kernel.contracts.plugin import PluginContext
+    from agentflow_kernel.group_commit.writer import Writer
+    from agentflow_leveldb._opened import Opened, Transaction
+    from agentflow_leveldb.settings import JournalSettings
+
+    T = TypeVar("T")
+
+
+def create_journal(settings: JournalSettings, context: PluginContext) -> LevelJournal:
+    """The journal of a resource.
+
+    Raises :class:`UsageError` when there is no place for its folder, :class:`Unsupported` where plyvel is missing.
+    """
+    load_driver()
+    if settings.path is not None:
+        folder = os.path.join(context.folder, settings.path)
+    elif context.state_folder is not None:
+        folder = os.path.join(context.state_folder, "journal.leveldb")
+    else:
+        raise UsageError(
+            f"Resource {context.name!r} has no place for its folder 'journal.leveldb': there is no state folder. "
+            "Give one (--state, or AGENTFLOW_STATE), or give the resource the setting 'path'."
+        )
+    journal = LevelJournal(folder, least_free=settings.least_free, accept_loss=settings.accept_loss)
+    journal.commit_in_loop(settings.commit_in_loop)
+    return journal
+
+
+class LevelJournal:
+    """The journal in ``folder``, which one process at a time may use. It is created by the first append or blob.
+
+    Appends of one event loop that come together share one synced write. No run begins while less than ``least_free``
+    of the disk is free. A store that has lost records is opened only if ``accept_loss``, or if the loss is known to
+    be that of certain runs, which are quarantined.
+    """
+
+    __slots__ = ("_commits", "_writer")
+
+    def __init__(self, folder: str, *, least_free: float = 0.05, accept_loss: bool = False) -> None:
+        self._commits = Commits(folder, least_free=least_free, accept_loss=accept_loss)
+        self._writer: Writer | None = None
+
+    def commit_in_loop(self, allowed: bool) -> None:  # noqa: FBT001 -- a switch
+        """Whether an append that is alone may be committed without leaving the event loop; it may, unless told."""
+        self._commits.pace.in_loop = allowed
+
+    async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        """Append one batch; one that is still waiting for its write when it is cancelled is not written."""
+        job, size = _append_job(run_id, expected_seq, epoch, records)
+        # the first append of a run looks at the disk, which an event loop must not
+        await self._start().write(job, size if expected_seq else None)
+
+    def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        """Append one batch on the calling thread."""
+        ticket = Ticket(_append_job(run_id, expected_seq, epoch, records)[0])
+        self._commits.run([ticket])
+        ticket.result()
+
+    async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
+        """The checked records of a run; also their chain is checked, where they name it."""
+        found: list[Record] = []
+        return await self._read(lambda opened: read_records(opened, run_id, from_seq), found)
+
+    async def head(self, run_id: str) -> RunInfo:
+        """The head, up to the last record."""
+        head = await self._read(lambda opened: read_head(opened, run_id), None)
+        if head is None:
+            raise UnknownRun(run_id)
+        return copy_info(head.info)
+
+    async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
+        """The heads; a damaged run is listed as ``quarantined``."""
+        found: list[RunInfo] = []
+        return await self._read(lambda opened: list_heads(opened, status, limit), found)
+
+    async def put_blob(self, data: bytes) -> str:
+        """Store bytes; bytes that were damaged on the disk are put right."""
+
+        def put(transaction: Transaction) -> str:
+            ref = sha256(data).hexdigest()
+            if _find_blob(transaction.opened, ref) != data:
+                transaction.put(BLOBS + ref.encode(), data)
+            return ref
+
+        return await self._start().write(put, None)
+
+    async def get_blob(self, ref: str) -> bytes:
+        """The checked bytes."""
+        data = await self._read(lambda opened: _find_blob(opened, ref), None)
+        if data is None:
+            raise CorruptRecord("", -1, f"the payload {ref} is missing")
+        if sha256(data).hexdigest() != ref:
+            raise CorruptRecord("", -1, f"the payload {ref} does not match its hash")
+        return data
+
+    async def aclose(self) -> None:
+        """Finish the appends and readings under way, then close the store."""
+        await self._start().aclose(self._commits.close)
+
+    async def _read(self, query: Callable[[Opened], T], absent: T) -> T:
+        def look() -> T:
+            with self._commits.reading() as opened:
+                return absent if opened is None else query(opened)
+
+        return await self._start().read(look)
+
+    def _start(self) -> Writer:
+        from agentflow_kernel.group_commit.writer import (
+            Writer,
+        )  # lazy: 25 ms for anyio, which appends inline go without
+
+        self._writer = self._writer or Writer(self._commits)
+        return self._writer
+
+
+def _append_job(
+    run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]
+) -> tuple[Callable[[Transaction], None], int]:
+    """What appends the records as they are now, and how many bytes they have."""
+    check_batch(run_id, expected_seq, epoch, records)
+    lines = [encode_record(record) for record in records]
+    run_id.encode()  # half of a surrogate pair is no name
+
+    def append(transaction: Transaction) -> None:
+        head = transaction.head(run_id)
+        before = None if head is None else head.info
+        current, next_seq = (before.epoch, before.next_seq) if before else (0, 0)
+        if epoch < current:
+            raise Fenced(run_id, epoch, current)
+        if expected_seq != next_seq:
+            raise AppendConflict(run_id, expected_seq, next_seq)
+        if not records:
+            return
+        if before is None and not transaction.allows_new_run:
+            raise no_space(transaction.opened.path)
+        info = RunInfo(run_id) if before is None else copy_info(before)
+        tail = head.tail if head else ""
+        for record, line in zip(records, lines, strict=True):
+            if record.prev_hash and tail and record.prev_hash != tail:
+                raise ProtocolViolation(
+                    f"Run {run_id}: record {record.seq} names {record.prev_hash!r} as the hash of the one before it, "
+                    f"which is {tail!r}. Nothing was appended.",
+                    executed="no",
+                )
+            tail = chain_hash(line)
+            fold(info, record)
+        transaction.append(before, Head(info, tail), lines)
+
+    return append, sum(map(len, lines))
+
+
+def _find_blob(opened: Opened, ref: str) -> bytes | None:
+    try:
+        data: bytes | None = opened.db.get(BLOBS + ref.encode(), verify_checksums=True)
+    except opened.errors as error:
+        if is_damage(error):
+            return b""
+        raise
+    return data
