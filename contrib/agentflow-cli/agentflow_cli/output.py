@@ -7,16 +7,13 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentflow_cli.cells import cut, fill, fold, width
+from agentflow_cli.fitting import GAP, Fit, fitted
 from agentflow_cli.terminal import columns, escaped, in_colour, one_line, unsafe, visible, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from agentflow_cli.shared import Format
-
-GAP: Final = "  "
-LEAST_CELLS: Final = 8
-"""A column is not made narrower than this."""
 
 _STYLES: Final = {
     "completed": "32",
@@ -40,9 +37,9 @@ _STYLES: Final = {
 class Table:
     """Rows under headings. Cells may hold untrusted text: they are shown on one line, without control characters.
 
-    On a terminal a table is fitted to its width: the first column is there to be copied and stays whole; of the
-    others the widest give way. What does not fit is cut, but in the last column folded, if ``overflow`` says so.
-    ``None`` never cuts. Elsewhere nothing is cut.
+    On a terminal no line of a table is wider than the terminal, as ``fit`` says. What does not fit is cut, but in
+    the last column folded, if ``overflow`` says so; a column that folds is not left out. ``None`` never cuts.
+    Elsewhere nothing is cut.
     """
 
     def __init__(
@@ -51,60 +48,63 @@ class Table:
         rows: Iterable[Sequence[str]],
         *,
         overflow: Literal["fold", "cut"] | None = "fold",
+        fit: Fit = Fit(),  # noqa: B008 - cannot change
     ) -> None:
         self.columns = tuple(columns)
         self.rows = [tuple(one_line(cell) for cell in row) for row in rows]
         self.overflow = overflow
+        self.fit = fit
 
     def show(self) -> bool:
         """Write the table, coloured and fitted where a terminal is; returns whether somebody still reads."""
         return write(self.as_text(columns(sys.stdout), in_colour=in_colour(sys.stdout)))
 
     def as_text(self, cells: int | None = None, *, in_colour: bool = False) -> str:
-        """The table in at most so many cells a line, if that can be; columns are as wide as their widest cell."""
+        """The table in at most so many cells a line; columns are as wide as their widest cell."""
         lines = self.lines(cells if self.overflow else None, in_colour=in_colour)
         return "".join(line + "\n" for line in lines)
 
     def lines(self, cells: int | None = None, *, in_colour: bool = False) -> list[str]:
         """The lines of the table, the headings first."""
         rows = [self.columns, *self.rows]
-        natural = [max(width(row[column]) for row in rows) for column in range(len(self.columns))]
-        widths = natural if cells is None else _fitted(natural, cells)
+        widths = self._widths(cells)
         found: list[str] = []
         for number, row in enumerate(rows):
             found += self._row(row, widths, style="1" if not number and in_colour else None, in_colour=in_colour)
         return found
 
-    def _row(self, row: Sequence[str], widths: Sequence[int], *, style: str | None, in_colour: bool) -> list[str]:
+    def _widths(self, cells: int | None) -> dict[int, int]:
+        """The widths of the columns that are shown, by their place."""
+        natural = [max(map(width, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        if cells is None:
+            return dict(enumerate(natural))
+        fit = self.fit
+        if self.overflow == "fold":  # what folds finds room
+            fit = fit._replace(kept=(*fit.kept, self.columns[-1]))
+        return fitted(self.columns, [row[0] for row in self.rows], natural, cells, fit)
+
+    def _row(self, row: Sequence[str], widths: dict[int, int], *, style: str | None, in_colour: bool) -> list[str]:
         """One row, on several lines where its last cell is folded."""
-        *others, last = row
-        shown = [cut(cell, room) for cell, room in zip(others, widths, strict=False)]
-        folded = fold(last, widths[-1]) if self.overflow == "fold" else [cut(last, widths[-1])]
+        *others, last = widths
+        shown = [self._cut(row[place], place, widths[place]) for place in others]
+        folds = self.overflow == "fold" and last == len(self.columns) - 1
+        folded = fold(row[last], widths[last]) if folds else [self._cut(row[last], last, widths[last])]
         lines = []
         for number, piece in enumerate(folded):
             cells = [*(shown if not number else [""] * len(shown)), piece]
-            whole = [*row[:-1], last]
+            rooms = [*(widths[place] for place in others), 0]
             painted = [
-                _painted(fill(cell, room), style or (_STYLES.get(word) if in_colour else None))
-                for cell, room, word in zip(cells, [*widths[:-1], 0], whole, strict=True)
+                _painted(fill(cell, room), style or (_STYLES.get(row[place]) if in_colour else None))
+                for cell, room, place in zip(cells, rooms, widths, strict=True)
             ]
             lines.append(GAP.join(painted).rstrip())
         return lines
 
-
-def _fitted(natural: Sequence[int], cells: int) -> list[int]:
-    """The widths of columns that fit into so many cells, if the first may keep its own."""
-    widths = list(natural)
-    over = sum(widths) + len(GAP) * (len(widths) - 1) - cells
-    while over > 0:
-        widest = max(range(1, len(widths)), key=widths.__getitem__, default=0)
-        if not widest or widths[widest] <= LEAST_CELLS:
-            break
-        others = [widths[column] for column in range(1, len(widths)) if column != widest]
-        step = max(1, min(over, widths[widest] - max([LEAST_CELLS, *others])))
-        widths[widest] -= step
-        over -= step
-    return widths
+    def _cut(self, cell: str, place: int, room: int) -> str:
+        """The cell in its room; an id keeps its beginning, without a mark, so that it can be copied."""
+        if place == 0 and self.fit.ids and cell.isascii() and cell != self.columns[0]:
+            return cell[:room]
+        return cut(cell, room)
 
 
 def _painted(cell: str, style: str | None) -> str:

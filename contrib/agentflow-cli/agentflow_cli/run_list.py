@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from agentflow_cli.fitting import Fit
 from agentflow_cli.node_state import span
 from agentflow_cli.output import Table
 from agentflow_kernel.contracts.journal import TERMINAL
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentflow_kernel.contracts.journal import RunInfo
+
+FIT: Final = Fit(
+    ids=True,
+    firm=("STATUS", "STARTED", "DURATION"),
+    spare=("DURATION", "STARTED", "CAUSE", "NAME"),
+    kept=("STATUS",),
+)
+"""How a list of runs gives way: a run can be named by the beginning of its id, and its status is what counts."""
 
 
 def as_document(info: RunInfo, now: float | None = None) -> dict[str, Any]:
@@ -41,7 +50,7 @@ def as_table(infos: Sequence[RunInfo], *, wide: bool = False) -> Table:
         for info in infos
     ]
     if not wide:
-        return Table(columns, rows, overflow="cut")
+        return Table(columns, rows, overflow="cut", fit=FIT)
     more = [(local(info.updated_at), str(info.next_seq), str(info.epoch), info.owner) for info in infos]
     columns = (*columns[:-1], "UPDATED", "RECORDS", "OWNERS", "OWNER", columns[-1])
     rows = [(*row[:-1], *cells, row[-1]) for row, cells in zip(rows, more, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from agentflow_cli.fitting import Fit
 from agentflow_cli.node_state import span
 from agentflow_cli.output import Table
 from agentflow_cli.run_list import utc
@@ -68,7 +69,7 @@ def as_table(found: Sequence[Moment]) -> Table:
         )
         for moment in found
     ]
-    return Table(columns, rows)
+    return Table(columns, rows, fit=Fit(firm=("AT", "TOOK"), spare=("SIZE", "ATTEMPT", "TOOK", "PATH", "AT")))
 
 
 def size(count: int) -> str:

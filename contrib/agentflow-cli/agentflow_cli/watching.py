@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from agentflow_cli import failure
+from agentflow_cli.fitting import Fit
 from agentflow_cli.output import Table, as_yaml
 from agentflow_cli.terminal import columns, escaped, in_colour, pause, say, write
 
@@ -34,15 +35,22 @@ class Row:
 class View:
     """What is seen at one moment. ``head`` stands above the rows; with ``ended`` the watch is over."""
 
-    __slots__ = ("ended", "head", "headings", "rows")
+    __slots__ = ("ended", "fit", "head", "headings", "rows")
 
     def __init__(
-        self, headings: Sequence[str], rows: Sequence[Row], *, head: Table | None = None, ended: bool = False
+        self,
+        headings: Sequence[str],
+        rows: Sequence[Row],
+        *,
+        head: Table | None = None,
+        ended: bool = False,
+        fit: Fit = Fit(),  # noqa: B008 - cannot change
     ) -> None:
         self.headings = tuple(headings)
         self.rows = tuple(rows)
         self.head = head
         self.ended = ended
+        self.fit = fit
 
 
 def watch(form: Format, see: Callable[[], View], *, interval_s: float) -> int:
@@ -68,7 +76,8 @@ class _Screen:
     def __call__(self, view: View) -> bool:
         cells, colour = columns(sys.stdout), in_colour(sys.stdout)
         lines = [] if view.head is None else [*view.head.lines(cells, in_colour=colour), ""]
-        lines += Table(view.headings, [row.cells for row in view.rows], overflow="cut").lines(cells, in_colour=colour)
+        rows = [row.cells for row in view.rows]
+        lines += Table(view.headings, rows, overflow="cut", fit=view.fit).lines(cells, in_colour=colour)
         import shutil  # lazy: 10 ms, only where a terminal is
 
         height = shutil.get_terminal_size().lines

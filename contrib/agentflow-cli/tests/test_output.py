@@ -3,12 +3,11 @@ from __future__ import annotations
 import io
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
+
+import pytest
 
 from agentflow_cli.output import Table, show
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_table_is_aligned_and_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,3 +50,17 @@ def test_yaml_writes_every_object_out(capsys: pytest.CaptureFixture[str]) -> Non
     inner = {"b": 1}
     show("yaml", {"x": inner, "y": inner})
     assert capsys.readouterr().out == "x:\n  b: 1\ny:\n  b: 1\n"
+
+
+@pytest.mark.parametrize("cells", [20, 40, 60, 80])
+@pytest.mark.parametrize("overflow", ["fold", "cut"])
+def test_no_line_is_wider_than_the_terminal(cells: int, overflow: Any) -> None:
+    """Columns are cut, then left out from the right; one that folds stays, and keeps all its words."""
+    columns = ("NAME", "VERSION", "PROVIDER", "MODEL", "ALIASES", "AS OF", "NOTE")
+    table = Table(columns, [("name" * 4, *("cell" * 4 for _ in columns[2:]), "all of these words")], overflow=overflow)
+    lines = table.lines(cells)
+    assert max(map(len, lines)) <= cells
+    if overflow == "fold":
+        assert [word for line in lines for word in line.split() if word in {"all", "of", "these", "words"}] == [
+            "all", "of", "these", "words",
+        ]  # fmt: skip

@@ -72,3 +72,34 @@ def test_a_name_cannot_write_on_the_terminal() -> None:
     """A cell shows what is in it on one line, without escape sequences."""
     table = as_table([RunInfo("x", "flow/\x1b[2Jevil\nname")])
     assert table.rows[0][1] == "flow/evil name"
+
+
+WIDE = [
+    RunInfo(
+        f"0190{number:04x}-7a6f-7cc0-8a6f-{number:012x}",
+        "flow/triage-of-all-the-logs",
+        "suspended",
+        cause="The run was suspended by the person at the keyboard, who will be back.",
+    )
+    for number in range(300)
+]
+
+
+@pytest.mark.parametrize("cells", [24, 40, 60, 80, 100, 150])
+def test_no_line_of_the_list_is_wider_than_the_terminal(cells: int) -> None:
+    """The status stays whole, and what is left of an id still names one run only; elsewhere nothing is cut."""
+    table = as_table(WIDE)
+    head, *lines = table.lines(cells)
+    assert max(map(len, (head, *lines))) <= cells
+    assert "STATUS" in head
+    assert all("suspended" in line for line in lines)
+    if cells >= 40:
+        assert [pick(WIDE, line.split()[0]).run_id for line in lines] == [info.run_id for info in WIDE]
+    assert table.lines()[1].startswith(WIDE[0].run_id)
+
+
+def test_a_run_id_is_whole_where_there_is_room_beside_it() -> None:
+    """Long names and causes give way before the id does; the id before a column is left out."""
+    assert as_table(WIDE).lines(110)[1].startswith(WIDE[0].run_id)
+    assert as_table(WIDE).lines(80)[0].split() == ["RUN", "ID", "NAME", "STATUS", "STARTED", "DURATION", "CAUSE"]
+    assert as_table(WIDE).lines(40)[0].split() == ["RUN", "ID", "NAME", "STATUS", "CAUSE"]

@@ -93,7 +93,7 @@ def _view(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any]) -
         Row(str(moment["seq"]), cells, moment, moment["seq"])
         for moment, cells in zip(document["timeline"], table.rows, strict=True)
     ]
-    return View(table.columns, rows, head=_head(info, document), ended=info.status in TERMINAL)
+    return View(table.columns, rows, head=_head(info, document), ended=info.status in TERMINAL, fit=table.fit)
 
 
 def _payload(records: Sequence[Record], kind: str, key: str) -> Any:

@@ -8,6 +8,7 @@ import click
 
 from agentflow_cli.checkup import examine
 from agentflow_cli.failure import FAILED
+from agentflow_cli.fitting import Fit
 from agentflow_cli.output import Table, show
 from agentflow_cli.shared import common_options
 from agentflow_cli.terminal import answer_only, say
@@ -41,7 +42,11 @@ def command(shared: Shared, timeout_s: float) -> int:
         (check.check, check.result, check.plugin, f"{check.distribution} {check.version}".strip(), check.detail)
         for check in checks
     ]
-    show(shared.output, document, Table(("CHECK", "RESULT", "PLUGIN", "DISTRIBUTION", "DETAIL"), rows))
+    show(
+        shared.output,
+        document,
+        Table(("CHECK", "RESULT", "PLUGIN", "DISTRIBUTION", "DETAIL"), rows, fit=Fit(kept=("RESULT",))),
+    )
     if problems:
         say(f"{problems} problem{'' if problems == 1 else 's'} found.")
     return FAILED if problems else 0

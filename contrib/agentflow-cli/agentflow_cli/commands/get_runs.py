@@ -65,4 +65,4 @@ def _view(shared: Shared, infos: Sequence[RunInfo]) -> View:
         Row(f"run/{info.run_id}", cells, as_document(info), (info.status, info.cause, info.code, info.epoch))
         for info, cells in zip(infos, table.rows, strict=True)
     ]
-    return View(table.columns, rows)
+    return View(table.columns, rows, fit=table.fit)
