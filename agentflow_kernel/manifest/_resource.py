@@ -69,6 +69,19 @@ class Resource:
         found: dict[str, Any] = _plain(self.positions)
         return found
 
+    def replace_text(self, path: Collection[Step], text: str) -> None:
+        """Put a text, as a manifest writes it, in the place of another; before others have seen the resource.
+
+        ``path`` begins at the document and ends in settings, which hold any text. No variable is put in.
+        """
+        *steps, last = path
+        node = self.positions
+        holder: Any = {"spec": self.spec}
+        for step in steps:
+            node, holder = node.value[step], holder[step]
+        node.value[last].value = text
+        holder[last] = text.replace("$${", "${")
+
     def __repr__(self) -> str:
         return f"Resource({self.kind!r}, {self.name!r}, file={self.file!r}, line={self.line})"
 

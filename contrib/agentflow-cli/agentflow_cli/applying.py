@@ -7,9 +7,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from agentflow_cli.listing import AnyEnvironment
+from agentflow_cli.literal_secrets import fill, hidden, hidden_change, warnings
 from agentflow_cli.output import Table, show
 from agentflow_cli.setting_check import findings
-from agentflow_cli.terminal import say, visible, write
+from agentflow_cli.terminal import one_line, say, visible, write
 from agentflow_kernel.errors import ManifestErrors
 from agentflow_kernel.kernel.applied_index import key_of
 from agentflow_kernel.loading import Plugins
@@ -27,14 +28,20 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-def checked(files: Sequence[str], folder: str, catalogue: Catalogue, index: AppliedIndex) -> Manifest:
-    """The manifest in all these files, sound beside what is applied already; ``folder`` is that of standard input."""
+def checked(files: Sequence[str], folder: str, catalogue: Catalogue, store: AppliedResources) -> Manifest:
+    """The manifest in all these files, sound beside what is applied already; ``folder`` is that of standard input.
+
+    Secrets that are applied already stand again where only their marks did. Those that are written out are warned of.
+    """
     here = os.path.abspath(folder)
     paths = [Source(sys.stdin.read(), file="<stdin>", folder=here) if file == STDIN else file for file in files]
-    manifest = read_all(paths, catalogue=catalogue, known=index.known())
-    refused = findings(manifest, Plugins(catalogue))
+    manifest = read_all(paths, catalogue=catalogue, known=store.index().known())
+    told = list(warnings(manifest, marks=False))
+    refused = fill(manifest, store) or findings(manifest, Plugins(catalogue))
     if refused:
         raise ManifestErrors(refused)
+    for line in told:
+        say(one_line(line))
     return manifest
 
 
@@ -64,8 +71,9 @@ def differences(store: AppliedResources, manifest: Manifest, changes: Sequence[C
         if key not in changed:
             continue
         version = index.resources[key].version
-        old = to_yaml(store.document(key, version)).splitlines()
-        new = to_yaml(resource.document()).splitlines()
+        before = store.document(key, version)
+        old = to_yaml(hidden(before, key, version)).splitlines()
+        new = to_yaml(hidden_change(before, resource.document(), key, version)).splitlines()
         names = (f"{key} version {version}", f"{key} in {resource.file}")
         yield from map(visible, difflib.unified_diff(old, new, *names, lineterm=""))
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from agentflow_cli.literal_secrets import hidden
 from agentflow_cli.run_list import local, utc
 from agentflow_cli.run_report import nearby
 from agentflow_kernel.kernel.applied import AppliedResources
@@ -34,7 +35,10 @@ class AnyEnvironment(Mapping[str, str]):
 
 
 class Listed:
-    """One resource as it is listed; ``document`` is what its manifest says, ``applied`` is `None` if it is not."""
+    """One resource as it is listed; ``applied`` is `None` if it is not.
+
+    ``document`` is what its manifest says, with marks for secrets that are written out there.
+    """
 
     __slots__ = ("applied", "document", "file", "kind", "line", "links", "name")
 
@@ -47,9 +51,9 @@ class Listed:
         links: Sequence[str] = (),
         applied: AppliedResource | None = None,
     ) -> None:
-        self.document = document
         self.kind: str = document["kind"]
         self.name: str = document["metadata"]["name"]
+        self.document = hidden(document) if applied is None else hidden(document, applied.key, applied.version)
         self.file = file
         self.line = line
         self.links = tuple(links)

@@ -62,7 +62,7 @@ def command(
     settings = shared.settings()
     store = AppliedResources(shared.state_folder(settings))
     with answer_only(for_people=shared.for_people):
-        manifest = checked(files, folder or ".", Catalogue(settings), store.index())
+        manifest = checked(files, folder or ".", Catalogue(settings), store)
     chosen = _left_out(files) if prune else None
     changes = store.apply(manifest.resources, prune=chosen, write=not dry_run)
     tell(shared, changes, dry_run=dry_run)

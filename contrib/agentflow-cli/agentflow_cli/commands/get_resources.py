@@ -9,6 +9,7 @@ import click
 from agentflow_cli.completion import names_of
 from agentflow_cli.kinds import RESOURCES
 from agentflow_cli.listing import Listed, applied, headings, in_manifest, row
+from agentflow_cli.literal_secrets import hidden
 from agentflow_cli.output import Table, as_yaml, show
 from agentflow_cli.run_list import local, utc
 from agentflow_cli.run_report import nearby
@@ -137,10 +138,11 @@ def _one_version(shared: Shared, kind: str, name: str, version: int) -> int:
     if shared.output == "name":
         write(f"{key}\n")
     elif shared.output in {"yaml", "table", "wide"}:
-        write(as_yaml(store.document(key, version)))
+        write(as_yaml(hidden(store.document(key, version), key, version)))
     else:
         head = heads[version]
-        document = {**store.document(key, version), "file": head["file"], "line": head["line"], "version": version}
+        shown = hidden(store.document(key, version), key, version)
+        document = {**shown, "file": head["file"], "line": head["line"], "version": version}
         show(shared.output, document | {"applied": utc(head["at"])})
     return 0
 

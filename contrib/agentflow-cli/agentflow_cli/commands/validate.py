@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from agentflow_cli.failure import WRONG_USAGE, report
+from agentflow_cli.literal_secrets import warnings
 from agentflow_cli.output import Table, show
 from agentflow_cli.setting_check import findings
 from agentflow_cli.shared import common_options, files
-from agentflow_cli.terminal import answer_only, say
+from agentflow_cli.terminal import answer_only, one_line, say
 from agentflow_kernel.errors import ManifestErrors
 from agentflow_kernel.loading import Catalogue, Plugins
 from agentflow_kernel.manifest import read
@@ -40,6 +41,8 @@ def command(shared: Shared, path: str) -> int:
             found = [_finding(finding) for finding in error.findings]
             show(shared.output, {"valid": False, "resources": [], "findings": found})
         return WRONG_USAGE
+    for line in warnings(manifest, marks=True):
+        say(one_line(line))
     resources = manifest.resources
     document = {"valid": True, "resources": [_resource(resource) for resource in resources], "findings": []}
     rows = [(resource.kind, resource.name, f"{resource.file}:{resource.line}") for resource in resources]

@@ -26,7 +26,11 @@ def agentflow_tools():
 
 @hookimpl
 def agentflow_providers():
-    return [ProviderSpec("echo", "standin_parts:Idle", models="standin_parts:MODELS")]
+    return [
+        ProviderSpec(
+            "echo", "standin_parts:Idle", settings="standin_settings:EchoSettings", models="standin_parts:MODELS"
+        )
+    ]
 
 
 @hookimpl

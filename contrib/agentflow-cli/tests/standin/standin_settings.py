@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 
 class LinesSettings(BaseModel):
@@ -15,3 +15,12 @@ class CabinetSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     root: str
+
+
+class EchoSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    api_key: SecretStr | None = None
+    extra_headers: dict[str, SecretStr] = {}
+    model: str = ""
+    base_url: str = ""
