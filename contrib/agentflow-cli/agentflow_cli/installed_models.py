@@ -10,11 +10,44 @@ from agentflow_kernel.errors import AgentFlowError
 from agentflow_kernel.loading import Catalogue, Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agentflow_cli.shared import Shared
     from agentflow_kernel.contracts.plugin import ProviderSpec
     from agentflow_kernel.contracts.provider import ModelInfo
+
+
+class KnownModels:
+    """What providers know of the models that resources name; a provider is imported when first asked about."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._plugins = Plugins(Catalogue(shared.settings()))
+        self._tables: dict[str, tuple[str, Sequence[ModelInfo]]] = {}
+        self._for_people = shared.for_people
+
+    def find(self, spec: Mapping[str, Any]) -> ModelInfo | None:
+        """The entry of a resource's model in the table of its provider, if it has one."""
+        provider = spec.get("plugin")
+        if not isinstance(provider, str):
+            return None
+        if provider not in self._tables:
+            with answer_only(for_people=self._for_people):
+                self._tables[provider] = self._table(provider)
+        default, table = self._tables[provider]
+        name = spec.get("model") or spec.get("with", {}).get("model") or default
+        return next((info for info in table if name in (info.name, *info.aliases)), None)
+
+    def _table(self, provider: str) -> tuple[str, Sequence[ModelInfo]]:
+        """The provider's default model and its table; empty, and said why, where it cannot be imported."""
+        try:
+            spec = cast("ProviderSpec", self._plugins.spec("provider", provider))
+            table = [] if spec.models is None else cast("Sequence[ModelInfo]", self._plugins.resolve(spec.models))
+            settings = None if spec.settings is None else self._plugins.resolve(spec.settings)
+        except AgentFlowError as error:
+            say(f"note: {one_line(str(error))}")
+            return "", []
+        field = getattr(settings, "model_fields", {}).get("model")
+        return str(getattr(field, "default", "")), table
 
 
 class InstalledModel:
@@ -28,16 +61,18 @@ class InstalledModel:
 
     def as_document(self) -> dict[str, Any]:
         """The model as JSON; prices in US dollars per million tokens, `null` where not known."""
-        info, prices = self.info, self.info.prices
-        names = ("input", "output", "cached", "cache_write", "as_of", "source")
-        return {
-            "name": info.name,
-            "provider": self.provider,
-            "aliases": list(info.aliases),
-            "context_tokens": info.context_tokens or None,
-            "output_tokens": info.output_tokens or None,
-            "prices": None if prices is None else {name: getattr(prices, name) for name in names},
-        }
+        return {"name": self.info.name, "provider": self.provider, **figures(self.info)}
+
+
+def figures(info: ModelInfo) -> dict[str, Any]:
+    """What is known of a model beside its name, as JSON."""
+    names = ("input", "output", "cached", "cache_write", "as_of", "source")
+    return {
+        "aliases": list(info.aliases),
+        "context_tokens": info.context_tokens or None,
+        "output_tokens": info.output_tokens or None,
+        "prices": None if info.prices is None else {name: getattr(info.prices, name) for name in names},
+    }
 
 
 def find(shared: Shared) -> list[InstalledModel]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from agentflow_cli.fitting import Fit
 from agentflow_cli.literal_secrets import hidden
 from agentflow_cli.run_list import local, utc
 from agentflow_cli.run_report import nearby
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from agentflow_kernel.kernel.applied_index import AppliedIndex, AppliedResource
 
     Document = Mapping[str, Any]
+
+
+FIT: Final = Fit(spare=("VERSION", "CACHED $/M", "SOURCE", "CONTEXT", "ALIASES"))
+"""How lists of resources and models give way."""
 
 
 class AnyEnvironment(Mapping[str, str]):
@@ -37,10 +42,11 @@ class AnyEnvironment(Mapping[str, str]):
 class Listed:
     """One resource as it is listed; ``applied`` is `None` if it is not.
 
-    ``document`` is what its manifest says, with marks for secrets that are written out there.
+    ``document`` is what its manifest says, with marks for secrets that are written out there; ``known`` what the
+    plugin knows beyond that.
     """
 
-    __slots__ = ("applied", "document", "file", "kind", "line", "links", "name")
+    __slots__ = ("applied", "document", "file", "kind", "known", "line", "links", "name")
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class Listed:
         self.line = line
         self.links = tuple(links)
         self.applied = applied
+        self.known: dict[str, Any] = {}
 
     @property
     def key(self) -> str:
@@ -74,6 +81,8 @@ class Listed:
         found: dict[str, Any] = {**self.document, "file": self.file, "line": self.line}
         if self.applied is not None:
             found["version"], found["applied"] = self.applied.version, utc(self.applied.at)
+        if self.known:
+            found["known"] = self.known
         return found
 
 
@@ -112,7 +121,7 @@ def headings(kind: str, *, wide: bool) -> tuple[str, ...]:
 
 def row(listed: Listed, kind: str, *, wide: bool) -> tuple[str, ...]:
     """The cells of one resource."""
-    spec = listed.document["spec"]
+    spec = {**{name: value for name, value in listed.known.items() if value}, **listed.document["spec"]}
     version, at = ("", "") if listed.applied is None else (str(listed.applied.version), local(listed.applied.at))
     cells = (listed.name if kind else listed.key, version, *(text(spec) for text in _CELLS[kind]))
     if wide:

@@ -269,3 +269,28 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(agentflow, write, workplace:
     assert sorted(seen, reverse=True) == seen
     assert len(seen) > 8
     assert not list((workplace / ".agentflow").rglob("*.draft"))
+
+
+BARE = MODEL.partition("spec:")[0] + "spec: {plugin: echo, model: echo}\n"
+
+
+@pytest.mark.parametrize("source", ["applied", "file"])
+def test_a_model_shows_what_its_provider_knows(agentflow, write, source: str) -> None:
+    """Aliases, and prices with source and date, where the resource has none of its own."""
+    file = write("model.yaml", BARE)
+    agentflow("apply", "-f", file)
+    given = () if source == "applied" else ("-f", file)
+    shown = agentflow("get", "models", *given).out.splitlines()[1]
+    assert shown.split("  ")[-1] == "made up"
+    assert "2026-11-21" in shown
+    [document] = json.loads(agentflow("get", "models", *given, "-o", "json").out)
+    assert document["known"]["prices"]["input"] == 1.0
+    assert "prices" not in document["spec"]
+    assert "known" not in agentflow("get", "models", *given, "-o", "yaml").out
+
+
+def test_a_models_own_prices_count(agentflow, write) -> None:
+    agentflow("apply", "-f", write("model.yaml", MODEL))
+    shown = agentflow("get", "models").out
+    assert "the vendor" in shown
+    assert "made up" not in shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 import anyio.lowlevel
@@ -22,39 +21,6 @@ _KEPT_ALIVE = 20
 """Idle connections kept for the next call."""
 _KEPT_FOR_S = 60.0
 """How long; services close idle connections after a minute or more."""
-
-
-def check_base_url(settings: HttpSettings) -> str:
-    """The base URL without a slash at its end.
-
-    Raises :class:`UsageError` for what is no HTTP address, for a user or password in it (they would be logged), and
-    for `http` to another machine unless `allow_http` is set.
-    """
-    try:
-        url = httpx2.URL(settings.base_url)
-    except (httpx2.InvalidURL, ValueError):
-        raise UsageError("The setting 'base_url' is no address. Expected 'https://host' or the like.") from None
-    if url.userinfo:
-        raise UsageError("The setting 'base_url' holds a user or password. Give them in 'api_key' or 'extra_headers'.")
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise UsageError(f"The setting 'base_url' is {str(url)!r}. Expected 'https://host' or the like.")
-    if url.query or url.fragment:
-        raise UsageError("The setting 'base_url' holds a query or fragment. Expected 'https://host/path'.")
-    if url.scheme == "http" and not (settings.allow_http or _is_loopback(url.host)):
-        raise UsageError(
-            f"The setting 'base_url' is {str(url)!r}: without TLS the key could be read on its way. "
-            "Use 'https', or set 'allow_http: true' for a network that you trust."
-        )
-    return str(url).rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Clients:

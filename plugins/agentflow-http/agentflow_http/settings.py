@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+from agentflow_http.address import checked_address
 
 
 class HttpSettings(BaseModel):
     """Where the service is, which key opens it, and how long to wait. Derive from it and set the vendor's defaults."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True, validate_default=True
+    )
+
+    allow_http: bool = False
+    """Whether `http` may leave this machine, key and all. For networks that you trust as you trust yourself."""
 
     base_url: str
     """Address of the service without the path of the protocol; `https`, or `http` on this machine."""
@@ -34,8 +41,10 @@ class HttpSettings(BaseModel):
     repair_turns: int = Field(default=1, ge=0, le=1)
     """How often a model may mend an answer that breaks the output schema; with 0 the answer is given on unchecked."""
 
-    allow_http: bool = False
-    """Whether `http` may leave this machine, key and all. For networks that you trust as you trust yourself."""
-
     extra_headers: dict[str, SecretStr] = {}
     """Further headers for each request, such as those of a gateway; treated as secrets."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, text: str, others: ValidationInfo) -> str:
+        return checked_address(text, allow_http=bool(others.data.get("allow_http")))

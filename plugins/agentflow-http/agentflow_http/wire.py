@@ -8,7 +8,7 @@ import anyio
 import httpx2
 import msgspec
 
-from agentflow_http.client import Clients, check_base_url, disarm, explain
+from agentflow_http.client import Clients, disarm, explain
 from agentflow_http.exchange import Exchanges
 from agentflow_http.sse import MAX_EVENT_BYTES, EventSplitter
 
@@ -67,7 +67,7 @@ class HttpWire:
     def __init__(self, settings: HttpSettings, peer: Peer, clock: Clock) -> None:
         self._settings = settings
         self._peer = peer
-        self._base = check_base_url(settings)
+        self._base = settings.base_url
         self._clients = Clients(settings)
         self._exchanges = Exchanges(peer, settings, clock)
 

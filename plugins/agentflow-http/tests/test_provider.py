@@ -6,7 +6,9 @@ from contextlib import aclosing
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
+from agentflow_http.settings import HttpSettings
 from agentflow_http.testing import Answer, Cut, Delay, Reset, ScriptedServer, Wait
 from agentflow_kernel.contracts.provider import ModelReply
 from agentflow_kernel.errors import CredentialRefused, Elapsed, PeerUnavailable, ProtocolViolation, UsageError
@@ -207,13 +209,28 @@ async def test_a_missing_key_names_the_variable_and_the_resource(make_provider, 
         ("https://user:word@example.com", "user or password"),
         ("ftp://example.com", "Expected 'https://host'"),
         ("example.com", "Expected 'https://host'"),
+        ("https://host:port", "Expected 'https://host'"),
+        ("https://ho st", "Expected 'https://host'"),
+        ("http://localhost\\@example.com", "Expected 'https://host'"),
+        ("http://localhost@example.com", "user or password"),
+        ("http://localhost#@example.com", "fragment"),
+        ("http://127.0.0.1.example.com", "without TLS"),
         ("https://example.com/?a=b", "query"),
     ],
 )
-async def test_an_address_that_would_show_the_key_is_refused(make_provider, ask, url, problem) -> None:
-    with pytest.raises(UsageError, match=problem) as caught:
-        await make_provider(url).complete(ask)
+def test_an_address_that_would_show_the_key_is_refused(url, problem) -> None:
+    """When the settings are read, so that `validate` tells it, at its place and without the password."""
+    with pytest.raises(ValidationError, match=problem) as caught:
+        HttpSettings(base_url=url, api_key_env="", model="")
+    assert [error["loc"] for error in caught.value.errors()] == [("base_url",)]
     assert "word" not in str(caught.value).replace("password", "")
+
+
+def test_plain_http_goes_where_that_is_allowed() -> None:
+    """To this machine, and on a network that somebody trusts; a slash at the end makes no difference."""
+    assert HttpSettings(base_url="http://localhost:1/", api_key_env="", model="").base_url == "http://localhost:1"
+    allowed = HttpSettings(base_url="http://example.com", api_key_env="", model="", allow_http=True)
+    assert allowed.base_url == "http://example.com"
 
 
 async def test_one_provider_serves_event_loops_one_after_the_other(make_provider, ask, anyio_backend_name) -> None:

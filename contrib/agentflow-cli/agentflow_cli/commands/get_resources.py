@@ -8,7 +8,7 @@ import click
 
 from agentflow_cli.completion import names_of
 from agentflow_cli.kinds import RESOURCES
-from agentflow_cli.listing import Listed, applied, headings, in_manifest, row
+from agentflow_cli.listing import FIT, Listed, applied, headings, in_manifest, row
 from agentflow_cli.literal_secrets import hidden
 from agentflow_cli.output import Table, as_yaml, show
 from agentflow_cli.run_list import local, utc
@@ -95,7 +95,7 @@ def _get(shared: Shared, kind: str, wanted: _Wanted) -> int:
     else:
         wide = shared.output == "wide"
         rows = [row(listed, kind, wide=wide) for listed in found]
-        table = Table(headings(kind, wide=wide), rows, overflow=None if wide else "cut")
+        table = Table(headings(kind, wide=wide), rows, overflow=None if wide else "cut", fit=FIT)
         show(shared.output, [listed.as_document() for listed in found], table)
     return 0
 
@@ -108,7 +108,15 @@ def _find(shared: Shared, kind: str, wanted: _Wanted, *, strict: bool = True) ->
     for name in wanted.names if strict else ():
         if all(name not in _names(listed) for listed in found):
             raise UnknownName(kind.lower(), name, [listed.name for listed in found])
-    return [listed for listed in found if not wanted.names or not set(_names(listed)).isdisjoint(wanted.names)]
+    found = [listed for listed in found if not wanted.names or not set(_names(listed)).isdisjoint(wanted.names)]
+    if kind == "Model" and found and shared.output not in {"name", "yaml"}:
+        from agentflow_cli.installed_models import KnownModels, figures  # lazy: it imports providers
+
+        models = KnownModels(shared)
+        for listed in found:
+            info = models.find(listed.document["spec"])
+            listed.known = {} if info is None else figures(info)
+    return found
 
 
 def _names(listed: Listed) -> tuple[str, ...]:
@@ -119,7 +127,7 @@ def _view(shared: Shared, kind: str, wanted: _Wanted) -> View:
     wide = shared.output == "wide"
     found = _find(shared, kind, wanted, strict=False)
     rows = [Row(each.key, row(each, kind, wide=wide), each.as_document(), each.document) for each in found]
-    return View(headings(kind, wide=wide), rows)
+    return View(headings(kind, wide=wide), rows, fit=FIT)
 
 
 def _as_stream(listed: Listed) -> str:
@@ -180,7 +188,7 @@ def _installed(shared: Shared) -> int:
         write("".join(f"{each.provider}/{each.info.name}\n" for each in found))
         return 0
     wide = shared.output == "wide"
-    table = Table(headings_of(), [row_of(each) for each in found], overflow=None if wide else "cut")
+    table = Table(headings_of(), [row_of(each) for each in found], overflow=None if wide else "cut", fit=FIT)
     show(shared.output, [each.as_document() for each in found], table)
     return 0
 
