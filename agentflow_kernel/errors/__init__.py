@@ -36,6 +36,7 @@
     │   ├── ApprovalMismatch      an answer for other content than what is asked
     │   └── NotAllowed            a plugin, tool or capability that was not granted
     ├── ProtocolViolation         a peer, a record or a plan broke the contract
+    │   ├── OutputInvalid         a model's answer does not fit, also after it was asked to mend it
     │   ├── CorruptRecord         a journal record fails its check
     │   ├── NewerSchema           written by a newer version
     │   └── NonDeterminism        history and code disagree: the run is parked, never guessed
@@ -75,6 +76,7 @@ from agentflow_kernel.errors.broken import (
     NewerSchema,
     NonDeterminism,
     OutcomeUnknown,
+    OutputInvalid,
     PlanFailed,
     PluginError,
     PluginLoadError,
@@ -160,6 +162,7 @@ __all__ = (
     "NotAllowed",
     "NotSerialisable",
     "OutcomeUnknown",
+    "OutputInvalid",
     "Overloaded",
     "PathRefused",
     "PeerUnavailable",

@@ -15,6 +15,13 @@ class ProtocolViolation(AgentFlowError):
     code = "AF-PROTOCOL"
 
 
+class OutputInvalid(ProtocolViolation):
+    """A model's answer does not fit what was asked for, also after it was asked to mend it."""
+
+    code = "AF-OUTPUT-INVALID"
+    executed: Executed = "yes"
+
+
 class CorruptRecord(ProtocolViolation):
     """A journal record fails its check sum, its chain or its sequence; the run is quarantined."""
 

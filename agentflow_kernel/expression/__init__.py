@@ -18,7 +18,8 @@ evaluated in less than 1 µs.
 
 from __future__ import annotations
 
-from agentflow_kernel.expression._expression import MAX_LENGTH, MAX_STEPS, Expression
+from agentflow_kernel.expression._expression import Expression
+from agentflow_kernel.expression._read_text import MAX_LENGTH, MAX_STEPS
 from agentflow_kernel.expression._script import Script
 
 __all__ = ("Expression", "MAX_LENGTH", "MAX_STEPS", "Script")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from agentflow_kernel.errors import ExpressionInvalid
-from agentflow_kernel.expression._expression import MAX_LENGTH, MAX_STEPS, exhausted, opened, plain
 from agentflow_kernel.expression._operators import arithmetic
 from agentflow_kernel.expression._paths import child, write
 from agentflow_kernel.expression._place import Part, Place
+from agentflow_kernel.expression._read_text import ReadText, exhausted, plain
 from agentflow_kernel.expression._values import LARGEST_RESULT, copied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from agentflow_kernel.expression._parser import Parser
@@ -33,53 +33,22 @@ class _Assignment:
         """Reads what the target holds, to fail where ``=`` finds nothing."""
 
 
-class Script:
+class Script(ReadText):
     """Assignments separated by ``;``: ``total := total + item.price; done := true``. Immutable, like an expression.
 
     ``:=`` sets or makes, ``=`` sets what is there, ``+= -= *= /=`` calculate with what is there. A target is a name or
     a path of keys and indexes; the objects and lists on its way must exist. Each assignment sees those before it. The
-    parameters are those of :class:`Expression`; ``max_steps`` holds for a whole run.
+    parameters are those of :class:`ReadText`; ``max_steps`` holds for a whole run.
 
     Raises:
         ExpressionInvalid: the text is no script.
     """
 
-    __slots__ = ("_text", "_predicates", "_paths", "_needs", "_targets", "_assignments", "_limits")
+    __slots__ = ("_targets", "_assignments")
 
-    def __init__(
-        self,
-        text: str,
-        *,
-        predicates: Collection[str] = (),
-        max_length: int = MAX_LENGTH,
-        max_steps: int = MAX_STEPS,
-    ) -> None:
-        try:
-            parser = opened(text, max_length, predicates)
-            self._assignments = _assignments(parser)
-        except RecursionError:
-            raise ExpressionInvalid(text, 0, "a program without room on its stack", "a shallower caller") from None
-        self._text = text
-        self._predicates = tuple(sorted(set(predicates)))
-        self._paths = tuple(parser.paths)
+    def _compile(self, parser: Parser) -> None:
+        self._assignments = _assignments(parser)
         self._targets = tuple(dict.fromkeys(item.keys for item in self._assignments))
-        self._needs = {str(path[0]) for path in self._paths}.union(f"{name}()" for name in predicates)
-        self._limits = (max_length, max_steps, max_steps - len(parser.tokens))
-
-    @property
-    def text(self) -> str:
-        """The text as it was given."""
-        return self._text
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The top-level names of the data that it may read before it has set them itself."""
-        return frozenset(str(path[0]) for path in self._paths)
-
-    @property
-    def paths(self) -> tuple[tuple[str | int, ...], ...]:
-        """The data paths that it may read, as in an expression."""
-        return self._paths
 
     @property
     def targets(self) -> tuple[tuple[str | int, ...], ...]:
@@ -113,24 +82,6 @@ class Script:
         for name, place in changed.items():
             changes[name], room = copied(child(now, name), place, room)
         return changes
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Script and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def _key(self) -> tuple[object, ...]:
-        return self._text, self._predicates, self._limits
-
-    def __repr__(self) -> str:
-        return f"Script({self._text!r})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        from functools import partial  # lazy: only for copies
-
-        length, steps, _ = self._limits
-        return partial(Script, predicates=self._predicates, max_length=length, max_steps=steps), (self._text,)
 
 
 def _assignments(parser: Parser) -> list[_Assignment]:

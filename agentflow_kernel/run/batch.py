@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.errors import AgentFlowError, InputInvalid, StopFlow, Unavailable, UsageError
+from agentflow_kernel.errors import AgentFlowError, InputInvalid, PromptTooLong, StopFlow, Unavailable, UsageError
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, text_of
@@ -30,6 +30,8 @@ async def run_batch(frame: Frame, node: BoundNode, path: str, items: object, per
 
     The first chunk that fails cancels and awaits the others, unless the step skips (its place is left out) or
     collects (its place holds ``{"error": {"code", "message"}}``) errors. What ends the whole run is no chunk's error.
+    A prompt that is too long for the model is not collected, for a larger one may take it: the others are done first,
+    then it is raised, so that a durable run is suspended and does what is missing when it is resumed.
     """
     step = node.step
     if not isinstance(items, list):
@@ -77,10 +79,17 @@ async def _run_chunks(
     """Work through what ``owner`` is made of: frame, node and item of each; skipped ones are left out."""
     results: list[object] = [SKIPPED] * len(tasks)
     finished = 0
+    held: dict[int, PromptTooLong] = {}
 
     async def one(index: int) -> bool:
         nonlocal finished
-        results[index] = await _chunk(owner.step, tasks[index], f"{path}[{index}]", perform)
+        try:
+            results[index] = await _chunk(owner.step, tasks[index], f"{path}[{index}]", perform)
+        except PromptTooLong as error:
+            if frame.run.history is None or not _waits(owner.step, error):
+                raise
+            held[index] = error
+            return False
         finished += 1
         if frame.run.listener is not None:
             fields = {"node": owner.name, "done": finished, "total": len(tasks)}
@@ -88,6 +97,10 @@ async def _run_chunks(
         return False
 
     await work_through(len(tasks), owner.step.concurrency, one, frame.run)
+    if held:
+        first = min(held)
+        frame.run.blame(held[first], f"{path}[{first}]")
+        raise held[first]
     return [result for result in results if result is not SKIPPED]
 
 
@@ -154,6 +167,11 @@ def _meets_all(error: Exception, node: BoundNode) -> bool:
     return error.spares_nothing or (node.kind == "agent" and isinstance(error, Unavailable))
 
 
+def _waits(owner: Step, error: Exception) -> bool:
+    """Whether the item is done again, by a model that may take more, instead of being collected as it is."""
+    return owner.on_item_error == "collect" and isinstance(error, PromptTooLong)
+
+
 async def _chunk(owner: Step, task: tuple[Frame, BoundNode, object], path: str, perform: Perform) -> object:
     """One chunk: from the record, or done and recorded; ``owner`` says what becomes of errors."""
     frame, node, item = task
@@ -176,7 +194,7 @@ async def _chunk(owner: Step, task: tuple[Frame, BoundNode, object], path: str, 
     try:
         result, lines = await perform(frame, node, path, value)
     except Exception as error:
-        all_alike = history is not None and _meets_all(error, node)
+        all_alike = history is not None and (_meets_all(error, node) or _waits(owner, error))
         stops = isinstance(error, (StopFlow, *ENDS_RUN)) or all_alike or is_broken(history, error)
         if owner.on_item_error == "fail" or stops:
             frame.run.blame(error, path)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from agentflow_kernel.schema._check import find_problems
-from agentflow_kernel.schema._values import same, write_compactly
+from agentflow_kernel.schema._values import read_strictly, same, write_compactly
 
-__all__ = ("find_problems", "same", "write_compactly")
+__all__ = ("find_problems", "read_strictly", "same", "write_compactly")

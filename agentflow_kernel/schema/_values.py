@@ -1,4 +1,4 @@
-"""JSON values: compared by value, and written compactly for messages."""
+"""JSON values: compared by value, written compactly for messages, and read as a model wrote them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from agentflow_kernel.contracts.values import JSON
 
 
@@ -18,6 +20,25 @@ def write_compactly(value: JSON) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     except RecursionError:
         return "(a value nested too deeply to be shown)"
+
+
+def read_strictly(text: str) -> tuple[JSON, str | None]:
+    """The value of a JSON text, bare or in one Markdown fence, and ``None``; or ``None`` and what is wrong with it."""
+    text = text.strip()
+    if text.startswith("```") and text.endswith("```") and "\n" in text:
+        text = text[text.index("\n") : -3]
+    try:
+        value: JSON = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        return None, "is nested too deeply"
+    except ValueError as fault:
+        return None, f"is not JSON: {fault}"
+    return value, None
+
+
+def _refuse(constant: str) -> NoReturn:
+    """``NaN`` and ``Infinity`` are Python's, not JSON's."""
+    raise ValueError(f"{constant} is no JSON number")
 
 
 def same(left: JSON, right: JSON) -> bool:

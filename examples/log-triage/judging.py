@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from agentflow_kernel.errors import ProtocolViolation
+from agentflow_kernel.errors import OutputInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,11 +53,11 @@ def judge(order: Order) -> Judgement:
     """The judgement; the worst attackers come first, bursts in the order of time.
 
     A suspect whose answer failed is kept, as unassessed, with the reason; when no answer came at all the cause lies
-    with the model, and :class:`ProtocolViolation` is raised.
+    with the model, and :class:`OutputInvalid` is raised: no policy tries again what is on record.
     """
     cut, total, group, answers = order["cut"], order["total"], order["group"], order["answers"]
     if answers and all("error" in answer for answer in answers) and not any(order["seen"]["verdicts"]):
-        raise ProtocolViolation(f"None of {len(answers)} suspects could be assessed: {reason(answers[0])}")
+        raise OutputInvalid(f"None of {len(answers)} suspects could be assessed: {reason(answers[0])}")
     attackers = attackers_of(order)
     dangerous = [attacker for attacker in attackers if rank(attacker["severity"]) >= rank(order["incident_from"])]
     bursts = [assessed(burst, order["high_burst"]) for burst in group["bursts"]]

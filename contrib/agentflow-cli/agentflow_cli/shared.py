@@ -116,6 +116,13 @@ def file_option(command: Command) -> Command:
     return click.option("-f", "--file", metavar="PATH", shell_complete=files, help=text)(command)
 
 
+def files_option(text: str, *, required: bool = False) -> Callable[[Command], Command]:
+    """Give a command `--file` for manifests, which may be repeated, passed as ``files``."""
+    return click.option(
+        "-f", "--file", "files", multiple=True, required=required, metavar="PATH", shell_complete=files, help=text
+    )
+
+
 def watch_options(command: Command) -> Command:
     """Give a command `--watch` and `--interval`, passed as ``watching`` and ``interval_s``."""
     interval = click.option(

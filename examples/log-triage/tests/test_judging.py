@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from agentflow_kernel.errors import ProtocolViolation
+from agentflow_kernel.errors import OutputInvalid
 
 COUNTS = {
     "lines": 2,
@@ -83,7 +83,7 @@ def test_suspects_beyond_the_limit_are_kept(module) -> None:
 
 
 def test_no_answer_at_all_is_an_error_with_its_cause(module) -> None:
-    with pytest.raises(ProtocolViolation, match=r"None of 2 suspects .* No answer"):
+    with pytest.raises(OutputInvalid, match=r"None of 2 suspects .* No answer"):
         module("judging").judge(order(FAILED, FAILED))
 
 

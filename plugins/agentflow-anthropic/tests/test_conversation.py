@@ -7,7 +7,7 @@ import pytest
 from agentflow_anthropic.testing import answer, event, events
 from agentflow_http.testing import Answer, ScriptedServer
 from agentflow_kernel.contracts.provider import Message, ModelReply, ModelRequest, ToolInfo
-from agentflow_kernel.errors import ProtocolViolation
+from agentflow_kernel.errors import OutputInvalid
 
 pytestmark = pytest.mark.anyio
 
@@ -284,7 +284,7 @@ async def test_a_structured_answer_is_mended_once_and_both_turns_are_paid(make_p
 async def test_a_structured_answer_that_stays_wrong_is_a_violation(make_provider) -> None:
     asked = ModelRequest([Message("user", "Judge.")], output_schema=SCHEMA)
     async with ScriptedServer([answer("Good!"), answer('{"verdict": "ugly", "score": 2}')]) as server:
-        with pytest.raises(ProtocolViolation, match="/verdict: ") as caught:
+        with pytest.raises(OutputInvalid, match="/verdict: ") as caught:
             await talk(make_provider(server.url), asked)
     assert (caught.value.executed, len(server.requests)) == ("yes", 2)
 

@@ -9,7 +9,7 @@ from agentflow_http.dialect import Faulted
 from agentflow_http.peer import Peer
 from agentflow_http.secrets import Secrets
 from agentflow_kernel.contracts.provider import ModelReply, Usage
-from agentflow_kernel.errors import ProtocolViolation, UsageError
+from agentflow_kernel.errors import OutputInvalid, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -146,10 +146,9 @@ class HttpProvider:
             )
         if faults:
             problems = self._peer.scrub("; ".join(faults))
-            raise ProtocolViolation(
+            raise OutputInvalid(
                 f"{self._peer.name} gave an answer that does not fit the output schema, also when asked to mend it: "
-                f"{problems}",
-                executed="yes",
+                f"{problems}"
             )
         if reply.message.text:
             yield reply.message.text

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import msgspec
-
 from agentflow_kernel.contracts.provider import Message, ModelReply, ModelRequest, Usage
-from agentflow_kernel.schema import find_problems
-
-if TYPE_CHECKING:
-    from agentflow_kernel.contracts.values import JSON
+from agentflow_kernel.schema import find_problems, read_strictly
 
 
 def find_faults(request: ModelRequest, reply: ModelReply) -> list[str]:
@@ -20,12 +13,9 @@ def find_faults(request: ModelRequest, reply: ModelReply) -> list[str]:
     """
     if request.output_schema is None or reply.message.calls or reply.stop_reason not in {"end", "stop_sequence"}:
         return []
-    try:
-        value: JSON = msgspec.json.decode(_unfenced(reply.message.text))
-    except RecursionError:
-        return ["the whole value: is nested too deeply"]
-    except (msgspec.MsgspecError, ValueError) as fault:
-        return [f"the whole value: is not JSON: {fault}"]
+    value, unreadable = read_strictly(reply.message.text)
+    if unreadable is not None:
+        return [f"the whole value: {unreadable}"]
     return find_problems(value, request.output_schema)
 
 
@@ -55,11 +45,3 @@ def add_usage(first: Usage, second: Usage) -> Usage:
         None if costs[0] is None or costs[1] is None else costs[0] + costs[1],
         first.cache_write_tokens + second.cache_write_tokens,
     )
-
-
-def _unfenced(text: str) -> str:
-    """The text without one Markdown fence round it, as planners read it too."""
-    text = text.strip()
-    if text.startswith("```") and text.endswith("```") and "\n" in text:
-        text = text[text.index("\n") : -3]
-    return text

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_kernel.contracts.planner import Action, Decision
-from agentflow_kernel.errors import ProtocolViolation, Refused, RunCancelled
-from agentflow_kernel.schema import find_problems, write_compactly
+from agentflow_kernel.errors import OutputInvalid, ProtocolViolation, Refused, RunCancelled
+from agentflow_kernel.schema import find_problems, read_strictly, write_compactly
 from agentflow_planner_llm import _sentences
 from agentflow_planner_llm._caller import Caller, read_error
 from agentflow_planner_llm._draft import Draft
 from agentflow_planner_llm._ending import Fault, leave_turn, stop
-from agentflow_planner_llm._json import read_strictly
 from agentflow_planner_llm._reply import read_reply
 from agentflow_planner_llm._state import LoopState, load_state
 from agentflow_planner_llm._turn import Turn
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from agentflow_planner_llm._state import Asking
     from agentflow_planner_llm.limits import Limits
     from agentflow_planner_llm.settings import ToolLoopSettings
-
-OUTPUT_INVALID = "AF-OUTPUT-INVALID"
-"""Code of a run whose final answer did not fit the output schema, repairs included."""
 
 
 def create_planner(settings: ToolLoopSettings, context: PluginContext) -> ToolLoop:
@@ -203,7 +199,7 @@ class ToolLoop:
             stop(run, draft, reason, text=reply.text)
             return
         output, unreadable = read_strictly(reply.text)
-        problems = [unreadable] if unreadable else find_problems(output, schema)
+        problems = [f"it {unreadable}"] if unreadable else find_problems(output, schema)
         if not problems:
             stop(run, draft, reason, text=reply.text, output=output)
         elif run.repairs < self._settings.repairs:
@@ -213,7 +209,7 @@ class ToolLoop:
                 self._ask(run, draft, "repair")
         else:
             message = f"The answer does not fit the output schema: {'; '.join(problems)}."
-            stop(run, draft, "invalid_output", text=reply.text, fault=Fault(message, OUTPUT_INVALID))
+            stop(run, draft, "invalid_output", text=reply.text, fault=Fault(message, OutputInvalid.code))
 
     def _call(self, run: LoopState, turn: Turn, draft: Draft, reply: Reply) -> None:
         """Run the calls of a turn, unless they go in circles or cannot be paid for."""

@@ -9,7 +9,8 @@ import pytest
 from engine_kit import DurableJournal, check_history, completed
 from planner_kit import Loop, make_agent
 
-from agentflow_kernel import Kernel
+from agentflow_kernel import Agent, Flow, Kernel
+from agentflow_kernel.contracts.provider import Message, ModelReply, ModelRequest
 from agentflow_kernel.errors import (
     CredentialRefused,
     PeerUnavailable,
@@ -74,6 +75,55 @@ async def test_a_tool_that_is_done_is_not_repeated_when_the_next_model_call_fail
     assert [message.role for message in again.provider.requests[0].messages] == ["user", "assistant", "tool"]
     assert completed(records) == ["helper/model1", "helper/tool1-0", "helper/model2", "helper"]
     check_history(records)
+
+
+class Narrow:
+    """A provider whose context window holds so many characters of a prompt."""
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.asked: list[str] = []
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        text = request.messages[-1].text
+        self.asked.append(text)
+        if len(text) > self.window:
+            raise PromptTooLong("narrow", f"{len(text)} characters")
+        return ModelReply(Message("assistant", text.upper()))
+
+    async def aclose(self) -> None:
+        pass
+
+
+def assess_each(model: Narrow, choice: str) -> Flow:
+    return Flow("f").step(Agent("helper", model, Loop()), each=["a", "too long", "b"], on_item_error=choice)
+
+
+async def test_a_prompt_too_long_in_a_collecting_batch_loses_nothing() -> None:
+    """The other items are done and kept, the run is suspended; with a wider model only what is missing is asked."""
+    journal, narrow, wide = DurableJournal(), Narrow(3), Narrow(30)
+    async with Kernel(journal=journal) as kernel:
+        handle = await kernel.start(assess_each(narrow, "collect"), None)
+        with pytest.raises(RunSuspended, match=r"context window of model 'narrow': 8 characters"):
+            await handle.result()
+        assert completed(await kernel.history(handle.run_id))[-1] == "helper[2]"
+    async with Kernel(journal=journal) as kernel:
+        kernel.add(assess_each(wide, "collect"))
+        assert await (await kernel.resume(handle.run_id)).result() == ["A", "TOO LONG", "B"]
+    assert narrow.asked == ["a", "too long", "b"]
+    assert wide.asked == ["too long"]
+
+
+async def test_a_prompt_too_long_is_left_out_where_the_flow_says_so() -> None:
+    async with Kernel(journal=DurableJournal()) as kernel:
+        assert await (await kernel.start(assess_each(Narrow(3), "skip"), None)).result() == ["A", "B"]
+
+
+async def test_a_prompt_too_long_is_collected_where_nothing_is_kept() -> None:
+    """Without a journal no run could go on."""
+    results = await assess_each(Narrow(3), "collect").run(None)
+    assert (results[0], results[2]) == ("A", "B")
+    assert "context window of model 'narrow': 8 characters" in results[1]["error"]["message"]
 
 
 async def test_started_is_observed_once_a_run_and_never_on_resume() -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentflow_cli.applying import STDIN, checked, differences, tell
-from agentflow_cli.shared import files as complete_files
-from agentflow_cli.shared import folders, list_options
+from agentflow_cli.shared import files_option, folders, list_options
 from agentflow_cli.terminal import answer_only, write
 from agentflow_kernel.errors import UsageError
 from agentflow_kernel.kernel.applied import AppliedResources
@@ -23,16 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("apply")
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    multiple=True,
-    required=True,
-    metavar="PATH",
-    shell_complete=complete_files,
-    help="A manifest file, a folder of them, or - for standard input; may be repeated.",
-)
+@files_option("A manifest file, a folder of them, or - for standard input; may be repeated.", required=True)
 @click.option(
     "--folder",
     metavar="FOLDER",

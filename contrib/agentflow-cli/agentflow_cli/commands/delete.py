@@ -9,8 +9,7 @@ import click
 from agentflow_cli.applying import keys_in, tell
 from agentflow_cli.completion import resource_words
 from agentflow_cli.kinds import find_kind, split_key
-from agentflow_cli.shared import files as complete_files
-from agentflow_cli.shared import list_options
+from agentflow_cli.shared import files_option, list_options
 from agentflow_kernel.errors import UsageError
 from agentflow_kernel.kernel.applied import AppliedResources
 from agentflow_kernel.kernel.applied_index import key_of
@@ -23,15 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("delete")
 @click.argument("words", nargs=-1, metavar="KIND NAME... | KIND/NAME...", shell_complete=resource_words)
-@click.option(
-    "-f",
-    "--file",
-    "files",
-    multiple=True,
-    metavar="PATH",
-    shell_complete=complete_files,
-    help="Delete what this manifest holds; may be repeated.",
-)
+@files_option("Delete what this manifest holds; may be repeated.")
 @click.option("--cascade", is_flag=True, help="Delete what names them, too.")
 @click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
 @list_options

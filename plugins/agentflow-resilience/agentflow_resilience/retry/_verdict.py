@@ -11,6 +11,7 @@ from agentflow_kernel.errors import (
     NewerSchema,
     NonDeterminism,
     OutcomeUnknown,
+    OutputInvalid,
     Refused,
     RunCancelled,
     RunSuspended,
@@ -34,6 +35,8 @@ FINAL = (
     NewerSchema,
     NonDeterminism,
     OutcomeUnknown,
+    # the model was asked again already
+    OutputInvalid,
     # somebody wanted it to end
     RunCancelled,
     RunSuspended,

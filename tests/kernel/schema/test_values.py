@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentflow_kernel.schema import same, write_compactly
-from agentflow_planner_llm._json import read_strictly
+from agentflow_kernel.schema import read_strictly, same, write_compactly
 
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(-3, 3), st.text(max_size=3)),
@@ -57,12 +56,12 @@ def test_json_that_is_none_is_refused_with_a_reason(text: str) -> None:
     value, problem = read_strictly(text)
     assert value is None
     assert problem is not None
-    assert problem.startswith("it is not JSON")
+    assert problem.startswith("is not JSON")
 
 
 def test_json_nested_too_deeply_is_refused() -> None:
     """A text that cannot be read without end is refused, and a value that deep is not written."""
-    assert read_strictly("[" * 100_000)[1] == "it is nested too deeply"
+    assert read_strictly("[" * 100_000)[1] == "is nested too deeply"
     deep: Any = []
     for _ in range(100_000):
         deep = [deep]
