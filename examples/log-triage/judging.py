@@ -118,17 +118,20 @@ async def news(judgement: Judgement, ctx: Context) -> list[dict[str, Any]]:
 
 
 def log_of(cut: Mapping[str, Any], total: Mapping[str, Any]) -> dict[str, Any]:
-    """What was read; of a log that is followed what all runs about it have read, and which lines are missing."""
-    log = {
-        "name": cut["name"],
-        "size_bytes": total["size_bytes"],
-        "lines": total["tally"]["lines"],
+    """What was read; of a log that is followed what all runs about it have read, and which lines are missing.
+
+    The digest is that of what this run read: of the log, or of the chunk.
+    """
+    log = {"name": cut["name"], "size_bytes": total["size_bytes"], "lines": total["tally"]["lines"]}
+    if not cut["chunk"]:
+        return {**log, "sha256": cut["sha256"]}
+    chunk = {
+        "first_line": cut["chunk"]["first_line"],
+        "last_line": cut["last_line"],
+        "ends": cut["chunk"]["ends"],
         "sha256": cut["sha256"],
     }
-    if cut["chunk"]:
-        chunk = {"first_line": cut["chunk"]["first_line"], "last_line": cut["last_line"], "ends": cut["chunk"]["ends"]}
-        return {**log, "chunk": chunk, "gaps": total["gaps"]}
-    return log
+    return {**log, "chunk": chunk, "gaps": total["gaps"]}
 
 
 def attackers_of(order: Order) -> list[dict[str, Any]]:

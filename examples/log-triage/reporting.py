@@ -189,7 +189,7 @@ def origin(log: Mapping[str, Any]) -> str:
     if "chunk" not in log:
         return f"Log: {log['size_bytes']:,} bytes, SHA-256 `{log['sha256']}`."
     chunk = log["chunk"]
-    lines = f"lines {chunk['first_line']:,} to {chunk['last_line']:,}, SHA-256 `{log['sha256']}`"
+    lines = f"lines {chunk['first_line']:,} to {chunk['last_line']:,}, SHA-256 `{chunk['sha256']}`"
     return f"Log, followed: {log['size_bytes']:,} bytes so far; of this run {lines}."
 
 

@@ -117,6 +117,16 @@ def test_a_burst_is_the_worse_the_longer_it_is_and_the_worse_its_lines(module, c
     assert found["totals"]["incidents"] == 1
 
 
+def test_a_chunk_has_its_own_digest(module) -> None:
+    """That of one chunk is none of the log: it stands with the lines that it covers."""
+    cut = {"name": "a", "sha256": "d", "last_line": 9, "chunk": {"first_line": 5, "ends": False}}
+    found = module("judging").log_of(cut, {"size_bytes": 7, "tally": {"lines": 9}, "gaps": []})
+    assert found == {
+        "name": "a", "size_bytes": 7, "lines": 9, "gaps": [],
+        "chunk": {"first_line": 5, "last_line": 9, "ends": False, "sha256": "d"},
+    }  # fmt: skip
+
+
 def test_what_a_chunk_did_not_touch_is_reported_and_no_news(module) -> None:
     given = with_bursts(burst(5, "error: x"), burst(6, "error: y"), news=["", "grown"], suspects=1)
     given["total"]["touched"] = []

@@ -151,6 +151,6 @@ def test_the_terminal_shows_no_more_bursts_than_anyone_reads(report) -> None:
 
 def test_the_report_of_a_followed_log_says_what_was_read_and_what_is_missing(report, tmp_path) -> None:
     given = judgement("root")
-    given["log"] |= {"chunk": {"first_line": 5, "last_line": 9, "ends": False}, "gaps": [[2, 4]]}
+    given["log"] |= {"chunk": {"first_line": 5, "last_line": 9, "ends": False, "sha256": "def"}, "gaps": [[2, 4]]}
     assert "Not here yet: lines 2 to 4." in report(given)["text"]
     assert "so far; of this run lines 5 to 9, SHA-256" in (tmp_path / "report.md").read_text("utf-8")

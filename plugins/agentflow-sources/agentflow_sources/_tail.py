@@ -6,6 +6,7 @@ import os
 from itertools import takewhile
 
 from agentflow_kernel.errors import InputInvalid
+from agentflow_sources._compressed import holds_no_more
 from agentflow_sources._opening import diagnose, locate, open_descriptor
 from agentflow_sources._position import PRINT_BYTES, Fingerprint, Position
 from agentflow_sources._siblings import files_beside, identity, rotated_after, rotated_files
@@ -174,7 +175,8 @@ class Tail:
         """The file was emptied in place: what was not read of it yet stands in the copy, if there is one."""
         found = self._find_copy(self._print)
         if found is None:
-            self._tell_missed("was emptied in place, without a copy beside it that holds what was read of it")
+            if not holds_no_more(self.log, self._print):
+                self._tell_missed("was emptied in place, without a copy beside it that holds what was read of it")
             self._emptied = True
             return Sign.TURN
         os.close(self._fd)
@@ -222,7 +224,8 @@ class Tail:
         if not self._open_next(position.generation + 1):
             return False
         self._sought = None
-        self._tell_missed("was deleted, moved away or compressed; what was not read of it is lost")
+        if not holds_no_more(self.log, position.fingerprint):
+            self._tell_missed("was deleted, moved away or compressed; what was not read of it is lost")
         return True
 
     def _find_again(self, position: Position) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import random
 import shutil
@@ -362,3 +365,39 @@ def test_any_order_of_writing_rotation_and_crashes_gives_every_line_once(steps: 
         assert all(first + count == after for (first, count), (after, _) in pairwise(lines))
         generations = [event["generation"] for event in reader.events]
         assert generations == sorted(generations)
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
+@pytest.mark.parametrize("more", [b"", b"not read\n"])
+def test_a_compressed_rotation_is_missed_only_where_it_holds_more(
+    tmp_path: Path, writer: Log, suffix: str, pack, more: bytes
+) -> None:
+    """While nobody follows the log is rotated and compressed; what was read of it to its end is no loss."""
+    reader = Reader(tmp_path)
+    writer.write(4)
+    reader.look(8)
+    reader.tail.close()
+    before = writer.path.read_bytes()
+    writer.path.with_name(f"app.log.1{suffix}").write_bytes(pack(before + more))
+    writer.path.unlink()
+    writer.path.write_bytes(b"later\n")
+    reader.begin()
+    reader.look(20)
+    assert reader.content == before + b"later\n"
+    assert [name for name, _ in reader.told] == (["source.lines_missed"] if more else [])
+
+
+@pytest.mark.parametrize("damaged", [b"", b"no archive", gzip.compress(b"1\n2\n3\n4\n" * 99)[:20]])
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+def test_a_damaged_archive_proves_nothing(tmp_path: Path, writer: Log, suffix: str, damaged: bytes) -> None:
+    """The loss is told of, and following goes on."""
+    reader = Reader(tmp_path)
+    writer.write(4)
+    reader.look(8)
+    reader.tail.close()
+    writer.path.with_name(f"app.log.1{suffix}").write_bytes(damaged)
+    writer.path.unlink()
+    writer.path.write_bytes(b"later\n")
+    reader.begin()
+    reader.look(20)
+    assert [name for name, _ in reader.told] == ["source.lines_missed"]
