@@ -1,7 +1,7 @@
 """A layout: which keys a store has, and how the head of a run stands under its key.
 
 ``r`` run, seq → record; ``h`` run → head; ``s`` start (newest first), run → nothing; ``b`` hash → blob;
-``q`` run → how many records of it are known to be missing; ``m`` name → a number about the whole store.
+``q`` damaged run → how many of its records are missing; ``m`` name → a number about the whole store.
 """
 
 from __future__ import annotations

@@ -39,6 +39,11 @@ class Opened:
         """How far it has got."""
         return self.last, dict(self.recent)
 
+    def quarantine(self, run_id: str, missing: int) -> None:
+        """Take no append for a run of which so many records are missing, or which is damaged otherwise."""
+        problem = f"{missing} of its records are missing" if missing else "it was damaged when the store was counted"
+        self.quarantined.setdefault(run_id, (-1, problem))
+
     def refuse_quarantined(self, run_id: str) -> None:
         """Raise :class:`CorruptRecord` for a run that is known to be damaged."""
         if run_id in self.quarantined:

@@ -106,19 +106,13 @@ def _look_over(driver: Any, db: Any, mark: Mark | None) -> Opened:
         last = _find_last(db, mark)
         opened = Opened(db, last, dict(mark[1]) if mark else {}, driver.Error)
         for key, value in db.iterator(prefix=MISSING, verify_checksums=True):
-            note_missing(opened, key, value)
+            opened.quarantine(key[1:].decode(), decode_number(value) or 0)
         for key, value in db.iterator(prefix=HEADS, verify_checksums=True):
             _take_head(opened, key, value)
     except BaseException:
         db.close()
         raise
     return opened
-
-
-def note_missing(opened: Opened, key: bytes, value: bytes) -> None:
-    """Quarantine a run of which records are known to be missing."""
-    run_id = key[1:].decode()
-    opened.quarantined[run_id] = (-1, f"{decode_number(value)} of its records are missing")
 
 
 def _find_last(db: Any, mark: Mark | None) -> int:

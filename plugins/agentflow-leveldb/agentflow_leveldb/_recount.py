@@ -66,21 +66,26 @@ def recount(driver: Any, db: Any, mark: Mark | None) -> Opened:
         ends = dict(mark[1]) if mark else {}
         for key, value in db.iterator(prefix=HEADS):
             _note_end(ends, key, value)
-        missing = {run_id: max(end - _present(tallies, run_id), 0) for run_id, end in ends.items()}
-        missing = {run_id: count for run_id, count in {**known, **missing}.items() if count}
+        missing = dict(known)
+        for run_id, end in ends.items():
+            count = end - _present(tallies, run_id)
+            if count > missing.get(run_id, 0):
+                missing[run_id] = count
+        for run_id, tally in tallies.items():
+            if tally.problem is not None:
+                missing.setdefault(run_id, 0)
         stored = decode_number(db.get(LAST)) or 0
         accounted = total + sum(missing.values())
         last = max(stored, mark[0] if mark else 0, accounted)
         opened = Opened(db, last, ends, driver.Error)
         _write(db, tallies, missing, last, last - accounted + (decode_number(db.get(LOST)) or 0))
         for run_id, tally in tallies.items():
-            if tally.problem is None and run_id not in missing:
+            if run_id not in missing:
                 opened.keep(Head(tally.info, tally.tail))
             elif tally.problem is not None:
                 opened.quarantined[run_id] = tally.problem
         for run_id, count in missing.items():
-            end = _present(tallies, run_id)
-            opened.quarantined.setdefault(run_id, (end, f"{count} of its records are missing"))
+            opened.quarantine(run_id, count)
     except BaseException:
         db.close()
         raise

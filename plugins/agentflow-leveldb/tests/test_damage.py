@@ -6,18 +6,15 @@ import os
 import random
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from anyio.to_thread import run_sync
 
+from agentflow_kernel.contracts.journal import Record
 from agentflow_kernel.errors import AgentFlowError, CorruptRecord, NewerSchema, StorageUnavailable, UsageError
 from agentflow_leveldb._driver import load_driver
-from agentflow_leveldb._layout import VERSION, encode_number
+from agentflow_leveldb._layout import VERSION, encode_number, record_key
 from agentflow_leveldb.journal import LevelJournal
-
-if TYPE_CHECKING:
-    from agentflow_kernel.contracts.journal import Record
 
 pytestmark = pytest.mark.anyio
 
@@ -136,6 +133,36 @@ async def test_a_missing_end_quarantines_its_runs_and_others_go_on(folder: str, 
         await good.append(journal)
         await journal.aclose()
     assert sum(name.startswith("damaged-") for name in os.listdir(folder)) == 1
+
+
+async def test_a_run_that_was_damaged_stays_quarantined_when_the_store_is_counted_again(folder: str, author) -> None:
+    """A spoiled record in the middle, and then the loss of another run's end: neither is forgotten."""
+    middle, end, good = author("middle"), author("end"), author("good")
+    journal = LevelJournal(folder)
+    for one in (middle, end, good):
+        await one.append(journal, count=4)
+    await journal.aclose()
+    db = load_driver().DB(str(Path(folder, "db")))
+    db.put(record_key("middle", 1), b"spoiled", sync=True)
+    db.close()
+    lost = {"middle"}
+    for one in (end, author("another")):
+        journal = LevelJournal(folder)
+        await one.append(journal, count=2)
+        await journal.aclose()
+        cut_log(folder)
+        lost.add(one.run_id)
+        for _ in range(2):
+            journal = LevelJournal(folder)
+            await good.append(journal)
+            assert {info.run_id for info in await journal.runs(status="quarantined")} == lost
+            for run_id in lost:
+                with pytest.raises(CorruptRecord):
+                    await journal.head(run_id)
+                with pytest.raises(CorruptRecord):
+                    await journal.append(run_id, 1, 1, [Record(run_id, 1, "decision", "", None, 1)])
+            assert len(await journal.read("good")) == good.next_seq
+            await journal.aclose()
 
 
 async def test_a_loss_that_nobody_can_place_keeps_the_store_shut_until_it_is_accepted(
