@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-pytestmark = pytest.mark.blocking  # the tests wait for processes
+PATIENCE_S = 60
+PATIENT = f"import agentflow_cli.telemetry_setup as setup\nsetup.FLUSH_S = {PATIENCE_S}\n"
+pytestmark = [pytest.mark.blocking, pytest.mark.timeout(PATIENCE_S + 30)]  # the tests wait for processes
 
 PROGRAM = """
 import asyncio
@@ -166,7 +168,7 @@ def render(spans: Sequence[Span], show: Sequence[str] = ()) -> str:
     """The spans as a tree of lines: the name, some attributes, the status where it is an error, and events."""
     below: dict[bytes, list[Span]] = defaultdict(list)
     known = {span.span_id for span in spans}
-    for span in sorted(spans, key=lambda span: (span.start_time_unix_nano, -span.end_time_unix_nano)):
+    for span in spans:  # as they arrive, which is as they have ended: a clock may be put back
         below[span.parent_span_id if span.parent_span_id in known else b""].append(span)
     lines = []
 
@@ -185,15 +187,15 @@ def render(spans: Sequence[Span], show: Sequence[str] = ()) -> str:
 
 
 def run(source: str, *words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end."""
+    """Run a program to its end; a machine that is busy may take its time to send what is left."""
     env = {name: value for name, value in environment().items() if not name.startswith("OTEL_")}
     return subprocess.run(
-        [sys.executable, "-c", source, *words],
-        env={**env, **variables},
+        [sys.executable, "-c", PATIENT + source, *words],
+        env={**env, "OTEL_EXPORTER_OTLP_TIMEOUT": str(PATIENCE_S), **variables},
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=PATIENCE_S + 20,
         check=False,
     )
 

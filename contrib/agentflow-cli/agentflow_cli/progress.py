@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from agentflow_kernel import Progress
 
+WAIT_TOLD_S = 1.0
+"""From how many seconds on a wait before another attempt is told of."""
 LINE_EVERY_S = 1.0
 """A node that works gets at most one line in this time."""
 
@@ -110,6 +112,7 @@ class Watch:
             "model.answered": self._model_answered,
             "tool.returned": self._tool_returned,
             "event.emitted": self._event_emitted,
+            "retry.scheduled": self._retry_scheduled,
         }
 
     def __call__(self, progress: Progress) -> None:
@@ -187,6 +190,15 @@ class Watch:
         types = self.emitted.setdefault(progress.run_id, {})
         kind = str(fields.get("type", ""))
         types[kind] = types.get(kind, 0) + 1
+
+    def _retry_scheduled(self, progress: Progress, fields: Mapping[str, object]) -> None:
+        """A wait before the next attempt, which a peer may have asked for; short ones would only be noise."""
+        wait_s = cast("float", fields.get("wait_s", 0.0))
+        if wait_s >= WAIT_TOLD_S:
+            cause = one_line(f"[{fields.get('code') or fields.get('error')}] {fields.get('message', '')}")
+            what = one_line(progress.path or str(fields.get("name", "")))
+            attempt = cast("int", fields.get("attempt", 1))
+            self.view.note(f"{what}: attempt {attempt} failed, the next one in {span(wait_s)} {cause}")
 
     def _count(self, progress: Progress, fields: Mapping[str, object]) -> None:
         node = self._node_above(progress)

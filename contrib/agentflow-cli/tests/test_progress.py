@@ -72,6 +72,21 @@ def test_lines_show_what_a_node_reports_itself(lines) -> None:
     assert shown()[-1] == "read: 120,000/200,000 lines, 60,000.0/s, 1.33 s left"
 
 
+def test_lines_tell_of_a_wait_for_another_attempt(lines) -> None:
+    """With what failed, why, and how long; a wait under a second is none to speak of."""
+    bench, shown = lines
+    failed = {
+        "name": "claude",
+        "attempt": 2,
+        "error": "RateLimited",
+        "code": "AF-RATE-LIMITED",
+        "message": "busy\x1b[2J",
+    }
+    bench.tell("retry.scheduled", "assess[3]/model-1", wait_s=0.9, **failed)
+    bench.tell("retry.scheduled", "assess[3]/model-1", wait_s=42.0, **failed)
+    assert shown() == ["assess[3]/model-1: attempt 2 failed, the next one in 42 s [AF-RATE-LIMITED] busy"]
+
+
 def test_lines_name_the_cause_of_a_failure(lines) -> None:
     """A failed node says its code and message, on one line, without escape sequences."""
     bench, shown = lines
