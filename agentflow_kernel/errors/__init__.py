@@ -27,6 +27,7 @@
     │   ├── RateLimited           turned away, not executed
     │   ├── Overloaded            turned away by our own limit, not executed
     │   ├── Elapsed               no answer within the time allowed
+    │   │   └── FlowElapsed       a node or flow was not complete within its time
     │   ├── PeerUnavailable       connection refused, reset, 5xx
     │   └── StorageUnavailable    disk full, input/output error, locked database
     ├── Refused                   permission, policy, content filter: a retry does not help
@@ -48,6 +49,7 @@
     │   └── UnknownRun            no such run in this journal
     ├── OutcomeUnknown            an effect was begun and nobody knows whether it happened
     ├── MemoryConflict            the entry has another version than expected
+    ├── SeveralFailed             more than one branch or item failed; an exception group
     ├── PlanFailed                a planner ended with an error; carries the code it gave
     ├── BudgetExceeded            a limit on steps, calls, tokens, cost or time was reached
     └── RunError                  how a run ended, seen from outside
@@ -81,6 +83,7 @@ from agentflow_kernel.errors.broken import (
     PluginError,
     PluginLoadError,
     ProtocolViolation,
+    SeveralFailed,
     UnknownRun,
 )
 from agentflow_kernel.errors.ended import (
@@ -99,6 +102,7 @@ from agentflow_kernel.errors.unavailable import (
     ApprovalRefused,
     CredentialRefused,
     Elapsed,
+    FlowElapsed,
     NotAllowed,
     Overloaded,
     PathRefused,
@@ -151,6 +155,7 @@ __all__ = (
     "ExpressionFailed",
     "ExpressionInvalid",
     "Fenced",
+    "FlowElapsed",
     "FlowInvalid",
     "InputInvalid",
     "JournalError",
@@ -179,6 +184,7 @@ __all__ = (
     "RunError",
     "RunFailed",
     "RunSuspended",
+    "SeveralFailed",
     "StateConflict",
     "StateInvalid",
     "StopFlow",

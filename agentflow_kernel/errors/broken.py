@@ -6,6 +6,9 @@ from agentflow_kernel.errors.base import AgentFlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
     from agentflow_kernel.errors.base import Executed
 
 
@@ -129,6 +132,33 @@ class MemoryConflict(AgentFlowError):
     def __init__(self, key: str, expected: int, found: int) -> None:
         super().__init__(f"Memory key {key!r} has version {found}, not {expected}. Read it again and decide anew.")
         self.key, self.expected, self.found = key, expected, found
+
+
+class SeveralFailed(ExceptionGroup[Exception], AgentFlowError):
+    """More than one branch or item failed before the others could be cancelled; ``exceptions`` holds all errors.
+
+    Code and other fields are those of the first; ``paths`` are the paths at which they were raised.
+    """
+
+    code = "AF-SEVERAL-FAILED"
+    paths: tuple[str, ...] = ()
+
+    def __new__(cls, message: str, errors: Sequence[Exception]) -> Self:
+        """A group of them; the first one's fields are the group's."""
+        group = super().__new__(cls, message, errors)
+        first = errors[0]
+        group.code = getattr(first, "code", "AF-NODE-FAILED")
+        group.executed = getattr(first, "executed", "maybe")
+        group.resumable = all(getattr(error, "resumable", False) for error in errors)
+        group.spares_nothing = any(getattr(error, "spares_nothing", False) for error in errors)
+        return group
+
+    def __init__(self, message: str, errors: Sequence[Exception]) -> None:
+        super().__init__(message, errors)
+
+    def derive(self, excs: Sequence[Exception]) -> SeveralFailed:  # type: ignore[override]  # of errors, never of others
+        """A part of the group."""
+        return SeveralFailed(self.message, excs)
 
 
 class PlanFailed(AgentFlowError):

@@ -6,6 +6,8 @@ from agentflow_kernel.errors.base import AgentFlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentflow_kernel.errors.base import Executed
 
 
@@ -38,6 +40,22 @@ class Elapsed(Unavailable):
     def __init__(self, what: str, timeout_s: float) -> None:
         super().__init__(f"{what} gave no answer within {timeout_s:g} s.")
         self.what, self.timeout_s = what, timeout_s
+
+
+class FlowElapsed(Elapsed):
+    """A node or flow was not complete within its ``timeout_s``; ``active`` are the paths of what was at work then.
+
+    It has been cancelled, and that is on record: a resumed run would get no further.
+    """
+
+    code = "AF-FLOW-ELAPSED"
+    resumable = False
+
+    def __init__(self, what: str, timeout_s: float, active: Sequence[str] = ()) -> None:
+        super().__init__(what, timeout_s)
+        self.active = tuple(active)
+        still = f" Still at work: {', '.join(active)}." if active else ""
+        self.args = (f"{what} was not complete within {timeout_s:g} s.{still}",)
 
 
 class PeerUnavailable(Unavailable):

@@ -25,13 +25,15 @@ from agentflow_kernel.flow.step import Step
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from typing import Any
+    from typing import Any, Literal
 
     from agentflow_kernel.contracts.policy import Policy
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.flow.key import StateKey, StateRules
     from agentflow_kernel.flow.reducer import Reduce
     from agentflow_kernel.flow.reference import Template
+
+    OnUnknownAction = Literal["error", "end"]
 
 __all__ = ("Graph", "MAX_STEPS", "Step", "next_of")
 
@@ -46,6 +48,7 @@ _CHOICES = {
     "effect": ("pure", "idempotent", "effect"),
     "blocking": ("thread", "inline"),
     "on_unknown": ("stuck", "retry", "fail"),
+    "batch_mode": ("sliding", "waves"),
 }
 
 
@@ -57,6 +60,10 @@ class Graph:
         self.start = start
         self.max_steps = max_steps
         self.steps: dict[str, Step] = {}
+        self.on_unknown_action: OnUnknownAction = "error"
+        """What an action does that a node chooses and no route names: ``error``, or ``end`` of the flow."""
+        self.timeout_s: float | None = None
+        """Seconds that a run of this flow may take, or a visit where it is a node; the deadline is on record."""
         self.compensation_s = COMPENSATION_S
         """Seconds that all compensations of a run of this flow may take together."""
         self.input_schema: Mapping[str, JSON] | None = None
@@ -148,6 +155,14 @@ class Graph:
             if not callable(reducer) and reducer not in REDUCERS:
                 text = f"the reducer of {key!r} must be one of {', '.join(map(repr, REDUCERS))} or a function"
                 yield Finding(OPTION, f"{text}, not {reducer!r}", "reducers", key)
+        limits = {"timeout_s": self.timeout_s, "compensation_s": self.compensation_s}
+        for option, seconds in limits.items():
+            if seconds not in (None, COMPENSATION_S):
+                for problem in _time_problems(option, seconds):
+                    yield Finding(OPTION, f"its {problem}", option)
+        if self.on_unknown_action not in ("error", "end"):
+            text = f"its on_unknown_action must be 'error' or 'end', not {self.on_unknown_action!r}"
+            yield Finding(OPTION, text, "on_unknown_action")
         if _holds(self, self, set()):
             yield Finding(HOLDS_ITSELF, "it holds itself as a node")
         else:
@@ -197,6 +212,8 @@ class Graph:
             if not isinstance(number, int) or number < 1:
                 text = f"{what}: {option} must be a whole number of at least 1, not {number!r}"
                 yield Finding(OPTION, text, "nodes", step.name, option)
+        for problem in _time_problems("timeout_s", step.timeout_s):
+            yield Finding(OPTION, f"{what}: {problem}", "nodes", step.name, "timeout_s")
         if step.compensate is not None:
             yield from _compensation_findings(step, what)
         for option, thing in (("approve", step.approve), (getattr(step.target, "kind", ""), step.target)):
@@ -293,6 +310,14 @@ def _compensation_findings(step: Step, what: str) -> Iterator[Finding]:
                 f"{what}: the input of its compensation refers to {name!r}; it knows only 'item.input', 'item.result'"
             )
             yield Finding(UNKNOWN_VALUE, text, *place, "input")
+
+
+def _time_problems(name: str, seconds: object) -> Iterator[str]:
+    if seconds is None:
+        return
+    from agentflow_kernel.flow.asking import time_problems  # lazy: only flows with limits pay
+
+    yield from time_problems(name, seconds)
 
 
 def actions_of(target: object, *, approve: bool) -> tuple[str, ...]:

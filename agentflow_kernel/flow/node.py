@@ -54,6 +54,13 @@ class Node:
         """Do the work, without access to the state; policies stand round this phase. Default: ``prepared`` itself."""
         return prepared
 
+    async def exec_fallback(self, prepared: Any, error: Exception) -> Any:
+        """The result in place of an :meth:`exec` that has failed, after all retries; default: the error itself.
+
+        A cancellation never comes here, nor do errors that end or park the run.
+        """
+        raise error
+
     async def post(self, shared: StateView, prepared: Any, result: Any) -> str | None:
         """Store results and choose the action; ``None`` is ``"default"``."""
         return None

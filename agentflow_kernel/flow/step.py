@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.flow.asking import Approval
 
     OnItemError = Literal["fail", "skip", "collect"]
+    BatchMode = Literal["sliding", "waves"]
     Blocking = Literal["thread", "inline"]
     OnUnknown = Literal["stuck", "retry", "fail"]
 
@@ -33,12 +34,14 @@ class Step:
     has approved it with exactly its input; a refusal is the action ``refused`` where that is routed, else
     :class:`ApprovalRefused`. ``compensate`` (a function, anything that a step may be, or a :class:`Compensation`)
     undoes the step when the run fails or is cancelled after it; it gets ``{"input", "result"}`` of the step.
+    ``timeout_s`` bounds each visit and each item, with all its policies and without the wait for its approval
+    (:class:`FlowElapsed`). ``batch_mode`` ``waves`` begins the next ``concurrency`` chunks when all before are done.
     """
 
     __slots__ = (
         "name", "target", "input", "routes", "when", "each", "batch_size", "concurrency", "on_item_error", "policies",
         "effect", "blocking", "emits", "fan_out", "max_visits", "on_unknown",
-        "approve", "compensate",
+        "approve", "compensate", "timeout_s", "batch_mode",
     )  # fmt: skip
 
     def __init__(self, name: str, target: object, **options: object) -> None:
@@ -59,6 +62,8 @@ class Step:
         self.max_visits: int | None = options.pop("max_visits", None)  # type: ignore[assignment]
         self.on_unknown: OnUnknown = options.pop("on_unknown", "stuck")  # type: ignore[assignment]
         self.compensate = _compensation(name, options.pop("compensate", None))
+        self.timeout_s: float | None = options.pop("timeout_s", None)  # type: ignore[assignment]
+        self.batch_mode: BatchMode = options.pop("batch_mode", "sliding")  # type: ignore[assignment]
         self.approve = _approval(options.pop("approve", None))
         if options:
             raise TypeError(f"Step {name!r} has no option {', '.join(map(repr, options))}.")

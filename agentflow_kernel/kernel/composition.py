@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _BRANCH_OPTIONS = (
     "input", "each", "batch_size", "concurrency", "on_item_error", "effect", "blocking", "on_unknown", "approve",
+    "timeout_s", "batch_mode",
 )  # fmt: skip
 _NODE_OPTIONS = (*_BRANCH_OPTIONS, "when", "fan_out", "max_visits")
 
@@ -171,7 +172,7 @@ class Composition:
         spec = resource.spec
         flow = Flow(resource.name, start=spec.get("start"), policies=self._policies(spec.get("policies", [])))
         flow.max_steps = spec.get("max_steps", flow.max_steps)
-        flow.compensation_s = spec.get("compensation_s", flow.compensation_s)
+        flow.limited(**{key: spec[key] for key in ("timeout_s", "compensation_s", "on_unknown_action") if key in spec})
         for name, node in spec["nodes"].items():
             place = f"spec.nodes.{name}"
             options = self._options(resource, place, node, _NODE_OPTIONS)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.errors import AgentFlowError, InputInvalid, PromptTooLong, StopFlow, Unavailable, UsageError
+from agentflow_kernel.errors import (
+    AgentFlowError,
+    ControlFlow,
+    InputInvalid,
+    PromptTooLong,
+    SeveralFailed,
+    StopFlow,
+    Unavailable,
+    UsageError,
+)
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, text_of
@@ -96,7 +105,10 @@ async def _run_chunks(
             frame.run.tell("branch.completed", f"{path}[{index}]", fields)
         return False
 
-    await work_through(len(tasks), owner.step.concurrency, one, frame.run)
+    wave = owner.step.concurrency if owner.step.batch_mode == "waves" else max(len(tasks), 1)
+    for begin in range(0, len(tasks), wave):
+        count = min(wave, len(tasks) - begin)
+        await work_through(count, owner.step.concurrency, lambda index, begin=begin: one(begin + index), frame.run)  # type: ignore[misc]  # so bound
     if held:
         first = min(held)
         frame.run.blame(held[first], f"{path}[{first}]")
@@ -124,7 +136,7 @@ async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[boo
     """Run so many workers in one group; nothing of them outlives it."""
     import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
 
-    failures: list[Exception | SystemExit] = []
+    failures: list[tuple[Exception | SystemExit, str]] = []
     at_work = workers
 
     async def work() -> None:
@@ -134,7 +146,7 @@ async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[boo
                 if await one(index):
                     group.cancel_scope.cancel()
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- raised again below, once the others have ended
-            failures.append(error)
+            failures.append((error, run.origin_of(error)))
             group.cancel_scope.cancel()
         finally:
             at_work -= 1
@@ -148,7 +160,26 @@ async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[boo
         for _ in range(workers):
             group.start_soon(work)
     if failures:
-        raise failures[0]
+        raise _one_of(failures, run)
+
+
+def _one_of(failures: Sequence[tuple[Exception | SystemExit, str]], run: Run) -> Exception | SystemExit:
+    """The error to raise: the only one, the one that ends the run or flow whatever the others say, or all of them."""
+    first = failures[0][0]
+    if len(failures) == 1 or isinstance(first, ControlFlow):
+        return first
+    for error, _ in failures:
+        if isinstance(error, (SystemExit, *ENDS_RUN)) or is_broken(run.history, error):
+            return error
+    plain = [(error, path) for error, path in failures if isinstance(error, Exception)]
+    plain = [each for each in plain if not isinstance(each[0], ControlFlow)]
+    if len(plain) == 1:
+        return first
+    others = "; ".join(f"{path}: {text_of(error)}" for error, path in plain[1:])
+    group = SeveralFailed(f"{text_of(first)} And {len(plain) - 1} more failed: {others}", [error for error, _ in plain])
+    group.paths = tuple(path for _, path in plain)
+    run.blame(group, plain[0][1])
+    return group
 
 
 async def _say_rest(run: Run) -> None:

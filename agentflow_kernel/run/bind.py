@@ -78,6 +78,8 @@ class BoundNode:
 
     def follow(self, action: str) -> BoundNode | None:
         """The node that ``action`` leads to, ``None`` for the end; raises for an action that is not routed."""
+        if action not in self.step.routes and self.graph.on_unknown_action == "end":
+            return None
         target = next_of(self.step.routes, action, flow=self.graph.name, node=self.name)
         return None if target is None else self.bound[target]
 
@@ -115,7 +117,7 @@ def bind(graph: Graph, *, loopless: bool, place: str = "") -> BoundNode:
         routes = node.step.routes
         if guarded:
             node.guarded, node.mode = True, VISIT
-        if DEFAULT in routes or not routes:
+        if DEFAULT in routes or not routes or graph.on_unknown_action == "end":
             node.next = node.follow(DEFAULT)
         else:
             node.next = _trap(node)
@@ -187,7 +189,8 @@ def _add_care(node: BoundNode, *, loopless: bool) -> None:
         undo = node.undo = BoundNode(step.compensate, node.graph)
         undo.place = f"{node.place}!compensate"
         _compose(undo, loopless=loopless)
-    if step.approve is not None or node.undo is not None:
+    timed = step.timeout_s is not None or (node.inner is not None and node.inner.graph.timeout_s is not None)
+    if step.approve is not None or node.undo is not None or timed:
         node.careful, node.mode = True, VISIT
     node.plain = not node.careful and not (node.effect == "effect" and node.kind in LEAVES)
 
@@ -330,11 +333,15 @@ def needs_loop(graph: Graph, within: tuple[Graph, ...] = ()) -> bool:
     if graph in within:
         return False
     within = (*within, graph)
-    return bool(graph.policies) or any(_waits(step, within) for step in graph.steps.values())
+    return (
+        bool(graph.policies)
+        or graph.timeout_s is not None
+        or any(_waits(step, within) for step in graph.steps.values())
+    )
 
 
 def _waits(step: Step, within: tuple[Graph, ...]) -> bool:
-    if step.approve is not None or step.compensate is not None:
+    if step.approve is not None or step.compensate is not None or step.timeout_s is not None:
         return True
     if step.emits:
         return False

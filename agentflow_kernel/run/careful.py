@@ -36,6 +36,12 @@ async def carefully(
                 raise
             told: dict[str, JSON] = {"by": error.by, "reason": error.reason, "expired": error.expired}
             return Route(REFUSED, told), ()
+    limit_s = node.step.timeout_s
+    whole = node.inner.graph.timeout_s if node.inner is not None else None
+    if whole is not None:
+        work = _in_time(frame, path, (f"Flow {node.inner.graph.name!r}", whole), work, keeps=True)  # type: ignore[union-attr]  # asked just now
+    if limit_s is not None:
+        work = _in_time(frame, path, (f"Node {node.name!r}", limit_s), work, keeps=False)
     result, lines = await work()
     if node.undo is not None:
         taken, size = value, 0
@@ -45,6 +51,18 @@ async def carefully(
         undo: Line = ("compensation.started", path, {"node": node.place, "input": taken}, "", size)  # type: ignore[dict-item]  # JSON where it must be
         lines = (*lines, undo)
     return result, lines
+
+
+def _in_time(frame: Frame, path: str, limit: tuple[str, float], work: Work, *, keeps: bool) -> Work:
+    """The work within a limit; one that ``keeps`` its deadline over a restart has it on record."""
+    from agentflow_kernel.run.limits import flow_time, limited  # only steps with a limit pay
+
+    async def in_time() -> tuple[object, Sequence[Line]]:
+        what, timeout_s = limit
+        left_s = await flow_time(frame.run, path, timeout_s) if keeps else timeout_s
+        return await limited(frame.run, path, (what, timeout_s, left_s), work)
+
+    return in_time
 
 
 def _action_of(node: BoundNode) -> str:

@@ -10,9 +10,10 @@ from agentflow_kernel.errors import Elapsed, JournalError, NonDeterminism
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.deadline import TimeOver, within
 from agentflow_kernel.run.fault import code_of, is_broken, text_of
+from agentflow_kernel.run.limits import limited_frame
 from agentflow_kernel.run.runtime import Frame
 from agentflow_kernel.run.waits import clock_of
-from agentflow_kernel.run.walk import perform, run_frame
+from agentflow_kernel.run.walk import perform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _find(run: Run, nodes: Mapping[str, BoundNode], place: str, path: str) -> Bo
 async def run_alone(frame: Frame, start: BoundNode, value: object) -> object:
     """Walk a flow that no kernel runs; what it raises gets a note on each compensation that failed."""
     try:
-        return await run_frame(frame, start, value)
+        return await limited_frame(frame, start, value)
     except BaseException as error:
         with anyio.CancelScope(shield=True):
             end = await compensate(frame.run, start, {})

@@ -18,10 +18,12 @@ class TimeOver(Exception):
     """The work was cancelled because its time was over."""
 
 
-async def within(clock: Clock, seconds: float, work: Callable[[], Awaitable[T]]) -> T:
+async def within(
+    clock: Clock, seconds: float, work: Callable[[], Awaitable[T]], before: Callable[[], None] = lambda: None
+) -> T:
     """What ``work`` gives; raises what it raises, and :class:`TimeOver` when it was cancelled after ``seconds``.
 
-    Work that ends all the same keeps its result.
+    Work that ends all the same keeps its result. ``before`` is called when the time is over, before the cancellation.
     """
     failure: Exception | SystemExit | None = None
     scope = anyio.CancelScope()
@@ -29,6 +31,7 @@ async def within(clock: Clock, seconds: float, work: Callable[[], Awaitable[T]])
 
     async def ring() -> None:
         await clock.sleep(seconds)
+        before()
         scope.cancel()
 
     async with anyio.create_task_group() as group:

@@ -13,6 +13,7 @@ from agentflow_kernel.errors import (
     RunCancelled,
     RunFailed,
     RunSuspended,
+    SeveralFailed,
 )
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.fault import code_of, stray_cancellation, text_of
@@ -77,6 +78,10 @@ class Execution:
         if history is not None:
             for event_id, payload in list(history.unpublished.items()):
                 await publish_event(self.run, event_id, payload)
+        if self.start.graph.timeout_s is not None:
+            from agentflow_kernel.run.limits import limited_frame  # only flows with a limit pay
+
+            return await limited_frame(self.frame, self.start, self.value)
         return await run_frame(self.frame, self.start, self.value)
 
     async def _complete(self, output: object) -> None:
@@ -128,7 +133,11 @@ class Execution:
             path = self.run.origin_of(error)
             failure = RunFailed(self.run.run_id, code, text, path)
             failure.__cause__ = error
-            await self._end("failed", {"status": "failed", "code": code, "error": text, "path": path}, failure)
+            ending: dict[str, JSON] = {"status": "failed", "code": code, "error": text, "path": path}
+            if isinstance(error, SeveralFailed):
+                told = zip(error.paths, error.exceptions, strict=False)
+                ending["errors"] = [{"path": at, "code": code_of(each), "message": text_of(each)} for at, each in told]
+            await self._end("failed", ending, failure)
 
     async def _end(self, status: RunStatus, payload: dict[str, JSON], error: Exception) -> None:
         """End the run; one whose end a durable journal cannot take is suspended: a later owner ends it."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.policy import Policy
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.flow.graph import OnUnknownAction
     from agentflow_kernel.flow.key import StateKey
     from agentflow_kernel.flow.reducer import Reduce
     from agentflow_kernel.run.progress import Listener
@@ -129,6 +130,20 @@ class Flow(Graph):
         self._bound.clear()
         return self
 
+    def limited(
+        self,
+        *,
+        timeout_s: float | None = None,
+        compensation_s: float | None = None,
+        on_unknown_action: OnUnknownAction | None = None,
+    ) -> Self:
+        """Set what is given of the flow's ``timeout_s``, ``compensation_s`` and ``on_unknown_action``."""
+        self.timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        self.compensation_s = self.compensation_s if compensation_s is None else compensation_s
+        self.on_unknown_action = on_unknown_action or self.on_unknown_action
+        self._bound.clear()
+        return self
+
     def returns(self, output: object) -> Self:
         """Set what the flow gives back, a template such as ``{"$ref": "report.result.text"}``; else the last result."""
         self.output = Template(output)
@@ -154,7 +169,7 @@ class Flow(Graph):
         run, start = Run("", self.name, services=_ALONE, listener=listener), self.bound(loopless=False)
         if self._compensates is None:
             self._compensates = compensates(self)
-        if self._compensates:
+        if self._compensates or self.timeout_s is not None:
             from agentflow_kernel.run.compensate import run_alone  # lazy: only flows that compensate pay
 
             return run_alone(Frame(run, self, value), start, value)

@@ -67,7 +67,7 @@ class Run:
 
     __slots__ = (
         "run_id", "name", "history", "listener", "observer", "services", "loopless", "quiet", "cancelled", "abandoned",
-        "reachable", "busy", "undo", "compensating", "_seq", "_unrecorded", "_blamed", "_standing",
+        "reachable", "busy", "undo", "compensating", "cut", "_seq", "_unrecorded", "_blamed", "_standing",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +96,8 @@ class Run:
         self.undo: list[Due] | None = None
         """Steps that this owner completed and that have a compensation, in that order."""
         self.compensating = False
+        self.cut: list[str] | None = None
+        """While what took too long is being cancelled: the paths of what was at work."""
         self.busy = 1
         """How many of its actions may be at work, see :mod:`~agentflow_kernel.run.resting`."""
         self._seq = 0

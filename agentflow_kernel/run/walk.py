@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from agentflow_kernel.contracts.policy import Request
-from agentflow_kernel.errors import AgentFlowError, StopFlow, UsageError
+from agentflow_kernel.errors import AgentFlowError, ControlFlow, StopFlow, UsageError
 from agentflow_kernel.flow.fork import Goto, Spread
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.flow.state import refuse_others
 from agentflow_kernel.run.batch import run_batch, run_spread
 from agentflow_kernel.run.bind import AWAIT, LEAVES, VISIT
 from agentflow_kernel.run.canonical import copy_of, hash_text, to_json
-from agentflow_kernel.run.fault import code_of, stray_cancellation, text_of
+from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, stray_cancellation, text_of
 from agentflow_kernel.run.runtime import Context, Frame
 from agentflow_kernel.run.settle import Joined, Settled, emit_line, settle
 from agentflow_kernel.run.trail import REMEMBERED, Trail
@@ -71,6 +71,10 @@ async def run_frame(frame: Frame, start: BoundNode, value: object) -> object:
                 node = node.next
     except StopFlow as stop:
         return stop.output
+    except BaseException:
+        if frame.run.cut is not None and node is not None:
+            frame.run.cut.append(frame.prefix + node.name)
+        raise
     output = frame.graph.output
     return value if output is None else output.fill(roots)
 
@@ -209,6 +213,8 @@ async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[
         else:
             result = await node.call(_request(node, context, value))
     except BaseException as error:
+        if frame.run.cut is not None:
+            frame.run.cut.append(path)
         stray = stray_cancellation(error, node.name)
         if stray is None:
             raise
@@ -237,10 +243,15 @@ async def _phases(
     """prep, exec (with the policies round it) and post; the writes to the state become visible all together."""
     view = frame.state.view(node.own)
     prepared = await phased.prep(view, value)
-    if node.call is None:
-        result = await phased.exec(prepared)
-    else:
-        result = await node.call(_request(node, context, prepared))
+    try:
+        if node.call is None:
+            result = await phased.exec(prepared)
+        else:
+            result = await node.call(_request(node, context, prepared))
+    except Exception as error:
+        if isinstance(error, (ControlFlow, *ENDS_RUN)) or is_broken(frame.run.history, error):
+            raise
+        result = await phased.exec_fallback(prepared, error)
     action = await phased.post(view, prepared, result)
     diff: object = view.diff()
     size = 0
