@@ -164,7 +164,9 @@ class Execution:
         return history is not None and any("undo" in record.payload for record in history.done.values())  # type: ignore[operator]  # an object
 
     async def _suspend(self, status: RunStatus, cause: str, reason: str) -> None:
-        await self._record("run.suspended", {"status": status, "cause": cause, "error": reason})
+        fault = await self._record("run.suspended", {"status": status, "cause": cause, "error": reason})
+        if fault is not None and self.handle.durable:
+            status = "suspended"  # nobody is told that it is parked before that is on record
         self._settle(status, reason=reason, cause=cause)
 
     async def _record(self, kind: str, payload: dict[str, JSON]) -> Exception | None:

@@ -316,3 +316,27 @@ async def test_an_end_that_cannot_be_put_on_record_leaves_the_run_suspended(end:
         await again.ended()
         assert again.status == {"fail": "failed", "cancel": "cancelled"}[end]
     check_history(await journal.read(handle.run_id))
+
+
+async def test_a_run_is_told_to_be_stuck_only_when_that_is_on_record() -> None:
+    """Otherwise its head would say something else; whoever resumes it parks it."""
+    flow, journal = Flow("f"), DurableJournal(dies_at=3)
+
+    async def node(value: int, context: Context) -> None:
+        await context.step("charge", lambda: None, effect="effect")
+
+    flow.step(node)
+    async with Kernel(journal=journal) as kernel:
+        handle = await kernel.start(flow, 1, key="k")
+        await handle.ended()
+    full = DurableJournal(journal.survivor, full_at=2)
+    async with Kernel(journal=full) as kernel:
+        kernel.add(flow)
+        handle = await kernel.resume(handle.run_id)
+        with pytest.raises(RunSuspended, match="is suspended: at 'node!charge'"):
+            await handle.result()
+        assert (await kernel.runs())[0].status == handle.status == "suspended"
+        again = await kernel.resume(handle.run_id)
+        with pytest.raises(RunSuspended, match="is stuck: at 'node!charge'"):
+            await again.result()
+        assert (await kernel.runs())[0].status == "stuck"
