@@ -13,6 +13,7 @@ from agentflow_kernel.testing.faults import CrashAt, Faults, Strike
 from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
 from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness
 from agentflow_kernel.testing.provider import ScriptedProvider
+from agentflow_kernel.testing.replay import always_replay
 from agentflow_kernel.testing.seed_search import Failure, Regression, SeedSearch, read_regression
 from agentflow_kernel.testing.simulation import Simulation, differences, simulate, simulate_kernel
 from agentflow_kernel.testing.simulation_errors import AuditFailed, Deadlock
@@ -52,6 +53,7 @@ __all__ = (
     "StoreHarness",
     "Strike",
     "World",
+    "always_replay",
     "differences",
     "find_problems",
     "read_regression",
