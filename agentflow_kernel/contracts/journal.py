@@ -36,6 +36,7 @@ CAPABILITIES = {
     "durable": "what was acknowledged outlives the process",
     "inline": "appends on the calling thread, for runs without an event loop",
     "shared": "several processes use one store at the same time",
+    "shared-runs": "workers on several machines own its runs, by leases and an inbox of its own",
 }
 """What a journal may offer, beyond the contract that all keep."""
 

@@ -15,7 +15,13 @@ class InProcessJournalHarness:
     """Opens an empty journal in memory."""
 
     kind: ClassVar[str] = "journal"
-    declared: ClassVar[Mapping[str, bool]] = {"durable": False, "inline": True, "shared": False, "damage": False}
+    declared: ClassVar[Mapping[str, bool]] = {
+        "durable": False,
+        "inline": True,
+        "shared": False,
+        "shared-runs": False,
+        "damage": False,
+    }
     known_deviations: ClassVar[Mapping[str, str]] = {}
 
     @asynccontextmanager

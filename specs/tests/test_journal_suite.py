@@ -42,6 +42,10 @@ SOUND = "agentflow_kernel.testing.inprocess_harness:InProcessJournalHarness"
 RUNS = {
     "sound": [SOUND],
     **{name: [f"unsound:{name}Harness", "--require", asked, "-k", "asyncio"] for name, asked in UNSOUND.items()},
+    **{f"sharing {number}": ["unsound:Shares", "--require", f"JOURNAL-8{number}"] for number in (5, 6, 7)},
+    "Undying": ["unsound:SharesUndying", "--require", "JOURNAL-85"],
+    "Confused": ["unsound:SharesConfused", "--require", "JOURNAL-86"],
+    "Deaf": ["unsound:SharesDeaf", "--require", "JOURNAL-87"],
     "Honest": ["unsound:Honest", "--require", "JOURNAL-33"],
     "Stale": ["unsound:Stale", "--require", "JOURNAL-33"],
     "Denies": ["unsound:Denies", "--require", "JOURNAL-76"],
@@ -72,7 +76,7 @@ def test_a_sound_journal_passes(results: Mapping[str, tuple[int, str]]) -> None:
     """What it does not offer is expected to be missing; nothing is skipped."""
     code, output = results["sound"]
     assert code == pytest.ExitCode.OK, output
-    assert " passed, 14 xfailed in" in output.splitlines()[-1]
+    assert " passed, 20 xfailed in" in output.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("name", "asked"), UNSOUND.items())
@@ -85,6 +89,22 @@ def test_an_unsound_journal_fails_where_it_is_unsound(
     assert f"- {asked} (MUST) -" in output
     assert "\nWhy: " in output
     assert "\nWhere to look: " in output
+
+
+@pytest.mark.parametrize("number", [5, 6, 7])
+def test_a_journal_that_shares_its_runs_passes(results: Mapping[str, tuple[int, str]], number: int) -> None:
+    code, output = results[f"sharing {number}"]
+    assert code == pytest.ExitCode.OK, output
+    assert "2 passed" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"), [("Undying", "JOURNAL-85"), ("Confused", "JOURNAL-86"), ("Deaf", "JOURNAL-87")]
+)
+def test_a_journal_that_shares_badly_fails(results: Mapping[str, tuple[int, str]], name: str, asked: str) -> None:
+    code, output = results[name]
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert f"- {asked} (MUST) -" in output
 
 
 def test_a_known_deviation_is_expected(results: Mapping[str, tuple[int, str]]) -> None:
@@ -104,8 +124,11 @@ def test_a_harness_that_says_what_is_not_so_fails(results: Mapping[str, tuple[in
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Silent", "'unsound:Silent': it does not declare durable, shared, damage. Answer True or False"),
-        ("Inventor", "'unsound:Inventor': it declares magic; a journal has only durable, inline, shared, damage."),
+        ("Silent", "'unsound:Silent': it does not declare durable, shared, shared-runs, damage. Answer True or False"),
+        (
+            "Inventor",
+            "'unsound:Inventor': it declares magic; a journal has only durable, inline, shared, shared-runs, damage.",
+        ),
         ("Stranger", "'unsound:Stranger': it knows a deviation from JOURNAL-00, which the kit does not ask for."),
         ("no such", "--require 'JOURNAL-00': the suite of a journal has no such requirement."),
     ],

@@ -171,3 +171,73 @@ Inventor = harness(InProcessJournal, declared=other(magic=True))
 Honest = harness(Forgetful, known_deviations={"JOURNAL-33": "a missing blob is empty"})
 Stale = harness(InProcessJournal, known_deviations={"JOURNAL-33": "a missing blob was empty"})
 Stranger = harness(InProcessJournal, known_deviations={"JOURNAL-00": "no such thing"})
+
+
+class LeasesAndInbox:
+    """Leases and inbox of journals with one store, in memory: sound, except for what `flaw` names."""
+
+    def __init__(self, store, flaw):
+        self.store, self.flaw = store, flaw
+        self.mine = ""
+        self.seen = 0
+
+    async def acquire(self):
+        self.store["count"] += 1
+        self.mine = f"1-{self.store['count']}"
+        self.store["alive"].add(self.mine)
+        return self.mine
+
+    async def release(self):
+        if self.flaw != "undying":
+            self.store["alive"].discard(self.mine)
+
+    async def alive(self, owners):
+        return self.store["alive"] & set(owners)
+
+    async def leave(self, run_id, request):
+        self.store["count"] += 1
+        request.place = str(self.store["count"])
+        self.store["requests"].append((self.store["count"], run_id, request))
+
+    async def find(self, run_id):
+        return [request for _, run, request in self.store["requests"] if run == run_id or self.flaw == "confused"]
+
+    async def remove(self, run_id, request):
+        self.store["requests"] = [kept for kept in self.store["requests"] if kept[2].place != request.place]
+
+    async def changed(self):
+        found = {run for number, run, _ in self.store["requests"] if number > self.seen}
+        self.seen = self.store["count"]
+        return found
+
+    def forget(self):
+        if self.flaw != "deaf":
+            self.seen = 0
+
+
+def sharing(flaw):
+    class Harness(InProcessJournalHarness):
+        declared = other(**{"shared-runs": True})
+
+        def place(self, journal):
+            return "here"
+
+        @asynccontextmanager
+        async def attach(self, place):
+            journal = InProcessJournal()
+            journal.leases = journal.inbox = LeasesAndInbox(self.store, flaw)
+            yield journal
+
+        @asynccontextmanager
+        async def open(self):
+            self.store = {"count": 0, "alive": set(), "requests": []}
+            async with self.attach("here") as journal:
+                yield journal
+
+    return Harness
+
+
+Shares = sharing("")
+SharesUndying = sharing("undying")
+SharesConfused = sharing("confused")
+SharesDeaf = sharing("deaf")

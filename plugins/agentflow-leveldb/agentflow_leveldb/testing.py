@@ -25,7 +25,13 @@ class LevelJournalHarness:
     """Opens journals in temporary folders; a journal's place is the path of its folder."""
 
     kind: ClassVar[str] = "journal"
-    declared: ClassVar[Mapping[str, bool]] = {"durable": True, "inline": True, "shared": False, "damage": True}
+    declared: ClassVar[Mapping[str, bool]] = {
+        "durable": True,
+        "inline": True,
+        "shared": False,
+        "shared-runs": False,
+        "damage": True,
+    }
     known_deviations: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self) -> None:

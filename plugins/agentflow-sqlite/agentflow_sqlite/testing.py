@@ -29,7 +29,13 @@ class SqliteJournalHarness:
     """Opens journals in temporary folders; a journal's place is the path of its file."""
 
     kind: ClassVar[str] = "journal"
-    declared: ClassVar[Mapping[str, bool]] = {"durable": True, "inline": True, "shared": True, "damage": True}
+    declared: ClassVar[Mapping[str, bool]] = {
+        "durable": True,
+        "inline": True,
+        "shared": True,
+        "shared-runs": False,
+        "damage": True,
+    }
     known_deviations: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self) -> None:

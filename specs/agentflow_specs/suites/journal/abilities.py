@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from agentflow_kernel.errors import Unsupported
 
 if TYPE_CHECKING:
-    from agentflow_kernel.contracts.journal import AppendsInline, Journal
+    from agentflow_kernel.contracts.journal import AppendsInline, Journal, SharesRuns
     from agentflow_kernel.testing import DamageHarness, Harness, StoreHarness
 
 ABILITIES: Final = {"damage": "the harness can spoil what is stored, so that the suite sees whether that is found"}
@@ -27,6 +27,11 @@ def damager_of(harness: Harness) -> DamageHarness:
 def inline_of(journal: Journal) -> AppendsInline:
     """The journal as one that appends without an event loop."""
     return cast("AppendsInline", _with_members(journal, "append_inline"))
+
+
+def sharing_of(journal: Journal) -> SharesRuns:
+    """The journal as one whose runs are shared by workers on several machines."""
+    return cast("SharesRuns", _with_members(journal, "leases", "inbox"))
 
 
 def _with_members(subject: object, *names: str) -> object:
