@@ -24,12 +24,14 @@ OURS = [
     "agentflow_leveldb",
     "agentflow_openai",
     "agentflow_planner_llm",
+    "agentflow_postgres",
     "agentflow_resilience",
     "agentflow_sources",
     "agentflow_sqlite",
     "agentflow_tools",
 ]
 SHORT_COMMITS = ["sqlite3.Connection.execute", "sqlite3.Cursor.fetchone"]
+LOOKING_UP = ["os.stat", "os.path.abspath"]
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,8 @@ def event_loop_stays_free(request: pytest.FixtureRequest) -> Iterator[None]:
     guard = BlockBuster(scanned_modules=_installed(OURS))
     for name in SHORT_COMMITS:  # a fast disk's commit is shorter than the way to a thread and back
         guard.functions[name].can_block_in("agentflow_sqlite/_transactions.py", "run_at_once")
+    for name in LOOKING_UP:  # asyncpg looks for ~/.pgpass and certificates when it connects, which is rare
+        guard.functions[name].can_block_in("agentflow_postgres/_link.py", "connect")
     guard.activate()
     try:
         yield

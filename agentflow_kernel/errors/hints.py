@@ -20,6 +20,7 @@ _OWN = {
     "agentflow-leveldb": ("journal:leveldb",),
     "agentflow-openai": ("provider:openai",),
     "agentflow-planner-llm": ("planner:tools",),
+    "agentflow-postgres": ("journal:postgres",),
     "agentflow-resilience": ("policy:retry", "policy:timeout"),
     "agentflow-sources": ("source:cron", "source:file", "source:folder", "source:stdin"),
     "agentflow-sqlite": ("journal:sqlite", "memory:sqlite"),

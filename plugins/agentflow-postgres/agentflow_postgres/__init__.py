@@ -1,0 +1,1 @@
+"""PostgreSQL for AgentFlow: a journal that workers on several machines share."""

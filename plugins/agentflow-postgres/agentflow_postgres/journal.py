@@ -1,0 +1,152 @@
+"""A journal in a PostgreSQL database: shared by workers on several machines, each of which owns its runs by a lease."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from agentflow_kernel.contracts.journal import encode_record
+from agentflow_kernel.errors import CorruptRecord, StorageUnavailable, UnknownRun, UsageError
+from agentflow_postgres._link import Link, describe, require_asyncio
+from agentflow_postgres._log import Batch, find_head, list_heads, read_records
+from agentflow_postgres._writer import Writer
+from agentflow_postgres.sharing import PostgresInbox, PostgresLeases
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentflow_kernel.contracts.journal import Record, RunInfo
+    from agentflow_kernel.contracts.plugin import PluginContext
+    from agentflow_postgres._link import Connection
+    from agentflow_postgres.settings import JournalSettings
+
+DSN_VARIABLE = "AGENTFLOW_POSTGRES_DSN"
+PUT_BLOB = """
+INSERT INTO blobs (sha256, data) VALUES ($1, $2)
+ON CONFLICT (sha256) DO UPDATE SET data = excluded.data WHERE blobs.data <> excluded.data"""
+
+
+def create_journal(settings: JournalSettings, context: PluginContext) -> PostgresJournal:
+    """The journal of a resource; raises :class:`UsageError` when nothing says where its database is."""
+    dsn = os.environ.get(DSN_VARIABLE, "") if settings.dsn is None else settings.dsn.get_secret_value()
+    if not dsn:
+        raise UsageError(
+            f"Resource {context.name!r} has no database: set {DSN_VARIABLE}, or give the resource the setting 'dsn', "
+            'as in dsn: "${JOURNAL_DSN}".'
+        )
+    return PostgresJournal(
+        dsn,
+        schema=settings.db_schema,
+        pool_size=settings.pool_size,
+        lease_s=settings.lease_s,
+        outage_s=settings.outage_s,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
+
+
+class PostgresJournal:
+    """The journal in ``schema`` of the database at ``dsn``. Its tables are made by the first append or blob.
+
+    Appends that come together share one transaction. A server that is away is waited for, ``outage_s`` seconds at
+    most; then :class:`StorageUnavailable` is raised. A worker that has not been heard of for ``lease_s`` seconds has
+    lost its runs to whoever takes them. One object belongs to one event loop of asyncio; under trio its methods raise
+    :class:`Unsupported`.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "agentflow",
+        pool_size: int = 4,
+        lease_s: float = 15.0,
+        outage_s: float = 30.0,
+        statement_timeout_s: float = 30.0,
+    ) -> None:
+        limits = {"outage_s": outage_s, "statement_timeout_s": statement_timeout_s}
+        self._reading = Link(dsn, schema, size=pool_size, **limits)
+        self._writing = Link(dsn, schema, size=1, **limits)
+        self._writer = Writer(self._writing)
+        self._closed = False
+        self.inbox = PostgresInbox(self._reading)
+        self.leases = PostgresLeases(self._reading, self.inbox, lease_s)
+        self.place = describe(dsn)
+
+    async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        """Append one batch with whatever else is appended at the moment."""
+        self._open()
+        batch = _to_batch(run_id, expected_seq, epoch, records)
+        await self._writer.append(batch)
+
+    async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
+        """The checked records of a run."""
+        self._open()
+        return await self._reading.run(lambda connection: read_records(connection, run_id, from_seq)) or []
+
+    async def head(self, run_id: str) -> RunInfo:
+        """The head of a run."""
+        self._open()
+        head = await self._reading.run(lambda connection: find_head(connection, run_id))
+        if head is None:
+            raise UnknownRun(run_id)
+        return head.info
+
+    async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
+        """The heads; a damaged one is listed as ``quarantined``."""
+        self._open()
+        return await self._reading.run(lambda connection: list_heads(connection, status, limit)) or []
+
+    async def put_blob(self, data: bytes) -> str:
+        """Store bytes; bytes that were damaged are put right."""
+        self._open()
+        ref = sha256(data).hexdigest()
+
+        async def job(connection: Connection) -> None:
+            await connection.execute(PUT_BLOB, ref, data)
+
+        await self._reading.run(job, make=True)
+        return ref
+
+    async def get_blob(self, ref: str) -> bytes:
+        """The checked bytes."""
+        self._open()
+
+        async def job(connection: Connection) -> bytes | None:
+            found = await connection.fetchval("SELECT data FROM blobs WHERE sha256 = $1", ref)
+            return None if found is None else bytes(found)
+
+        data = await self._reading.run(job)
+        if data is None:
+            raise CorruptRecord("", -1, f"the payload {ref} is missing")
+        if sha256(data).hexdigest() != ref:
+            raise CorruptRecord("", -1, f"the payload {ref} does not match its hash")
+        return data
+
+    async def aclose(self) -> None:
+        """Finish the appends under way, give the lease back, close all connections."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._writer.aclose()
+        await self.leases.release()
+        await self._writing.aclose()
+        await self._reading.aclose()
+
+    def _open(self) -> None:
+        if self._closed:
+            raise StorageUnavailable(f"The journal in {self.place} is closed.", executed="no")
+        require_asyncio()
+
+
+def _to_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Batch:
+    """The records as bytes, as they are now; raises ``ValueError`` when they are not one batch of this place."""
+    for seq, record in enumerate(records, expected_seq):
+        if record.seq != seq or record.epoch != epoch or record.run_id != run_id:
+            raise ValueError(
+                f"Record {record.seq} of run {record.run_id}, epoch {record.epoch}, stands where record {seq} of run "
+                f"{run_id}, epoch {epoch}, was expected: a batch is of one run and one epoch, without a gap."
+            )
+    if not 0 <= epoch < 1 << 63:
+        raise ValueError(f"Run {run_id}: an epoch lies between 0 and 2**63, found {epoch}.")
+    return Batch(run_id, expected_seq, epoch, records, [encode_record(record) for record in records])
