@@ -45,6 +45,7 @@ def event_loop_stays_free(request: pytest.FixtureRequest) -> Iterator[None]:
         guard.functions[name].can_block_in("agentflow_sqlite/_transactions.py", "run_at_once")
     for name in LOOKING_UP:  # asyncpg looks for ~/.pgpass and certificates when it connects, which is rare
         guard.functions[name].can_block_in("agentflow_postgres/_link.py", "connect")
+        guard.functions[name].can_block_in("agentflow_postgres/testing.py", "_execute")
     guard.activate()
     try:
         yield

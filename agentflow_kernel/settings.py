@@ -11,6 +11,9 @@
 
     [code]
     allow = ["nodes.py", "examples/**/*.py"]
+
+    [journal]
+    plugin = "sqlite"                     # the journal of commands whose manifest names none
 """
 
 from __future__ import annotations
@@ -49,10 +52,10 @@ class Settings:
 
     ``file`` is its absolute path or ``None``. ``trust`` is ``installed`` without a file or its ``[plugins]`` table;
     with it ``listed``, unless the table says otherwise. ``plugins`` maps the normalised name of a distribution to its
-    rule. ``code`` are the entries of ``[code] allow``.
+    rule. ``code`` are the entries of ``[code] allow``. ``journal`` is the plugin of runs whose manifest names no journal.
     """
 
-    __slots__ = ("file", "trust", "plugins", "code")
+    __slots__ = ("file", "trust", "plugins", "code", "journal")
 
     def __init__(
         self,
@@ -61,11 +64,13 @@ class Settings:
         trust: Trust = "installed",
         plugins: Mapping[str, PluginRule] | None = None,
         code: Collection[str] = (),
+        journal: str = "sqlite",
     ) -> None:
         self.file = file
         self.trust = trust
         self.plugins = plugins or {}
         self.code = tuple(code)
+        self.journal = journal
 
     @classmethod
     def find(cls, folder: str | None = None) -> Settings:
@@ -97,8 +102,10 @@ class Settings:
         """
         file = _absolute(file)
         document = _Table(file, "", _parse(file))
-        document.only("plugins", "code")
+        document.only("plugins", "code", "journal")
         plugins, code = document.table("plugins"), document.table("code")
+        journal = document.table("journal")
+        journal.only("plugin")
         plugins.only("trust", "allow")
         code.only("allow")
         stated = plugins.text("trust", "listed" if "plugins" in document.values else "installed")
@@ -106,7 +113,8 @@ class Settings:
             plugins.refuse("trust", f"cannot be {stated!r}.", _TRUST, stated)
         trust: Trust = "listed" if stated == "listed" else "installed"
         rules = _rules(plugins.table("allow"))
-        return cls(file=file, trust=trust, plugins=rules, code=_code(code))
+        named = journal.text("plugin", "sqlite")
+        return cls(file=file, trust=trust, plugins=rules, code=_code(code), journal=named)
 
     def allows_code(self, path: str) -> bool:
         """Whether ``[code] allow`` lists a file of Python code; always ``False`` without an ``agentflow.toml``.

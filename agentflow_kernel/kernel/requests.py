@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.run.inbox import ask_cancel, ask_signal
+from agentflow_kernel.run.inbox import ask_answer, ask_cancel, ask_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agentflow_kernel.kernel.core import Kernel
 
 
@@ -23,6 +25,13 @@ async def signal_run(
     request = ask_signal(run_id, name, value, signal_id=signal_id, records=records)
     if request is None:
         return str(signal_id)
+    await kernel._open.leave(run_id, request)  # noqa: SLF001 -- one room
+    return request.id
+
+
+async def answer_run(kernel: Kernel, run_id: str, wait: str, reply: Mapping[str, object]) -> str:
+    """Leave the answer to a question or approval, and return its id; ``reply`` as for ``run.inbox.leave_answer``."""
+    request = ask_answer(run_id, wait, reply, await kernel.history(run_id))
     await kernel._open.leave(run_id, request)  # noqa: SLF001 -- one room
     return request.id
 

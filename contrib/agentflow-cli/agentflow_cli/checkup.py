@@ -143,7 +143,7 @@ def _journal(settings: Settings, state: str) -> list[Check]:
     """How many runs there are of each status, and what is wrong with any of them."""
 
     async def ask() -> list[Check]:
-        async with Kernel(settings=settings, state=state, journal="sqlite") as kernel:
+        async with Kernel(settings=settings, state=state, journal=settings.journal) as kernel:
             infos = await kernel.runs(limit=RUNS_READ)
             return [_counts(infos), *[check for info in infos for check in await _run(kernel, info)]]
 

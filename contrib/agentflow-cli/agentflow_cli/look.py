@@ -31,16 +31,16 @@ def look(shared: Shared, ask: Callable[[Kernel], Awaitable[T]], file: str | None
     """
     settings = shared.settings()
     state = shared.state_folder(settings)
-    if file is None and not os.path.exists(state):
+    if file is None and settings.journal == "sqlite" and not os.path.exists(state):
         return None
     if os.path.exists(state) and not os.path.isdir(state):
         raise UsageError(f"State folder {state!r} is no folder. Name another with --state.")
 
     async def main() -> T:
         if file is None:
-            closed = Kernel(settings=settings, state=state, journal="sqlite")
+            closed = Kernel(settings=settings, state=state, journal=settings.journal)
         else:
-            closed = Kernel.from_manifest(file, settings=settings, state=state, journal="sqlite")
+            closed = Kernel.from_manifest(file, settings=settings, state=state, journal=settings.journal)
         async with closed as kernel:
             return await ask(kernel)
 

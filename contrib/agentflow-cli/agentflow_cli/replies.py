@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentflow_cli.output import Table, show
-from agentflow_cli.requests import find_run
+from agentflow_cli.requests import find_run, request
 from agentflow_cli.run_list import local
 from agentflow_cli.terminal import say
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import RunEnded, UnknownName, UsageError
-from agentflow_kernel.run.inbox import leave_answer
+from agentflow_kernel.kernel.requests import answer_run
 from agentflow_kernel.run.questions import open_questions
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def reply(
         raise UsageError(f"{found.path!r} asks for something with the hash {found.question.hash}, not {shown}.")
     by = subject or getpass.getuser()
     body = {"value": value, "by": by, "hash": found.question.hash}
-    state = shared.state_folder(shared.settings())
-    sent = leave_answer(state, info.run_id, found.path, body, records=records)
+    _, sent = request(shared, info.run_id, file or None, lambda kernel, id: answer_run(kernel, id, found.path, body))
     document = {"run_id": info.run_id, "id": sent, "by": by, "value": value, **found.as_document()}
     content = [(key, _text(part)) for key, part in found.question.content.items()]
     rows = [("run id", info.run_id), ("wait", found.path), *content, ("hash", found.question.hash), ("by", by)]

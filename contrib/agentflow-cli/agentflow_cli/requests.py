@@ -8,7 +8,7 @@ from agentflow_cli.look import ALL, look, pick
 from agentflow_kernel.errors import UnknownRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from agentflow_cli.shared import Shared
     from agentflow_kernel import Kernel
@@ -21,6 +21,21 @@ def find_run(shared: Shared, run_id: str, file: str | None) -> tuple[RunInfo, Se
     async def ask(kernel: Kernel) -> tuple[RunInfo, Sequence[Record]]:
         info = pick(await kernel.runs(limit=ALL), run_id)
         return info, await kernel.history(info.run_id)
+
+    found = look(shared, ask, file)
+    if found is None:
+        raise UnknownRun(run_id)
+    return found
+
+
+def request(
+    shared: Shared, run_id: str, file: str | None, leave: Callable[[Kernel, str], Awaitable[str]]
+) -> tuple[RunInfo, str]:
+    """The run with this id or beginning of one, and what ``leave`` has left for it; raises :class:`UnknownRun`."""
+
+    async def ask(kernel: Kernel) -> tuple[RunInfo, str]:
+        info = pick(await kernel.runs(limit=ALL), run_id)
+        return info, await leave(kernel, info.run_id)
 
     found = look(shared, ask, file)
     if found is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -25,6 +26,8 @@ T = TypeVar("T")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 """Between two attempts to reach a server that is away; the pause doubles."""
 CONNECT_TIMEOUT_S = 10.0
+GOODBYE_S = 2.0
+"""How long closing waits for what is under way."""
 
 
 class Link:
@@ -37,8 +40,11 @@ class Link:
         self.outage_s = outage_s
         self._timeout_s = statement_timeout_s
         self._idle: list[Connection] = []
+        self._size = size
         self._room = asyncio.Semaphore(size)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._in_use: set[Connection] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def run(self, job: Callable[[Connection], Awaitable[T]], *, make: bool = False) -> T | None:
@@ -48,18 +54,24 @@ class Link:
         :class:`StorageUnavailable` once the server was away for so long (``outage_s``).
         """
         require_asyncio()
+        self._settle_in()
         deadline = time.monotonic() + self.outage_s
         pause_s, reached = FIRST_PAUSE_S, False
+
+        async def tried(connection: Connection) -> T:
+            nonlocal reached
+            reached = True
+            return await job(connection)
+
         while True:
             if self._closed:
                 raise StorageUnavailable("The journal is closed.", executed="no")
             try:
                 async with self._room:
-                    connection = await self._take(make=make)
-                    if connection is None:
-                        return None
-                    reached = True
-                    return await self._use(connection, job)
+                    task = asyncio.get_running_loop().create_task(self._attempt(tried, make=make))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._end)
+                    return await asyncio.shield(task)  # cancelled in the middle, a connection would be left in pieces
             except DRIVER_ERRORS as error:
                 if not passes(error) or time.monotonic() + pause_s > deadline:
                     fault = to_fault(error, self.place, "maybe" if reached else "no")
@@ -71,6 +83,17 @@ class Link:
                 self._drop_idle()
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def _settle_in(self) -> None:
+        """Belong to the loop that runs now; the connections of one that has ended are of no use."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._room = loop, asyncio.Semaphore(self._size)
+            with suppress(RuntimeError):  # the loop of these is closed
+                self._drop_idle()
+            self._idle.clear()
+            self._in_use.clear()
+            self._tasks.clear()
 
     async def connect(self, application: str = "agentflow") -> Connection:
         """A connection of one's own, with the settings of all."""
@@ -95,9 +118,18 @@ class Link:
     async def aclose(self) -> None:
         """Close all connections; may be called twice."""
         self._closed = True
-        for connection in [*self._idle, *self._in_use]:
+        if self._loop is not asyncio.get_running_loop():
+            self._idle.clear()
+            return
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GOODBYE_S)
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            with suppress(*DRIVER_ERRORS):
+                await connection.close(timeout=GOODBYE_S)
+        for connection in self._in_use:
             connection.terminate()  # nothing is under way that was acknowledged
-        self._idle.clear()
+        await asyncio.sleep(0)  # sockets of terminated connections close in the loop's next round
 
     async def _take(self, *, make: bool) -> Connection | None:
         """A connection to a database that has the tables."""
@@ -117,6 +149,15 @@ class Link:
             connection.terminate()
             raise
         return connection
+
+    async def _attempt(self, job: Callable[[Connection], Awaitable[T]], *, make: bool) -> T | None:
+        connection = await self._take(make=make)
+        return None if connection is None else await self._use(connection, job)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # somebody who was cancelled does not ask for it
 
     async def _use(self, connection: Connection, job: Callable[[Connection], Awaitable[T]]) -> T:
         self._in_use.add(connection)

@@ -39,8 +39,11 @@ WITH batch AS (
 SELECT run_id FROM done"""
 """Appends to each run whose place is as expected, and names these runs; the others are left as they are."""
 
-FIND_HEADS = "SELECT run_id, epoch, next_seq, tail, head, number FROM runs WHERE run_id = ANY($1::text[])"
-LIST = "SELECT run_id, epoch, next_seq, tail, head, number FROM runs {} ORDER BY started_at DESC, number DESC LIMIT $1"
+HEADS = """
+SELECT run_id, epoch, next_seq, tail, head, number,
+    (SELECT data FROM records WHERE run = number AND seq = next_seq - 1) AS last FROM runs """
+FIND_HEADS = HEADS + "WHERE run_id = ANY($1::text[])"
+LIST = HEADS + "{} ORDER BY started_at DESC, number DESC LIMIT $1"
 LIST_ALL, LIST_STATUS = LIST.format(""), LIST.format("WHERE status = $2")
 READ = "SELECT seq, data FROM records WHERE run = $1 AND seq >= $2 ORDER BY seq"
 READ_ONE = "SELECT data FROM records JOIN runs ON run = number WHERE run_id = $1 AND seq = $2"
@@ -187,11 +190,13 @@ def _pack(info: RunInfo) -> bytes:
 
 
 def _to_head(row: Sequence[object]) -> Head:
-    run_id, epoch, next_seq, tail, head, number = row
+    run_id, epoch, next_seq, tail, head, number, last = row
     data = bytes(head)  # type: ignore[call-overload]  # a bytea column
     if data[:9] != b"%08x " % zlib.crc32(data[9:]):
         raise CorruptRecord(str(run_id), -1, "the check sum of its head does not match")
     info = RunInfo(*json.loads(data[9:]))
     if (info.run_id, info.epoch, info.next_seq) != (run_id, epoch, next_seq):
         raise CorruptRecord(str(run_id), -1, "its head belongs to another place")
+    if last is None or chain_hash(bytes(last)) != tail:  # type: ignore[call-overload]  # a bytea column
+        raise CorruptRecord(str(run_id), info.next_seq - 1, "it is not the one that the head of the run names")
     return Head(info, str(tail), number)  # type: ignore[arg-type]  # a bigint column

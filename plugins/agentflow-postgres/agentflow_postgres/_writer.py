@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+import anyio
 import asyncpg
 
 from agentflow_kernel.contracts.journal import TERMINAL, RunInfo
@@ -58,6 +59,7 @@ class Entry:
         for ticket in self.tickets:
             if not ticket.done.done():
                 ticket.done.set_result(None) if error is None else ticket.done.set_exception(error)
+                ticket.done.exception()  # one that was cancelled meanwhile does not ask for it
 
 
 class Writer:
@@ -73,13 +75,16 @@ class Writer:
         """Append one batch; one that is still waiting for its group when it is cancelled is not written."""
         ticket = Ticket(batch)
         self._pending.append(ticket)
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work(), name="agentflow-postgres-writer")
         try:
-            await ticket.done
+            await asyncio.shield(ticket.done)
         except asyncio.CancelledError:
             if ticket in self._pending:
                 self._pending.remove(ticket)
+            else:
+                with anyio.CancelScope(shield=True):  # it is under way: who reads the head now must see what came of it
+                    await asyncio.wait([ticket.done])
             raise
 
     async def aclose(self) -> None:

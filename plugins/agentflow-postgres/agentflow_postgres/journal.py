@@ -6,7 +6,7 @@ import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from agentflow_kernel.contracts.journal import encode_record
+from agentflow_kernel.contracts.journal import check_batch, encode_record
 from agentflow_kernel.errors import CorruptRecord, StorageUnavailable, UnknownRun, UsageError
 from agentflow_postgres._link import Link, describe, require_asyncio
 from agentflow_postgres._log import Batch, find_head, list_heads, read_records
@@ -141,12 +141,5 @@ class PostgresJournal:
 
 def _to_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Batch:
     """The records as bytes, as they are now; raises ``ValueError`` when they are not one batch of this place."""
-    for seq, record in enumerate(records, expected_seq):
-        if record.seq != seq or record.epoch != epoch or record.run_id != run_id:
-            raise ValueError(
-                f"Record {record.seq} of run {record.run_id}, epoch {record.epoch}, stands where record {seq} of run "
-                f"{run_id}, epoch {epoch}, was expected: a batch is of one run and one epoch, without a gap."
-            )
-    if not 0 <= epoch < 1 << 63:
-        raise ValueError(f"Run {run_id}: an epoch lies between 0 and 2**63, found {epoch}.")
+    check_batch(run_id, expected_seq, epoch, records)
     return Batch(run_id, expected_seq, epoch, records, [encode_record(record) for record in records])

@@ -8,10 +8,10 @@ import click
 
 from agentflow_cli.completion import run_ids
 from agentflow_cli.output import Table, show
-from agentflow_cli.requests import find_run
+from agentflow_cli.requests import request
 from agentflow_cli.shared import common_options, file_option
 from agentflow_cli.terminal import say
-from agentflow_kernel.run.inbox import leave_cancel
+from agentflow_kernel.kernel.requests import cancel_run
 
 if TYPE_CHECKING:
     from agentflow_cli.shared import Shared
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def command(shared: Shared, run_id: str, file: str | None) -> int:
     """End the run RUN_ID, an id or its beginning, for good.
 
-    The request is left in the state folder. The process that works on the run takes it within a second; a run that
+    The request is left in the state folder, or in the database that workers share. The process that works on the run
+    takes it within a second; a run that
     nobody works on ends when it is resumed.
     """
-    info, records = find_run(shared, run_id, file)
-    request = leave_cancel(shared.state_folder(shared.settings()), info.run_id, records=records)
-    show(shared.output, {"run_id": info.run_id, "request": request}, Table(("RUN", "ASKED"), [(info.run_id, "cancel")]))
+    info, left = request(shared, run_id, file, cancel_run)
+    show(shared.output, {"run_id": info.run_id, "request": left}, Table(("RUN", "ASKED"), [(info.run_id, "cancel")]))
     if shared.for_people and info.status == "suspended":
         say(f"Nobody works on it: `agentflow resume {info.run_id}` ends it.")
     return 0

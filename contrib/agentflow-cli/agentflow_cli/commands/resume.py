@@ -114,7 +114,7 @@ def _work(
     for (path, model, trust_code), run_ids in groups.items():
         try:
             kernel = Kernel.from_manifest(
-                path, settings=settings, state=state, journal="sqlite", trust_code=trust_code, model=model
+                path, settings=settings, state=state, journal=settings.journal, trust_code=trust_code, model=model
             )
         except (UsageError, PluginError) as error:
             _give_up(error, left)

@@ -58,7 +58,7 @@ def command(
     if name is None:
         path, name = found_applied(path, state)
     kernel = Kernel.from_manifest(
-        path, settings=settings, state=state, journal="sqlite", trust_code=trust_code, model=model
+        path, settings=settings, state=state, journal=settings.journal, trust_code=trust_code, model=model
     )
     target = choose(cast("Manifest", kernel.manifest), name)  # the kernel was made from one
     begin = _fire(target, inputs) if target.kind == "Trigger" else _start(target, inputs)

@@ -9,13 +9,14 @@ import click
 from agentflow_cli.completion import run_ids
 from agentflow_cli.inputs import read_input
 from agentflow_cli.output import Table, show
-from agentflow_cli.requests import find_run
+from agentflow_cli.requests import request
 from agentflow_cli.shared import common_options, file_option
 from agentflow_cli.terminal import say
-from agentflow_kernel.run.inbox import leave_signal
+from agentflow_kernel.kernel.requests import signal_run
 
 if TYPE_CHECKING:
     from agentflow_cli.shared import Shared
+    from agentflow_kernel import Kernel
 
 
 @click.command("signal")
@@ -38,10 +39,12 @@ def command(
 
     One that comes before the run waits for it is kept. A value that does not fit what the run waits for is refused.
     """
-    info, records = find_run(shared, run_id, file)
-    state = shared.state_folder(shared.settings())
     value = read_input([text], "--value")
-    sent = leave_signal(state, info.run_id, name, value, signal_id=signal_id, records=records)
+
+    async def leave(kernel: Kernel, run_id: str) -> str:
+        return await signal_run(kernel, run_id, name, value, signal_id=signal_id)
+
+    info, sent = request(shared, run_id, file, leave)
     table = Table(("RUN", "SIGNAL", "ID"), [(info.run_id, name, sent)])
     show(shared.output, {"run_id": info.run_id, "signal": name, "id": sent}, table)
     if shared.for_people and info.status == "suspended":
