@@ -52,7 +52,7 @@ class Settings:
 
     ``file`` is its absolute path or ``None``. ``trust`` is ``installed`` without a file or its ``[plugins]`` table;
     with it ``listed``, unless the table says otherwise. ``plugins`` maps the normalised name of a distribution to its
-    rule. ``code`` are the entries of ``[code] allow``. ``journal`` is the plugin of runs whose manifest names no journal.
+    rule. ``code`` are the entries of ``[code] allow``. ``journal`` is the plugin of runs whose manifest names none.
     """
 
     __slots__ = ("file", "trust", "plugins", "code", "journal")

@@ -118,8 +118,8 @@ class Link:
     async def aclose(self) -> None:
         """Close all connections; may be called twice."""
         self._closed = True
-        if self._loop is not asyncio.get_running_loop():
-            self._idle.clear()
+        if self._loop is None or self._loop.is_closed() or not self._loop.is_running():
+            self._idle.clear()  # nothing was opened, or its loop has ended
             return
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=GOODBYE_S)
