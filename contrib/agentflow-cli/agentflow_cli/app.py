@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "answer": ("answer", "Answer what a run asks."),
     "simulate": ("simulate", "Run a flow for many seeds in a simulated world with faults."),
     "validate": ("validate", "Check a manifest without running anything."),
+    "graph": ("graph", "Draw a flow, and where a run of it stands."),
     "apply": ("apply", "Keep the resources of a manifest in the state folder."),
     "delete": ("delete", "Delete applied resources."),
     "get": ("get", "List runs, applied resources or models."),

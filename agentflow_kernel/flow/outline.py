@@ -1,0 +1,82 @@
+"""An outline: a flow as its manifest tells it, without the code, agents and tools behind its nodes; it cannot run."""
+
+from __future__ import annotations
+
+from agentflow_kernel.flow.fork import Branch, Parallel
+from agentflow_kernel.flow.graph import Graph
+from agentflow_kernel.flow.node import DEFAULT, END
+from agentflow_kernel.flow.step import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+class Stand:
+    """What stands in an outline for code, an agent or a tool."""
+
+    __slots__ = ("kind", "name")
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind = kind
+        self.name = name
+
+    def perform(self, context: object, value: object) -> object:
+        """Never called: an outline cannot run."""
+        raise NotImplementedError
+
+
+def outline_of(name: str, specs: Mapping[str, Mapping[str, Any]]) -> Graph:
+    """The flow ``name`` of these specs, flow name → ``spec`` as it stands in a manifest; it may leave out defaults.
+
+    A flow that the specs do not hold, or that holds itself, is a node without anything in it.
+    """
+    return _flow(name, specs, ())
+
+
+def _flow(name: str, specs: Mapping[str, Mapping[str, Any]], within: tuple[str, ...]) -> Graph:
+    spec = specs[name]
+    graph = Graph(name, start=spec.get("start"))
+    for node_name, node in spec["nodes"].items():
+        routes = {DEFAULT: node["next"]} if "next" in node else node.get("routes", {})
+        target: object = None
+        if "parallel" in node:
+            target = _fork(node["parallel"], specs, (*within, name))
+        else:
+            target = _target(node, specs, (*within, name))
+        graph.add(
+            Step(
+                node_name,
+                target,
+                routes={action: END if there is None else there for action, there in routes.items()},
+                when=node.get("when", ()),
+                fan_out=node.get("fan_out", ()),
+                each=node.get("each"),
+                emits=node.get("emit", ""),
+            )
+        )
+    return graph
+
+
+def _fork(spec: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]], within: tuple[str, ...]) -> Parallel:
+    branches = {
+        name: Branch(
+            _target(branch, specs, within),
+            only_if=branch.get("if"),
+            each=branch.get("each"),
+            emits=branch.get("emit", ""),
+        )
+        for name, branch in spec["branches"].items()
+    }
+    return Parallel(branches, join=spec.get("join", "all"))
+
+
+def _target(node: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]], within: tuple[str, ...]) -> object:
+    flow = node.get("flow")
+    if flow is not None and flow in specs and flow not in within:
+        return _flow(flow, specs, within)
+    for field, kind in (("flow", "flow"), ("agent", "agent"), ("tool", "tool"), ("uses", "call")):
+        if field in node:
+            return Stand(kind, str(node[field]))
+    return None
