@@ -15,11 +15,12 @@ from agentflow_kernel.flow.finding import (
     UNKNOWN_VALUE,
     Finding,
 )  # fmt: skip
+from agentflow_kernel.flow.fitting import check_edges
 from agentflow_kernel.flow.fork import Parallel
 from agentflow_kernel.flow.node import DEFAULT, ELAPSED, END, REFUSED, Node
 from agentflow_kernel.flow.reducer import REDUCERS
 from agentflow_kernel.flow.reference import ROOTS
-from agentflow_kernel.flow.sketch import Sketch, check_nodes, check_way
+from agentflow_kernel.flow.sketch import Sketch, check_nodes, check_output, check_way
 from agentflow_kernel.flow.step import Step
 
 TYPE_CHECKING = False
@@ -170,6 +171,11 @@ class Graph:
         nodes = {name: _sketch(step) for name, step in self.steps.items()}
         yield from check_nodes(nodes)
         yield from check_way(nodes, str(self.start), bounded=self.max_steps != MAX_STEPS)
+        if self.output is not None or self.display is not None:
+            own = (("output", self.output), ("display", self.display))
+            reads = [(name, (what,)) for what, template in own for name in (template.names() if template else ())]
+            yield from check_output(nodes, str(self.start), reads)
+        yield from check_edges(self.steps, str(self.start), self.input_schema)
 
     def _state_findings(self) -> Iterator[Finding]:
         reads = [read for step in self.steps.values() for read in _reads(step)]

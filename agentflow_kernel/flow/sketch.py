@@ -10,6 +10,7 @@ from agentflow_kernel.flow.finding import (
     ENDLESS,
     FAN_OUT,
     JOIN,
+    MAY_NOT_RUN,
     MISSING_INPUT,
     OPTION,
     UNKNOWN_ACTION,
@@ -109,6 +110,22 @@ def check_way(nodes: Mapping[str, Sketch], start: str, *, bounded: bool) -> Iter
                 yield Finding(MISSING_INPUT, text, *where)
     if not bounded:
         yield from _check_endless(nodes, reached)
+
+
+def check_output(nodes: Mapping[str, Sketch], start: str, reads: Iterable[tuple[str, Where]]) -> Iterator[Finding]:
+    """Findings about what the flow itself takes, by name and place, from nodes that not every way comes through."""
+    for name, where in dict.fromkeys(reads):
+        if name in nodes and name != start and _ends_without(name, nodes, start):
+            text = (
+                f"its {where[0]} takes the result of {name!r}, which may not have run: a way to the end goes round it"
+            )
+            yield Finding(MAY_NOT_RUN, text, *where)
+
+
+def _ends_without(name: str, nodes: Mapping[str, Sketch], start: str) -> bool:
+    """Whether a way leads from the start to the end without coming through a node."""
+    others = {other: node for other, node in nodes.items() if other != name}
+    return any(END in others[each].targets for each in _from([start], others, fan_out=False))
 
 
 def unreached(nodes: Mapping[str, Sketch], start: str, reached: Collection[str]) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from agentflow_kernel.flow.graph import actions_of
 from agentflow_kernel.flow.key import NOTHING, StateKey
 from agentflow_kernel.flow.node import DEFAULT, END
 from agentflow_kernel.flow.reducer import REDUCERS
-from agentflow_kernel.flow.sketch import Sketch, check_nodes, check_way
+from agentflow_kernel.flow.sketch import Sketch, check_nodes, check_output, check_way
 from agentflow_kernel.manifest._kinds import RESERVED_NODES
 from agentflow_kernel.manifest._path import linked, steps, unrolled
 from agentflow_kernel.manifest._wording import either, listed, shown
@@ -119,6 +119,8 @@ def _check_sketch(flow: Resource, context: Context, start: str) -> None:
     findings = [*_asking_findings(spec["nodes"]), *_reducer_findings(spec.get("reducers", {}))]
     findings += [*_state_findings(spec, context), *check_nodes(nodes)]
     findings += check_way(nodes, start, bounded="max_steps" in flow.given())
+    own = [(unrolled(mention.path), str(steps(mention.name)[0])) for mention in context.data]
+    findings += check_output(nodes, start, [(root, path[1:]) for path, root in own if path[1] in ("output", "display")])
     for finding in findings:
         path = ("spec", *finding.where)
         context.found(f"{finding[0].upper()}{finding[1:]}.", flow.positions.locate(path), linked(path))

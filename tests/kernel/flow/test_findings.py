@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentflow_kernel.errors import FlowInvalid
-from agentflow_kernel.flow import Branch, Graph, Parallel, Step, finding
+from agentflow_kernel.flow import Branch, Graph, Parallel, Step, Template, finding
 
 
 def same(value: object) -> object:
@@ -25,6 +25,15 @@ def codes_of(*steps: Step, **options: object) -> list[tuple[str, tuple[object, .
         graph.check()
     except FlowInvalid as error:
         return [(found.code, found.where) for found in error.findings]
+    return []
+
+
+def findings_of(graph: Graph) -> list[finding.Finding]:
+    """All findings about a graph, none where it is valid."""
+    try:
+        graph.check()
+    except FlowInvalid as error:
+        return list(error.findings)
     return []
 
 
@@ -73,6 +82,106 @@ FORK = ("nodes", "a", "parallel")
 def test_each_fault_is_found_once(steps: list[Step], codes: list[object]) -> None:
     """And nothing that only follows from it."""
     assert codes_of(*steps) == codes
+
+
+def text_of(number: int) -> str:
+    return str(number)
+
+
+def halve(number: float) -> float:
+    return number / 2
+
+
+def maybe(number: int) -> int | None:
+    return number or None
+
+
+def names_of(value: dict[str, int]) -> list[str]:
+    return list(value)
+
+
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+class Sealed:
+    """An agent or a tool, as far as the check sees it."""
+
+    kind = "tool"
+
+    def __init__(self, gives: object = None, takes: object = None) -> None:
+        self.output_schema = gives
+        self.tool = type("Tool", (), {"parameters": takes})
+
+    async def perform(self, context: object, value: object) -> object:
+        return value
+
+
+def record(**fields: str) -> dict[str, object]:
+    """A closed object that requires its fields."""
+    properties = {name: {"type": kind} for name, kind in fields.items()}
+    return {"type": "object", "properties": properties, "required": list(fields), "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("gives", "takes", "problem"),
+    [
+        (text_of, halve, "node 'a' gives string, but node 'b' takes number"),
+        (names_of, total, "node 'a' gives string at /*, but node 'b' takes number"),
+        (total, names_of, "node 'a' gives number, but node 'b' takes object"),
+        (Sealed(record(x="string")), Sealed(takes=record(x="integer")),
+         "node 'a' gives string at /x, but node 'b' takes number"),
+        (Sealed(record(x="string")), Sealed(takes=record(y="string")),
+         "node 'a' gives an object without 'y', but node 'b' takes one with 'y'"),
+        (text_of, Parallel({"x": same, "y": halve}),
+         "node 'a' gives string, but branch 'y' of node 'b' takes number"),
+        (Parallel({"x": same}), halve, "node 'a' gives object, but node 'b' takes number"),
+        (halve, text_of, ""), (maybe, halve, ""), (same, halve, ""), (text_of, same, ""),
+        (Sealed(record(x="string")), Sealed(takes={"type": "object"}), ""),
+        (Sealed(), halve, ""), (text_of, Sealed, ""), (text_of, str.upper, ""), (text_of, lambda value: value, ""),
+        (text_of, Parallel({"y": Branch(halve, input=1)}), ""),
+    ],
+)  # fmt: skip
+def test_types_that_have_nothing_in_common_do_not_meet(gives: object, takes: object, problem: str) -> None:
+    """Only what is certain is a finding."""
+    graph = Graph("g")
+    graph.add(Step("a", gives, routes={"default": "b"}))
+    graph.add(Step("b", takes))
+    assert findings_of(graph) == ([f"{problem} [F020]"] if problem else [])
+
+
+def test_the_input_of_a_flow_meets_its_first_node_and_a_batch_gives_a_list() -> None:
+    """Each item by itself."""
+    graph = Graph("g")
+    graph.input_schema = {"type": "string"}
+    graph.add(Step("a", halve, routes={"default": "b"}))
+    graph.add(Step("b", halve, each={"$ref": "input"}, routes={"default": "c"}))
+    graph.add(Step("c", halve))
+    with pytest.raises(FlowInvalid) as caught:
+        graph.check()
+    assert [(found.code, found.where) for found in caught.value.findings] == [
+        ("F020", ("nodes", "a")),
+        ("F020", ("nodes", "c")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "codes"),
+    [
+        ([Step("a", same, routes=to("b", "c")), Step("b", same), Step("c", same)], ["F019", "F019"]),
+        ([Step("a", same, routes=to("b", "c")), Step("b", same, routes=to("c")), Step("c", same)], ["F019"]),
+        ([Step("a", same, routes=to("b")), Step("b", same, routes=to("c")), Step("c", same)], []),
+        ([Step("a", same, routes=to("b")), Step("b", same, routes=to("c", "b")), Step("c", same)], []),
+    ],
+)
+def test_an_output_is_taken_from_nodes_that_every_way_comes_through(steps: list[Step], codes: list[str]) -> None:
+    """The first node always runs."""
+    graph = Graph("g")
+    for step in steps:
+        graph.add(step)
+    graph.output = Template([{"$ref": "a.result"}, {"$ref": "b.result"}])
+    graph.display = Template({"$ref": "c.result"})
+    assert [found.code for found in findings_of(graph)] == codes
 
 
 def test_a_reducer_is_a_known_name_or_a_function() -> None:
