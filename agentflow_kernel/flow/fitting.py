@@ -82,6 +82,8 @@ def _gives(step: Step) -> Mapping[str, Any]:
     elif _code_of(target) is not None:
         function: Any = target
         gives = schema_of(function.__annotations__.get("return", ""), function.__globals__) or _ANY
+        if gives == {"type": "null"}:  # what gives nothing may as well never end
+            gives = _ANY
     if step.each is not None:
         return {"type": "array", "items": gives}
     return {"type": "object"} if isinstance(target, Parallel) else gives

@@ -171,10 +171,8 @@ class Graph:
         nodes = {name: _sketch(step) for name, step in self.steps.items()}
         yield from check_nodes(nodes)
         yield from check_way(nodes, str(self.start), bounded=self.max_steps != MAX_STEPS)
-        if self.output is not None or self.display is not None:
-            own = (("output", self.output), ("display", self.display))
-            reads = [(name, (what,)) for what, template in own for name in (template.names() if template else ())]
-            yield from check_output(nodes, str(self.start), reads)
+        if self.output is not None:
+            yield from check_output(nodes, str(self.start), [(name, ("output",)) for name in self.output.names()])
         yield from check_edges(self.steps, str(self.start), self.input_schema)
 
     def _state_findings(self) -> Iterator[Finding]:

@@ -54,6 +54,7 @@ def _flow(name: str, specs: Mapping[str, Mapping[str, Any]], within: tuple[str, 
                 fan_out=node.get("fan_out", ()),
                 each=node.get("each"),
                 emits=node.get("emit", ""),
+                compensate=_target(node["compensate"], specs, (*within, name)) if "compensate" in node else None,
             )
         )
     return graph
@@ -79,4 +80,7 @@ def _target(node: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]], wit
     for field, kind in (("flow", "flow"), ("agent", "agent"), ("tool", "tool"), ("uses", "call")):
         if field in node:
             return Stand(kind, str(node[field]))
+    for kind in ("ask", "wait"):
+        if kind in node:
+            return Stand(kind, "")
     return None

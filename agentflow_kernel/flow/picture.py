@@ -20,8 +20,8 @@ _START, _STOP = "(start)", "(end)"
 def picture_of(graph: Graph) -> Picture:
     """The picture of a flow; nodes in the order in which they were added, ids as the paths of a run.
 
-    Forks and flows are drawn with what is in them: a nested flow ends where its box ends, a branch at its join. The
-    graph need not be valid: edges to unknown nodes are left out.
+    What undoes a node has its id and ``!undo``. Forks and flows are drawn with what is in them: a nested flow ends
+    where its box ends, a branch at its join. The graph need not be valid: edges to unknown nodes are left out.
     """
     picture = Picture(graph.name)
     picture.add(Shape(_START, "start", kind="start"))
@@ -34,7 +34,7 @@ def picture_of(graph: Graph) -> Picture:
 
 
 def _level(picture: Picture, graph: Graph, parent: str, within: tuple[Graph, ...]) -> None:
-    """Nodes and edges of one flow."""
+    """Nodes, what undoes them, and edges of one flow."""
     prefix = f"{parent}/" if parent else ""
     for step in graph.steps.values():
         _node(picture, step, parent, (*within, graph))
@@ -62,8 +62,18 @@ def _edges(step: Step) -> Iterator[tuple[str, str, str]]:
 
 
 def _node(picture: Picture, step: Step, parent: str, within: tuple[Graph, ...]) -> None:
-    target = step.target
     name = f"{parent}/{step.name}" if parent else step.name
+    _shape(picture, step, (name, parent), within)
+    if step.compensate is not None:
+        undo = step.compensate.target
+        label = str(getattr(undo, "__name__", None) or getattr(undo, "name", "undo"))
+        picture.add(Shape(f"{name}!undo", label, kind="undo", parent=parent, detail="undoes"))
+        picture.edges.append(Edge(name, f"{name}!undo", "", "undo"))
+
+
+def _shape(picture: Picture, step: Step, place: tuple[str, str], within: tuple[Graph, ...]) -> None:
+    """What the step itself is drawn as, at ``place``: its id and that of its group."""
+    target, (name, parent) = step.target, place
     if isinstance(target, Parallel):
         join = f"{target.join} of {len(target.steps)}" if isinstance(target.join, int) else f"join: {target.join}"
         picture.add(Group(name, step.name, kind="parallel", parent=parent, detail=join))

@@ -124,8 +124,22 @@ def check_output(nodes: Mapping[str, Sketch], start: str, reads: Iterable[tuple[
 
 def _ends_without(name: str, nodes: Mapping[str, Sketch], start: str) -> bool:
     """Whether a way leads from the start to the end without coming through a node."""
-    others = {other: node for other, node in nodes.items() if other != name}
-    return any(END in others[each].targets for each in _from([start], others, fan_out=False))
+    seen = {name}
+    todo = [start]
+    while todo:
+        each = todo.pop()
+        if each == END:
+            return True
+        if each not in seen and each in nodes:
+            seen.add(each)
+            todo += _meant(nodes[each])
+    return False
+
+
+def _meant(node: Sketch) -> list[str]:
+    """Where a node is meant to lead: beside named actions and conditions, the default may be there only for form."""
+    named = [target for action, target in node.routes.items() if action != DEFAULT]
+    return [*named, *(case.target for case in node.when)] or node.targets
 
 
 def unreached(nodes: Mapping[str, Sketch], start: str, reached: Collection[str]) -> Iterator[Finding]:

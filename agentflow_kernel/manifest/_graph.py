@@ -120,7 +120,7 @@ def _check_sketch(flow: Resource, context: Context, start: str) -> None:
     findings += [*_state_findings(spec, context), *check_nodes(nodes)]
     findings += check_way(nodes, start, bounded="max_steps" in flow.given())
     own = [(unrolled(mention.path), str(steps(mention.name)[0])) for mention in context.data]
-    findings += check_output(nodes, start, [(root, path[1:]) for path, root in own if path[1] in ("output", "display")])
+    findings += check_output(nodes, start, [(root, path[1:]) for path, root in own if path[1] == "output"])
     for finding in findings:
         path = ("spec", *finding.where)
         context.found(f"{finding[0].upper()}{finding[1:]}.", flow.positions.locate(path), linked(path))

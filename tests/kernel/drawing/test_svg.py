@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from agentflow_kernel.drawing import Edge, Group, Picture, Shape, to_mermaid, to_svg
 from agentflow_kernel.flow import Branch, Graph, Parallel, Step
+from agentflow_kernel.flow.outline import outline_of
 from agentflow_kernel.flow.picture import picture_of
 
 if TYPE_CHECKING:
@@ -161,6 +162,24 @@ def test_the_picture_as_json_holds_nodes_groups_and_edges() -> None:
     assert {"id": "fork/right/one", "label": "one", "kind": "call", "parent": "fork/right"} in document["nodes"]
     assert [group["id"] for group in document["groups"]] == ["fork", "fork/right", "inner"]
     assert {"source": "plan", "target": "work", "label": "each", "kind": "fan"} in document["edges"]
+
+
+def test_what_undoes_a_node_hangs_on_it() -> None:
+    """By an edge of its own kind, from an outline as from a flow."""
+
+    def refund(done: object) -> object:
+        return done
+
+    graph = Graph("g")
+    graph.add(Step("charge", same, compensate=refund))
+    nodes = {"charge": {"uses": "./n.py:charge", "compensate": {"uses": "./n.py:refund"}, "next": "sure"}}
+    outline = outline_of("g", {"g": {"nodes": {**nodes, "sure": {"ask": {"question": "Sure?"}}}}})
+    for drawn in (graph, outline):
+        picture = picture_of(drawn)
+        check(picture)
+        assert ("charge", "charge!undo", "undo") in [(edge.source, edge.target, edge.kind) for edge in picture.edges]
+    assert picture.shapes["sure"].kind == "ask"
+    assert 'n2{{"sure"}}' in to_mermaid(picture)
 
 
 names = st.sampled_from("abcdefgh")

@@ -92,6 +92,10 @@ def halve(number: float) -> float:
     return number / 2
 
 
+def nothing(number: int) -> None:
+    raise ValueError(number)
+
+
 def maybe(number: int) -> int | None:
     return number or None
 
@@ -136,7 +140,7 @@ def record(**fields: str) -> dict[str, object]:
         (text_of, Parallel({"x": same, "y": halve}),
          "node 'a' gives string, but branch 'y' of node 'b' takes number"),
         (Parallel({"x": same}), halve, "node 'a' gives object, but node 'b' takes number"),
-        (halve, text_of, ""), (maybe, halve, ""), (same, halve, ""), (text_of, same, ""),
+        (nothing, halve, ""), (halve, text_of, ""), (maybe, halve, ""), (same, halve, ""), (text_of, same, ""),
         (Sealed(record(x="string")), Sealed(takes={"type": "object"}), ""),
         (Sealed(), halve, ""), (text_of, Sealed, ""), (text_of, str.upper, ""), (text_of, lambda value: value, ""),
         (text_of, Parallel({"y": Branch(halve, input=1)}), ""),
@@ -168,7 +172,12 @@ def test_the_input_of_a_flow_meets_its_first_node_and_a_batch_gives_a_list() -> 
 @pytest.mark.parametrize(
     ("steps", "codes"),
     [
-        ([Step("a", same, routes=to("b", "c")), Step("b", same), Step("c", same)], ["F019", "F019"]),
+        ([Step("a", same, routes=to("b", "c")), Step("b", same), Step("c", same)], ["F019"]),
+        ([Step("a", same, routes={"x": "b", "y": "c"}), Step("b", same), Step("c", same)], ["F019", "F019"]),
+        (
+            [Step("a", same, when=[{"if": "result", "next": "b"}, {"next": "c"}]), Step("b", same), Step("c", same)],
+            ["F019", "F019"],
+        ),
         ([Step("a", same, routes=to("b", "c")), Step("b", same, routes=to("c")), Step("c", same)], ["F019"]),
         ([Step("a", same, routes=to("b")), Step("b", same, routes=to("c")), Step("c", same)], []),
         ([Step("a", same, routes=to("b")), Step("b", same, routes=to("c", "b")), Step("c", same)], []),
@@ -179,8 +188,7 @@ def test_an_output_is_taken_from_nodes_that_every_way_comes_through(steps: list[
     graph = Graph("g")
     for step in steps:
         graph.add(step)
-    graph.output = Template([{"$ref": "a.result"}, {"$ref": "b.result"}])
-    graph.display = Template({"$ref": "c.result"})
+    graph.output = Template([{"$ref": "a.result"}, {"$ref": "b.result"}, {"$ref": "c.result"}])
     assert [found.code for found in findings_of(graph)] == codes
 
 
