@@ -7,7 +7,7 @@ from hashlib import sha256
 from agentflow_kernel.contracts.journal import check_batch, encode_record
 from agentflow_kernel.errors import CorruptRecord, UnknownRun
 from agentflow_sqlite._database import Database
-from agentflow_sqlite._log import JOURNAL, Batch, Heads, list_heads, look_up, read_records
+from agentflow_sqlite._log import JOURNAL, Batch, Heads, are_indexes_sound, list_heads, look_up, read_records
 from agentflow_sqlite._store import Store, place_file
 
 TYPE_CHECKING = False
@@ -39,10 +39,12 @@ class SqliteJournal:
     is alone holds up the event loop for its transaction while these take less than 0.5 ms; others go through a thread.
     """
 
-    __slots__ = ("_heads", "_database")
+    __slots__ = ("_heads", "_database", "_sound")
 
     def __init__(self, path: str, *, busy_timeout_s: float = 5.0, commit_in_loop: bool = True) -> None:
         self._heads = Heads()
+        self._sound: bool | None = None
+        """Whether the indexes of the runs may be trusted; ``None`` before the first list."""
         self._database = Database(Store(path, JOURNAL, busy_timeout_s), self._heads)
         self._database.transactions.pace.in_loop = commit_in_loop
 
@@ -72,7 +74,13 @@ class SqliteJournal:
     async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
         """The heads; a run whose last record is damaged is listed as ``quarantined``."""
         found: list[RunInfo] = []
-        return await self._database.read(lambda connection: list_heads(connection, status, limit), found)
+
+        def query(connection: sqlite3.Connection) -> list[RunInfo]:
+            if self._sound is None:
+                self._sound = are_indexes_sound(connection)
+            return list_heads(connection, status, limit, indexed=self._sound)
+
+        return await self._database.read(query, found)
 
     async def put_blob(self, data: bytes) -> str:
         """Store bytes; bytes that were damaged on the disk are put right."""

@@ -331,3 +331,19 @@ async def test_an_empty_file_is_a_new_store(path: str, author) -> None:
     await journal.append("r", 0, 1, author("r").write())
     assert len(await journal.read("r")) == 1
     await journal.aclose()
+
+
+async def test_a_run_that_an_index_has_lost_is_listed_all_the_same(filled: str) -> None:
+    """The index by time lacks its entries, as after damage of its page: a list looks at every row then."""
+    with contextlib.closing(sqlite3.connect(filled)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runs_started'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(content_of(filled))
+    start = (page - 1) * size
+    assert content[start] == 10, "a leaf of an index"
+    content[start + 3 : start + 5] = (1).to_bytes(2, "big")  # how many entries it has
+    fill(filled + "-copy/store.db", bytes(content))
+    journal = SqliteJournal(filled + "-copy/store.db")
+    assert {info.run_id for info in await journal.runs()} == set("abc")
+    await journal.aclose()
