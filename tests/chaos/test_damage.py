@@ -99,6 +99,53 @@ def damage(left: Path, copy: Path, how: str, dice: random.Random) -> str:
     return f"{how} at {place} of {len(content)}"
 
 
+def acknowledged(log: bytes) -> int:
+    """Up to where the write-ahead log surely was acknowledged: the end of the last transaction but one.
+
+    Nobody can tell whether the last one was: a crash in its middle leaves it just so.
+    """
+    frame = 24 + int.from_bytes(log[8:12], "big")
+    starts = range(32, len(log) - frame + 1, frame)
+    ours = [start for start in starts if log[start + 8 : start + 16] == log[16:24]]
+    commits = [start for start in ours if any(log[start + 4 : start + 8])]
+    return commits[-2] + frame
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_no_flipped_bit_of_the_write_ahead_log_is_silent(folder: Path) -> None:
+    """After a kill: SQLite would ignore the frame and all behind it; the journal is refused with a typed error."""
+    left, runs = await fill(folder, orderly=False)
+    dice, copy, told = random.Random(f"{SEED} log"), folder / "copy", 0
+    whole = (left / "journal.db-wal").read_bytes()
+    for _ in range(FLIPS // 5):
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(left, copy)
+        content, place = bytearray(whole), dice.randrange(acknowledged(whole))
+        content[place] ^= 1 << dice.randrange(8)
+        (copy / "journal.db-wal").write_bytes(content)
+        found = await look(copy, runs)
+        assert not found["else"], f"silent: flip at {place} of {len(content)}: {found} (seed {SEED})"
+        told += bool(found["refused"])
+    assert told > FLIPS // 5 * 0.9
+    print(f"{FLIPS // 5} flips of the log: {told} told, silent 0 (seed {SEED})")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_torn_end_of_the_write_ahead_log_is_no_damage(folder: Path) -> None:
+    """Wherever a crash has torn the last transaction, the journal opens, and all before it is there."""
+    left, runs = await fill(folder, orderly=False)
+    copy, whole = folder / "copy", (left / "journal.db-wal").read_bytes()
+    end = acknowledged(whole)
+    for place in range(end, len(whole), max(1, (len(whole) - end) // 20)):
+        for torn in (whole[:place], whole[:place] + bytes(len(whole) - place)):
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(left, copy)
+            (copy / "journal.db-wal").write_bytes(torn)
+            found = await look(copy, runs)
+            assert found["whole"] >= len(runs) - 1
+            assert not found["refused"]
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(("how", "times"), [("flip", FLIPS), ("cut", CUTS), ("zero", CUTS)])
 async def test_no_damage_of_the_file_is_silent(how: str, times: int, folder: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from agentflow_kernel.errors import StorageUnavailable, Unsupported, UsageError
 from agentflow_sqlite._faults import LOCKED, SQLITE_ERRORS, primary_code, to_fault
+from agentflow_sqlite._wal import find_damage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,12 +42,13 @@ def place_file(path: str | None, context: PluginContext, default: str) -> str:
 class Store:
     """The file at ``path`` with its schema. Nothing is opened or created before one of its methods is called."""
 
-    __slots__ = ("path", "schema", "busy_timeout_s")
+    __slots__ = ("path", "schema", "busy_timeout_s", "_checked")
 
     def __init__(self, path: str, schema: Schema, busy_timeout_s: float) -> None:
         self.path = path
         self.schema = schema
         self.busy_timeout_s = busy_timeout_s
+        self._checked = False
 
     def open_writer(self) -> sqlite3.Connection:
         """A connection that may write; file, folder and tables are there when it returns, older tables migrated.
@@ -58,6 +60,7 @@ class Store:
         """
         deadline = time.monotonic() + self.busy_timeout_s
         self._make_folder()
+        self._check_log()
         while True:
             connection: sqlite3.Connection | None = None
             try:
@@ -86,6 +89,7 @@ class Store:
             return None
         except OSError as error:
             raise self._unavailable(f"It cannot be looked at: {error.strerror}.") from error
+        self._check_log()
         connection, version = self._connect_to_read()
         if 0 < version < self.schema.version:
             connection.close()
@@ -95,6 +99,21 @@ class Store:
             connection.close()
             return None
         return connection
+
+    def _check_log(self) -> None:
+        """Refuse a damaged write-ahead log before SQLite has passed over it, once in a process."""
+        if self._checked:
+            return
+        try:
+            damage = find_damage(self.path + "-wal")
+        except OSError as error:
+            raise self._unavailable(f"Its write-ahead log cannot be read: {error.strerror}.") from error
+        if damage:
+            raise self._unavailable(
+                f"Its write-ahead log, {self.path + '-wal'!r}, is damaged: {damage}. Keep a copy of both files, and "
+                "put back a backup; or give up what stands behind the damage: open the file once with the sqlite3 program."
+            )
+        self._checked = True
 
     def _connect_to_read(self) -> tuple[sqlite3.Connection, int]:
         try:
