@@ -111,7 +111,7 @@ class Store:
         if damage:
             raise self._unavailable(
                 f"Its write-ahead log, {self.path + '-wal'!r}, is damaged: {damage}. Keep a copy of both files, and "
-                "put back a backup; or give up what stands behind the damage: open the file once with the sqlite3 program."
+                "put back a backup; or give up what is behind the damage: open it once with the sqlite3 program."
             )
         self._checked = True
 
