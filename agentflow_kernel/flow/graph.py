@@ -255,6 +255,7 @@ def _sketch(step: Step) -> Sketch:
         each=step.each is not None,
         parallel=parallel,
     )
+    sketch.join = step.join
     sketch.may = actions_of(step.target, approve=step.approve is not None)
     for each in (step, *(parallel.steps.values() if parallel else ())):
         for template in (each.input, each.each):

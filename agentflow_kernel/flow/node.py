@@ -24,13 +24,20 @@ ELAPSED = "elapsed"
 """The action of an ask or wait that nobody answered in time; taken only where it is routed."""
 
 
+JOINED = "@join"
+"""The action of a node that has chosen several ways, once they have come together."""
+
+
 class Route:
-    """A node's result together with the action that chooses the next node: ``return Route("reject", reasons)``."""
+    """A node's result together with the action that chooses the next node: ``return Route("reject", reasons)``.
+
+    A list of actions chooses all of their ways, side by side; the node's ``join`` says where they come together.
+    """
 
     __slots__ = ("action", "value")
 
-    def __init__(self, action: str, value: object = None) -> None:
-        self.action = action
+    def __init__(self, action: str | Sequence[str], value: object = None) -> None:
+        self.action: Any = action
         self.value = value
 
 
@@ -61,6 +68,6 @@ class Node:
         """
         raise error
 
-    async def post(self, shared: StateView, prepared: Any, result: Any) -> str | None:
-        """Store results and choose the action; ``None`` is ``"default"``."""
+    async def post(self, shared: StateView, prepared: Any, result: Any) -> str | Sequence[str] | None:
+        """Store results and choose the action; ``None`` is ``"default"``, a list chooses several ways."""
         return None

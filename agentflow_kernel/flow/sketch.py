@@ -12,6 +12,7 @@ from agentflow_kernel.flow.finding import (
     JOIN,
     MAY_NOT_RUN,
     MISSING_INPUT,
+    NAME,
     OPTION,
     UNKNOWN_ACTION,
     UNKNOWN_NODE,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.flow.condition import Case, Condition
     from agentflow_kernel.flow.fork import Parallel
+    from agentflow_kernel.flow.step import Step
 
     Where = tuple[str | int, ...]
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 class Sketch:
     """One node. ``rigid``: whatever it does, it never chooses an action. ``reads`` are nodes whose results it takes."""
 
-    __slots__ = ("name", "routes", "when", "fan_out", "rigid", "limited", "each", "reads", "parallel", "may")
+    __slots__ = ("name", "routes", "when", "fan_out", "rigid", "limited", "each", "reads", "parallel", "may", "join")
 
     def __init__(
         self,
@@ -57,6 +59,8 @@ class Sketch:
         self.each = each
         self.parallel = parallel
         self.reads: list[tuple[str, Where]] = []
+        self.join: str | None = None
+        """Where the ways that it chooses together come together."""
         self.may: Sequence[str] = ()
         """Actions that it may choose although it is rigid; ``*`` for any."""
 
@@ -64,6 +68,8 @@ class Sketch:
     def targets(self) -> list[str]:
         """Where its result may go, ``END`` for the end of the flow."""
         found = [*self.routes.values(), *(case.target for case in self.when)]
+        if self.join is not None:
+            found.append(self.join)
         return found or [END]
 
     def conditions(self) -> Iterator[tuple[Condition, Where]]:
@@ -92,6 +98,8 @@ def check_nodes(nodes: Mapping[str, Sketch]) -> Iterator[Finding]:
         yield from _check_conditions(node, nodes)
         yield from _check_actions(node)
         yield from _check_fan_out(node, nodes)
+        if node.join is not None:
+            yield from _check_ways(node, nodes)
         if node.parallel is not None:
             yield from _check_join(node, node.parallel)
 
@@ -221,6 +229,45 @@ def _check_fan_out(node: Sketch, nodes: Mapping[str, Sketch]) -> Iterator[Findin
                 "a branch is one visit that ends at its join: make it a flow"
             )
             yield Finding(FAN_OUT, text, *where)
+
+
+def _check_ways(node: Sketch, nodes: Mapping[str, Sketch]) -> Iterator[Finding]:
+    """Findings about the ways that a node may choose together."""
+    join, what, place = str(node.join), f"node {node.name!r}", ("nodes", node.name, "join")
+    if join not in nodes:
+        yield Finding(UNKNOWN_NODE, f"{what} joins at unknown node {join!r}{_hint(join, nodes)}", *place)
+        return
+    if node.each or node.fan_out or node.when or not node.routes:
+        yield Finding(OPTION, f"{what}: a join needs routes, and goes with none of each, fan_out and when", *place)
+    for action, target in node.routes.items():
+        way = reach(nodes, target, join)
+        if any(mark in action for mark in "/[]@!"):
+            yield Finding(NAME, f"{what}: action {action!r} becomes a part of paths: no / [ ] @ !", *place)
+        if END in way:
+            yield Finding(JOIN, f"{what}: the way of {action!r} may end without coming to {join!r}", *place)
+        if node.name in way:
+            text = f"{what}: the way of {action!r} leads back to it before it comes to {join!r}"
+            yield Finding(JOIN, text, *place)
+
+
+def reach(nodes: Mapping[str, Step] | Mapping[str, Sketch], start: str, stop: str) -> set[str]:
+    """The nodes of the way from ``start`` up to ``stop``, without that; with ``END`` where the way may end before."""
+    branches = {name for node in nodes.values() for name in node.fan_out}  # a visit of these ends at another node
+    seen: set[str] = set()
+    todo = [start]
+    while todo:
+        name = todo.pop()
+        if name in seen or name == stop:
+            continue
+        seen.add(name)
+        node = nodes.get(name)
+        if node is None:
+            continue
+        ways = [*node.routes.values(), *(case.target for case in node.when)]
+        todo += [*ways, *node.fan_out, *([] if node.join is None else [node.join])]
+        if not ways and name not in branches:
+            todo.append(END)
+    return seen
 
 
 def _check_join(node: Sketch, parallel: Parallel) -> Iterator[Finding]:

@@ -34,14 +34,16 @@ class Step:
     has approved it with exactly its input; a refusal is the action ``refused`` where that is routed, else
     :class:`ApprovalRefused`. ``compensate`` (a function, anything that a step may be, or a :class:`Compensation`)
     undoes the step when the run fails or is cancelled after it; it gets ``{"input", "result"}`` of the step.
-    ``timeout_s`` bounds each visit and each item, with all its policies and without the wait for its approval
-    (:class:`FlowElapsed`). ``batch_mode`` ``waves`` begins the next ``concurrency`` chunks when all before are done.
+    ``join`` names the node at which the ways come together when the step returns ``Route(["a", "b"], value)``; that
+    node gets an object, action → last result of its way. ``timeout_s`` bounds each visit and each item, with all its
+    policies and without the wait for its approval (:class:`FlowElapsed`). ``batch_mode`` ``waves`` begins the next
+    ``concurrency`` chunks when all before are done.
     """
 
     __slots__ = (
         "name", "target", "input", "routes", "when", "each", "batch_size", "concurrency", "on_item_error", "policies",
         "effect", "blocking", "emits", "fan_out", "max_visits", "on_unknown",
-        "approve", "compensate", "timeout_s", "batch_mode",
+        "approve", "compensate", "timeout_s", "batch_mode", "join",
     )  # fmt: skip
 
     def __init__(self, name: str, target: object, **options: object) -> None:
@@ -64,6 +66,7 @@ class Step:
         self.compensate = _compensation(name, options.pop("compensate", None))
         self.timeout_s: float | None = options.pop("timeout_s", None)  # type: ignore[assignment]
         self.batch_mode: BatchMode = options.pop("batch_mode", "sliding")  # type: ignore[assignment]
+        self.join: str | None = options.pop("join", None)  # type: ignore[assignment]
         self.approve = _approval(options.pop("approve", None))
         if options:
             raise TypeError(f"Step {name!r} has no option {', '.join(map(repr, options))}.")

@@ -36,7 +36,7 @@ _BRANCH_OPTIONS = (
     "input", "each", "batch_size", "concurrency", "on_item_error", "effect", "blocking", "on_unknown", "approve",
     "timeout_s", "batch_mode",
 )  # fmt: skip
-_NODE_OPTIONS = (*_BRANCH_OPTIONS, "when", "fan_out", "max_visits")
+_NODE_OPTIONS = (*_BRANCH_OPTIONS, "when", "fan_out", "max_visits", "join")
 
 
 class Environment:

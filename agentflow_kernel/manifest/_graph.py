@@ -78,6 +78,8 @@ def _targets(flow: Resource, name: str) -> Iterator[tuple[tuple[Step, ...], str]
     for index, case in enumerate(node.get("when", ())):
         if case.get("next") is not None:
             yield ("spec", "nodes", name, "when", index, "next"), case["next"]
+    if "join" in node:
+        yield ("spec", "nodes", name, "join"), node["join"]
     for index, target in enumerate(node.get("fan_out", ())):
         yield ("spec", "nodes", name, "fan_out", index), target
 
@@ -204,6 +206,7 @@ def _sketch(name: str, node: Mapping[str, Any]) -> Sketch:
         each="each" in node,
         parallel=parallel,
     )
+    sketch.join = node.get("join")
     sketch.may = actions_of(target, approve=node.get("approve") not in (None, False))
     return sketch
 

@@ -182,6 +182,7 @@ _NODE = Record(
             "a list of mappings with 'if' and 'next', the last without 'if'",
         ),
         "max_visits": Number(whole=True, minimum=1),
+        "join": Text("the name of a node"),
         "fan_out": ListOf(Text("the name of a node"), "a list of names of nodes"),
         "routes": MapOf(
             _NEXT,
@@ -193,6 +194,7 @@ _NODE = Record(
         ExactlyOne(*_DOES, "parallel"),
         AtMostOne("next", "routes"),
         AtMostOne("next", "when"),
+        Needs("join", "routes"),
         Needs("batch_size", "each", default=1),
         Needs("batch_mode", "each", "fan_out", default="sliding"),
         Needs("concurrency", "each", "fan_out", default=4),

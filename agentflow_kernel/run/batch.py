@@ -64,7 +64,8 @@ async def run_spread(frame: Frame, node: BoundNode, path: str, spread: Spread, p
         if goto.node not in node.step.fan_out:
             known = ", ".join(map(repr, node.step.fan_out))
             raise UsageError(f"Node {node.name!r} goes to {goto.node!r}, which its fan_out does not name: {known}.")
-        tasks.append((node.bound[goto.node], goto.input))
+        target: BoundNode = node.bound[goto.node]  # type: ignore[assignment]  # no node fans out to a join
+        tasks.append((target, goto.input))
     results: object = await _run_branches(frame, node, path, tasks, perform)
     return results if spread.action == DEFAULT else Route(spread.action, results)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from agentflow_kernel.errors import UsageError
 from agentflow_kernel.flow.fork import Parallel
 from agentflow_kernel.flow.graph import Graph, next_of
-from agentflow_kernel.flow.node import DEFAULT, END, Node
+from agentflow_kernel.flow.node import DEFAULT, END, JOINED, Node
+from agentflow_kernel.flow.sketch import reach
 from agentflow_kernel.run.runtime import Frame
 from agentflow_kernel.run.threads import call_in_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import CodeType
     from typing import Any
 
@@ -38,7 +39,7 @@ class BoundNode:
     __slots__ = (
         "name", "step", "graph", "mode", "quick", "invoke", "call", "next", "bound", "kind", "phased", "effect",
         "branches", "guarded", "when", "forks", "framed", "own", "plain",
-        "careful", "place", "undo", "inner",
+        "careful", "place", "undo", "inner", "ways",
     )  # fmt: skip
 
     def __init__(self, step: Step, graph: Graph) -> None:
@@ -50,7 +51,7 @@ class BoundNode:
         self.invoke: Invoke = _not_bound
         self.call: Call | None = None
         self.next: BoundNode | None = None
-        self.bound: dict[str, BoundNode] = {}
+        self.bound: dict[str, BoundNode | None] = {}
         self.kind: Any = "call"
         self.phased: Node | None = None
         self.branches: Sequence[BoundNode] = ()
@@ -72,12 +73,18 @@ class BoundNode:
         """The names of the nodes and branches that lead to it: ``check/inner``."""
         self.undo: BoundNode | None = None
         """What compensates it."""
+        self.ways: dict[str, BoundNode | None] = {}
+        """The starts of the ways that it may choose together, ``None`` where one leads to the join at once."""
         self.inner: BoundNode | None = None
         """The start of the flow that it is."""
         self.effect: Effect = step.effect or getattr(step.target, "effect", None) or "idempotent"
 
-    def follow(self, action: str) -> BoundNode | None:
+    def follow(self, action: Any) -> BoundNode | None:
         """The node that ``action`` leads to, ``None`` for the end; raises for an action that is not routed."""
+        if action is JOINED:
+            return self.bound[str(self.step.join)]
+        if not isinstance(action, str):
+            raise UsageError(f"Node {self.name!r} chose several actions {action!r}; its 'join' must say where.")
         if action not in self.step.routes and self.graph.on_unknown_action == "end":
             return None
         target = next_of(self.step.routes, action, flow=self.graph.name, node=self.name)
@@ -107,21 +114,48 @@ def bind(graph: Graph, *, loopless: bool, place: str = "") -> BoundNode:
     flow stands in the one that is run, ``""`` for that one itself.
     """
     graph.check()
-    graph.forget_rules()
-    bound = {name: BoundNode(step, graph) for name, step in graph.steps.items()}
-    guarded = any(step.max_visits is not None for step in graph.steps.values())
-    for node in bound.values():
+    return _bind_steps(graph, str(graph.start), graph.steps, loopless=loopless, place=place)
+
+
+def _bind_steps(
+    graph: Graph, start: str, steps: Mapping[str, Step], *, loopless: bool, place: str, join: str | None = None
+) -> BoundNode:
+    """The start of these steps of a flow, which end where the routes lead to ``join``."""
+    nodes = {name: BoundNode(step, graph) for name, step in steps.items()}
+    bound: dict[str, BoundNode | None] = {**nodes}
+    if join is not None:
+        bound[join] = None
+    guarded = any(step.max_visits is not None for step in steps.values())
+    for node in nodes.values():
         node.bound = bound
         node.place = place + node.name
         _compose(node, loopless=loopless)
         routes = node.step.routes
         if guarded:
             node.guarded, node.mode = True, VISIT
+        if node.step.join is not None:
+            _bind_ways(node, loopless=loopless, place=place)
         if DEFAULT in routes or not routes or graph.on_unknown_action == "end":
             node.next = node.follow(DEFAULT)
         else:
             node.next = _trap(node)
-    return bound[str(graph.start)]
+    return nodes[start]
+
+
+def _bind_ways(node: BoundNode, *, loopless: bool, place: str) -> None:
+    """Bind each way that the node may choose beside others: the steps from its route up to the join."""
+    graph, join = node.graph, str(node.step.join)
+    node.forks, node.mode = True, VISIT
+    part = Graph.__new__(Graph)
+    part.__dict__.update(graph.__dict__)
+    part.output = None
+    for action, target in node.step.routes.items():
+        if target == join:
+            node.ways[action] = None
+            continue
+        way = reach(graph.steps, target, join)
+        steps = {name: step for name, step in graph.steps.items() if name in way}
+        node.ways[action] = _bind_steps(part, target, steps, loopless=loopless, place=place, join=join)
 
 
 def _trap(node: BoundNode) -> BoundNode:

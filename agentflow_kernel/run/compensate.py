@@ -100,6 +100,8 @@ def _compensating(start: BoundNode) -> Iterator[tuple[str, BoundNode]]:
     todo = list(start.bound.values())
     while todo:
         node = todo.pop()
+        if node is None:
+            continue
         if node.undo is not None:
             yield node.place, node.undo
         todo += node.branches

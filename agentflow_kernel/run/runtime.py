@@ -158,6 +158,9 @@ class Run:
 class Frame:
     """One flow being walked: the run's own, or a nested one with its own results and state."""
 
+    way = False
+    """Whether it is one of several ways that were chosen, up to where they join."""
+
     __slots__ = ("run", "graph", "prefix", "roots", "visits", "settled", "_state")
 
     def __init__(self, run: Run, graph: Graph, value: object, prefix: str = "") -> None:

@@ -28,6 +28,16 @@ class Joined(dict[str, object]):
     __slots__ = ()
 
 
+class Choices:
+    """The actions that one visit chose, all of them, with the value that each of their ways begins with."""
+
+    __slots__ = ("actions", "value")
+
+    def __init__(self, actions: Sequence[str], value: object) -> None:
+        self.actions = actions
+        self.value = value
+
+
 class Settled:
     """A result together with the lines that must be recorded in the same batch as its step."""
 
@@ -70,6 +80,11 @@ async def settle(
         gotos, text = to_json(result.to_json(), node.name)
         payload["gotos"], size = gotos, len(text)
         result = Spread.from_json(gotos, action)  # type: ignore[arg-type]  # as written
+    elif result.__class__ is Choices:
+        value, text = to_json(result.value, node.name)
+        actions: Sequence[str] = list(result.actions)
+        payload["choices"], payload["result"], size = actions, value, len(text)
+        result = Choices(actions, value)
     elif node.step.each is None or path.endswith("]"):
         result, text = to_json(result, node.name)
         payload["result"], size = result, len(text)

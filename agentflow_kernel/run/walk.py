@@ -12,7 +12,7 @@ from agentflow_kernel.run.bind import AWAIT, LEAVES, VISIT
 from agentflow_kernel.run.canonical import copy_of, hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, stray_cancellation, text_of
 from agentflow_kernel.run.runtime import Context, Frame
-from agentflow_kernel.run.settle import Joined, Settled, emit_line, settle
+from agentflow_kernel.run.settle import Choices, Joined, Settled, emit_line, settle
 from agentflow_kernel.run.trail import REMEMBERED, Trail
 
 TYPE_CHECKING = False
@@ -70,6 +70,8 @@ async def run_frame(frame: Frame, start: BoundNode, value: object) -> object:
                 roots[node.name] = value
                 node = node.next
     except StopFlow as stop:
+        if frame.way:
+            raise
         return stop.output
     except BaseException:
         if frame.run.cut is not None and node is not None:
@@ -122,6 +124,8 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
                 result = await run_spread(frame, node, path, result, perform)
             elif result.__class__ is Joined:
                 result = dict(result)
+            elif result.__class__ is Choices:
+                result = await _choose(frame, node, path, result)
     except Exception as error:
         run.blame(error, path)
         if told:
@@ -135,6 +139,8 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
 def _gathered(node: BoundNode, result: object) -> object:
     """A :class:`Spread` where the node returned a list of :class:`Goto` items, alone or with an action."""
     action, value = (result.action, result.value) if isinstance(result, Route) else (DEFAULT, result)
+    if not isinstance(action, str):
+        return Choices(action, value)
     items = [value] if isinstance(value, Goto) else value
     if not isinstance(items, list) or not any(isinstance(item, Goto) for item in items):
         return result
@@ -143,6 +149,14 @@ def _gathered(node: BoundNode, result: object) -> object:
             f"Node {node.name!r} returned a list of Goto items and others; all must be Goto items, or none."
         )
     return Spread(items, action)
+
+
+async def _choose(frame: Frame, node: BoundNode, path: str, choices: Choices) -> object:
+    from agentflow_kernel.run.choices import run_choices  # lazy: only flows with several choices pay
+
+    if node.step.join is None:
+        raise UsageError(f"Node {node.name!r} chose several actions {choices.actions!r}; its 'join' must say where.")
+    return await run_choices(frame, node, path, choices)
 
 
 def _tell_failure(run: Run, node: BoundNode, path: str, error: Exception) -> None:
@@ -277,6 +291,8 @@ async def _recall(frame: Frame, node: BoundNode, record: Record, value: object) 
         from agentflow_kernel.run.branches import recall_fork  # only flows with branches pay
 
         result = await recall_fork(frame, node, record.path, value, payload["branches"])  # type: ignore[arg-type]  # names
+    elif "choices" in payload:
+        return await _choose(frame, node, record.path, Choices(payload["choices"], payload["result"]))  # type: ignore[arg-type]  # texts
     elif "gotos" in payload:
         spread = Spread.from_json(payload["gotos"], str(action))  # type: ignore[arg-type]  # as written by settle
         return await run_spread(frame, node, record.path, spread, perform)
