@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ GOODBYE_S = 2.0
 
 
 class Link:
-    """One database, for one event loop. Nothing is opened before the first call."""
+    """One database. Nothing is opened before the first call; other event loops than the first keep no connections."""
 
     def __init__(self, dsn: str, schema: str, *, size: int, outage_s: float, statement_timeout_s: float) -> None:
         self._dsn = dsn
@@ -54,7 +54,7 @@ class Link:
         :class:`StorageUnavailable` once the server was away for so long (``outage_s``).
         """
         require_asyncio()
-        self._settle_in()
+        room = self._room if self._is_home() else nullcontext()
         deadline = time.monotonic() + self.outage_s
         pause_s, reached = FIRST_PAUSE_S, False
 
@@ -67,7 +67,7 @@ class Link:
             if self._closed:
                 raise StorageUnavailable("The journal is closed.", executed="no")
             try:
-                async with self._room:
+                async with room:
                     task = asyncio.get_running_loop().create_task(self._attempt(tried, make=make))
                     self._tasks.add(task)
                     task.add_done_callback(self._end)
@@ -80,20 +80,20 @@ class Link:
                     get_logger("agentflow.postgres").warning(
                         "server.away", place=self.place, error=type(error).__name__
                     )
-                self._drop_idle()
+                if self._is_home():
+                    self._drop_idle()
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    def _settle_in(self) -> None:
-        """Belong to the loop that runs now; the connections of one that has ended are of no use."""
+    def _is_home(self) -> bool:
+        """Whether this is the loop that keeps connections: the first one, as long as it is open."""
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:
+        if self._loop is None or self._loop.is_closed():
             self._loop, self._room = loop, asyncio.Semaphore(self._size)
-            with suppress(RuntimeError):  # the loop of these is closed
-                self._drop_idle()
             self._idle.clear()
             self._in_use.clear()
             self._tasks.clear()
+        return loop is self._loop
 
     async def connect(self, application: str = "agentflow") -> Connection:
         """A connection of one's own, with the settings of all."""
@@ -133,7 +133,7 @@ class Link:
 
     async def _take(self, *, make: bool) -> Connection | None:
         """A connection to a database that has the tables."""
-        while self._idle:
+        while self._idle and self._is_home():
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
@@ -164,24 +164,27 @@ class Link:
         try:
             result = await job(connection)
         except AgentFlowError:
-            self._give_back(connection)
+            await self._give_back(connection)
             raise
         except BaseException as error:
             if isinstance(error, asyncpg.PostgresError) and not passes(error):
-                self._give_back(connection)
+                await self._give_back(connection)
             else:
                 self._in_use.discard(connection)
                 connection.terminate()  # whatever it was doing, nobody waits for its answer any more
             raise
-        self._give_back(connection)
+        await self._give_back(connection)
         return result
 
-    def _give_back(self, connection: Connection) -> None:
+    async def _give_back(self, connection: Connection) -> None:
         self._in_use.discard(connection)
         if self._closed or connection.is_closed():
             connection.terminate()
-        else:
+        elif self._is_home():
             self._idle.append(connection)
+        else:
+            with suppress(*DRIVER_ERRORS):
+                await connection.close(timeout=GOODBYE_S)
 
     def _drop_idle(self) -> None:
         """Those that waited while the server went away are of no use."""

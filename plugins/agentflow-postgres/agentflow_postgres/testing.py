@@ -30,7 +30,13 @@ class PostgresJournalHarness:
     """Opens journals in the database that ``AGENTFLOW_TEST_POSTGRES`` names; a journal's place is its schema."""
 
     kind: ClassVar[str] = "journal"
-    declared: ClassVar[Mapping[str, bool]] = {"durable": True, "inline": False, "shared": True, "damage": True}
+    declared: ClassVar[Mapping[str, bool]] = {
+        "durable": True,
+        "inline": False,
+        "shared": True,
+        "shared-runs": True,
+        "damage": True,
+    }
     event_loops: ClassVar[tuple[str, ...]] = ("asyncio",)
     """Under trio every call raises ``Unsupported``: the driver knows asyncio only."""
     known_deviations: ClassVar[Mapping[str, str]] = {}
