@@ -116,7 +116,13 @@ class Usage(Value):
 
     def to_json(self) -> dict[str, JSON]:
         """The usage as a JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cached_tokens": self.cached_tokens,
+            "cost_usd": self.cost_usd,
+            "cache_write_tokens": self.cache_write_tokens,
+        }
 
 
 class Prices(Value):

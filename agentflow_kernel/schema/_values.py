@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from agentflow_kernel.json_text import write
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -17,6 +19,8 @@ def write_compactly(value: JSON) -> str:
     if isinstance(value, str):
         return value
     try:
+        return write(value)
+    except ValueError:  # a number that JSON does not have: it is to be shown all the same
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     except RecursionError:
         return "(a value nested too deeply to be shown)"
