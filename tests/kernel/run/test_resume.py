@@ -260,7 +260,9 @@ async def test_a_broken_chain_is_refused_before_anything_runs() -> None:
 
     async def tampered(run: str, from_seq: int = 0):
         records = list(await read(run, from_seq))
-        records[1].payload = {"result": "forged"}
+        for record in records:
+            if record.seq == 1:
+                record.payload = {"result": "forged"}
         return records
 
     journal.survivor.read = tampered
