@@ -19,6 +19,7 @@ EXAMPLES: list[Value] = [
     bus.Drop("not ours"),
     journal.Record("r", 0, "run.started", "", {"a": 1}, 1),
     journal.RunInfo("r", "flow/f"),
+    journal.Request("signal", "s1", "go", {"a": 1}),
     memory.Entry("k", {"a": [1]}, 1, 2.0),
     planner.Action("a", "tool", "files.read", {"path": "x"}),
     planner.Decision([planner.Action("a", "tool")], cancel=["b"]),
