@@ -64,7 +64,11 @@ async def test_a_flow_survives_a_death_at_each_of_its_durable_operations(
     assert count >= 2
     for moment in range(1, count + 1):
         estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path / str(moment)))
-        assert await Life(case, estate, 1, Doom(moment, applied=applied)).live() is None
+        doom = Doom(moment, applied=applied)
+        ended = await Life(case, estate, 1, doom).live()
+        if ended is not None:  # what is cancelled may have come further the first time, in another order of tasks
+            assert (ended, doom.operations < moment) == (case.ends[0], True)
+            continue
         problems = await check_after_death(case, estate)
         assert not problems, f"{name}: gone at operation {moment} of {count}: {problems}"
 
@@ -78,7 +82,7 @@ async def test_a_flow_survives_a_death_in_each_of_its_lives(name: str, tmp_path:
     may_be_unknown = bool(case.otherwise)
     for number in range(1, 200):
         done[number] = await keys_on_record(estate)
-        doom = Doom(0 if number == 199 else 3 + number % 6, applied=number % 2 == 0)
+        doom = Doom(0 if number == 199 else 3 + number % 10, applied=number % 2 == 0)
         ended = await Life(case, estate, number, doom).live()
         if ended is not None:
             break
@@ -156,7 +160,10 @@ async def test_a_flow_on_a_disk_survives_a_death_at_its_durable_operations(
         disk = Disk(fast_folder / f"{moment}-{applied}")
         disks.append(disk)
         first = disk.estate()
-        assert await Life(case, first, 1, Doom(moment, applied=applied)).live() is None
+        doom = Doom(moment, applied=applied)
+        if await Life(case, first, 1, doom).live() is not None:
+            assert doom.operations < moment
+            continue
         left = await disk.as_left(fast_folder / f"{moment}-{applied}-left")
         disks.append(left)
         problems = await check_after_death(case, left.estate(first))

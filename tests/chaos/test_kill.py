@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-KILLS = 12 if os.environ.get("AGENTFLOW_CHAOS", "short") == "short" else 200
+KILLS = 8 if os.environ.get("AGENTFLOW_CHAOS", "short") == "short" else 200
 SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))
 REPORTS = ("report.json", "report.md")
 

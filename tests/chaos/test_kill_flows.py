@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LONG = os.environ.get("AGENTFLOW_CHAOS", "short") == "long"
 SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))
-KILLS = 200 if LONG else 12
+KILLS = 200 if LONG else 10
 RUNS_PER_KILL = 20
 JOURNALS = {"sqlite": "sqlite", "leveldb": "leveldb"}
 """Names in tests to names of plugins that keep their files in the state folder."""
