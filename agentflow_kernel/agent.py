@@ -144,6 +144,7 @@ class BoundAgent:
         request, call, observer = self._request(context, action, path), self._model_call, context.run.observer
         told = call(request) if observer is None else observer.chat(self.agent, context.path, request, call)
         reply = cast("ModelReply", await told)
+        _note_attempts(context, request)
         document, settings = reply.to_json(), self.agent.model
         if settings.prices is not None:
             usage = cast("dict[str, JSON]", document["usage"])
@@ -193,9 +194,10 @@ class BoundAgent:
             idempotent=effect != "effect",
         )
         call, observer = self._tool_call, context.run.observer
-        if observer is None:
-            return cast("JSON", await call(request))
-        return cast("JSON", await observer.use(found[1], context.path, request, call))
+        used = call(request) if observer is None else observer.use(found[1], context.path, request, call)
+        result = cast("JSON", await used)
+        _note_attempts(context, request)
+        return result
 
     async def _approve(self, context: Context, action: Action, path: str) -> None:
         """Return once a person has approved the call; raises :class:`ApprovalRefused`."""
@@ -236,6 +238,12 @@ def _asking_tools(agent: Agent, tools: Mapping[str, tuple[Toolset, Tool]]) -> Co
         if each not in tools and each not in (agent.tools or {}):
             raise UnknownName(f"tool of agent {agent.name!r}", each, tools)
     return {name for name in tools if name in wanted or name.split(".")[0] in wanted}
+
+
+def _note_attempts(context: Context, request: Request) -> None:
+    """Have the record say how often the call was made."""
+    if request.attempt > 1 and context.run.history is not None:
+        context.run.history.attempts[request.path] = request.attempt
 
 
 def _tools_of(agent: Agent) -> list[tuple[str, tuple[Toolset, Tool]]]:

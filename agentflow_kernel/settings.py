@@ -14,6 +14,9 @@
 
     [journal]
     plugin = "sqlite"                     # the journal of commands whose manifest names none
+
+    [runs]
+    snapshot_records = 10_000             # and snapshot_mib, max_records, max_mib
 """
 
 from __future__ import annotations
@@ -53,9 +56,10 @@ class Settings:
     ``file`` is its absolute path or ``None``. ``trust`` is ``installed`` without a file or its ``[plugins]`` table;
     with it ``listed``, unless the table says otherwise. ``plugins`` maps the normalised name of a distribution to its
     rule. ``code`` are the entries of ``[code] allow``. ``journal`` is the plugin of runs whose manifest names none.
+    ``runs`` are the entries of ``[runs]``.
     """
 
-    __slots__ = ("file", "trust", "plugins", "code", "journal")
+    __slots__ = ("file", "trust", "plugins", "code", "journal", "runs")
 
     def __init__(
         self,
@@ -65,12 +69,14 @@ class Settings:
         plugins: Mapping[str, PluginRule] | None = None,
         code: Collection[str] = (),
         journal: str = "sqlite",
+        runs: Mapping[str, int] | None = None,
     ) -> None:
         self.file = file
         self.trust = trust
         self.plugins = plugins or {}
         self.code = tuple(code)
         self.journal = journal
+        self.runs = runs or {}
 
     @classmethod
     def find(cls, folder: str | None = None) -> Settings:
@@ -102,7 +108,7 @@ class Settings:
         """
         file = _absolute(file)
         document = _Table(file, "", _parse(file))
-        document.only("plugins", "code", "journal")
+        document.only("plugins", "code", "journal", "runs")
         plugins, code = document.table("plugins"), document.table("code")
         journal = document.table("journal")
         journal.only("plugin")
@@ -114,7 +120,8 @@ class Settings:
         trust: Trust = "listed" if stated == "listed" else "installed"
         rules = _rules(plugins.table("allow"))
         named = journal.text("plugin", "sqlite")
-        return cls(file=file, trust=trust, plugins=rules, code=_code(code), journal=named)
+        runs = _runs(document.table("runs"))
+        return cls(file=file, trust=trust, plugins=rules, code=_code(code), journal=named, runs=runs)
 
     def allows_code(self, path: str) -> bool:
         """Whether ``[code] allow`` lists a file of Python code; always ``False`` without an ``agentflow.toml``.
@@ -228,6 +235,19 @@ def _code(code: _Table) -> list[str]:
         if os.path.isabs(entry) or ".." in entry.split("/") or "\\" in entry:
             code.refuse(f"allow[{number}]", f"must be a path below the folder of {FILE_NAME}, with '/', not {entry!r}.")
     return entries
+
+
+_RUNS = ("snapshot_records", "snapshot_mib", "max_records", "max_mib")
+
+
+def _runs(table: _Table) -> dict[str, int]:
+    table.only(*_RUNS)
+    found: dict[str, int] = {}
+    for name, value in table.values.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            table.refuse(name, f"must be a whole number above 0, not {value!r}.")
+        found[name] = value
+    return found
 
 
 def _covers(entry: str, path: list[str]) -> bool:

@@ -129,7 +129,9 @@ def chain_hash(data: bytes) -> str:
 class RunInfo(Value):
     """The head of a run: what a list of runs shows. Times are wall time; ``next_seq`` is where the next append goes."""
 
-    __slots__ = ("run_id", "name", "status", "epoch", "next_seq", "owner", "started_at", "updated_at", "code", "cause")
+    __slots__ = (
+        "run_id", "name", "status", "epoch", "next_seq", "owner", "started_at", "updated_at", "code", "cause", "parent",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -143,6 +145,7 @@ class RunInfo(Value):
         updated_at: float = 0.0,
         code: str = "",
         cause: str = "",
+        parent: str = "",
     ) -> None:
         self.run_id = run_id
         self.name = name
@@ -154,6 +157,8 @@ class RunInfo(Value):
         self.updated_at = updated_at
         self.code = code
         self.cause = cause
+        self.parent = parent
+        """The run that this one is a retry or a fork of."""
 
 
 def check_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
@@ -183,6 +188,7 @@ def fold(info: RunInfo, record: Record) -> None:
         info.started_at = record.ts
         info.status = "running"
         info.owner = payload.get("owner", "")
+        info.parent = str(cast("dict[str, JSON]", payload.get("forked_from") or {}).get("run", ""))
     elif record.type == "lease":
         info.status = "running"
         info.owner = payload.get("owner", "")

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from agentflow_kernel.event import Event
     from agentflow_kernel.kernel.composition import Wrap
     from agentflow_kernel.kernel.runs import Runs
+    from agentflow_kernel.kernel.verdict import Verdict
     from agentflow_kernel.kernel.wiring import MakeBus
     from agentflow_kernel.manifest import Manifest
     from agentflow_kernel.run.flow import Flow
     from agentflow_kernel.run.handle import RunHandle
+    from agentflow_kernel.run.history_limits import Limits
     from agentflow_kernel.run.progress import Listener
     from agentflow_kernel.settings import Settings
 
@@ -39,9 +41,10 @@ class Kernel(RunOperations):
 
     ``state`` is the state folder, ``None`` to keep nothing on disk. ``journal`` is a journal, or the name of a
     journal plugin to use where the manifest names none; without either, runs are not durable. ``memories`` are found
-    by ``context.memory(name)``. Leaving the ``async with`` suspends what still runs. One kernel belongs to one event
-    loop. With ``adopt`` an open kernel is a worker: it looks every five seconds for runs whose owner is gone, and goes
-    on with those whose flow it has; its own are handed over when it closes.
+    by ``context.memory(name)``. ``limits`` are those of a run's history; by default what ``[runs]`` of
+    ``agentflow.toml`` says, where its settings were given or read. Leaving the ``async with`` suspends what still
+    runs. One kernel belongs to one event loop. With ``adopt`` an open kernel is a worker: it looks every five seconds
+    for runs whose owner is gone, and goes on with those whose flow it has; its own are handed over when it closes.
     """
 
     def __init__(
@@ -54,10 +57,12 @@ class Kernel(RunOperations):
         random: Random | None = None,
         memories: Mapping[str, Memory] | None = None,
         adopt: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self.state = state if state is None or os.path.isabs(state) else os.path.abspath(state)
         self._wiring = Wiring(clock or SystemClock(), state=self.state, settings=settings, journal=journal)
         self._wiring.random = random
+        self._wiring.limits = limits
         self.adopt = adopt
         """Whether this kernel takes over runs from owners that are gone; read when the kernel is opened."""
         self._wiring.memories = dict(memories or {})
@@ -198,13 +203,20 @@ class Kernel(RunOperations):
 
         return anyio.run(main)
 
-    async def resume(self, run_id: str, *, accept_environment: bool = False) -> RunHandle:
+    async def resume(
+        self, run_id: str, *, accept_environment: bool = False, verdict: Verdict | None = None
+    ) -> RunHandle:
         """Take over a run that has stopped without an end, and go on after its last completed step.
 
-        Raises :class:`UnknownRun`, and :class:`UsageError` when the run has ended or is being worked on, or when the
-        environment variables that its manifest names have changed, unless ``accept_environment`` is given.
+        ``verdict`` is what a person has decided about a run that is stuck; it goes on record with the take-over.
+        Raises :class:`UnknownRun`, :class:`RunBusy` when another process works on it, :class:`UsageError` when it has
+        ended, and :class:`EnvironmentChanged` when the environment variables that its manifest names have changed,
+        unless ``accept_environment`` is given.
         """
-        return await self._open.resume(run_id, accept_environment=accept_environment)
+        runs = self._open
+        if verdict is None:
+            return await runs.resume(run_id, accept_environment=accept_environment)
+        return await runs.resume(run_id, accept_environment=accept_environment, verdict=verdict)
 
     async def publish(self, event: Event) -> None:
         """Return when the bus has accepted the event."""
@@ -237,14 +249,14 @@ class Kernel(RunOperations):
         With ``whole`` payloads that are stored apart are fetched, too.
         """
         if from_seq:
-            records = await self._open._journal.read(run_id, from_seq)  # noqa: SLF001 -- one room
+            records = await self._open.journal.read(run_id, from_seq)
         else:
             records = await self._open.records(run_id)
         if not whole:
             return records
         from agentflow_kernel.kernel.payloads import fetch_payloads  # only readers of whole histories pay
 
-        return await fetch_payloads(self._open._journal, records)  # noqa: SLF001 -- one room
+        return await fetch_payloads(self._open.journal, records)
 
     async def origin(self, run_id: str) -> dict[str, JSON]:
         """Where a run came from: ``manifest`` (path), ``model``, ``trust_code``; empty for runs without a manifest."""

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.journal import RunInfo
     from agentflow_kernel.kernel.recovery import Recovery
     from agentflow_kernel.kernel.runs import Runs
+    from agentflow_kernel.run.handle import RunHandle
+
+SAME = object()
+"""Stands for the input of the run that is forked."""
 
 
 class RunOperations:
@@ -46,3 +50,27 @@ class RunOperations:
         from agentflow_kernel.kernel.recovery import recover  # only kernels that recover pay
 
         return await recover(self._open, run_ids, per_s=per_s, priority=priority, accept_environment=accept_environment)
+
+    async def retry(self, run_id: str, step: str | None = None, *, by: str = "") -> RunHandle:
+        """Go on with a failed, cancelled or stuck run as a new run; returns when that is durable.
+
+        What is completed on record is not executed again; with ``step``, a path as ``describe run`` shows it, the
+        history is taken over up to that step, and everything from there on is executed anew. The new run has keys of
+        its own, so what is executed again has a new idempotency key. A stuck run is ended by this (``cancelled``).
+        ``by`` is whoever wants it, for the record.
+        Raises :class:`UnknownRun`, :class:`UnknownName` with the nearest steps, and :class:`UsageError` for a run that
+        is completed or can be resumed, or where an effect was begun of which nobody knows whether it happened.
+        """
+        from agentflow_kernel.kernel.forking import retry  # only kernels that do it pay
+
+        return await retry(self._open, run_id, step, by)
+
+    async def fork(self, run_id: str, step: str | None = None, *, value: object = SAME, by: str = "") -> RunHandle:
+        """Make a copy of any run that goes on by itself, from ``step`` or from where the run stands now.
+
+        With ``value`` the copy has another input: then without ``step`` it begins anew, and with it what is on record
+        before the step stands as it is. The first run is not touched. Otherwise as :meth:`retry`.
+        """
+        from agentflow_kernel.kernel.forking import fork  # only kernels that do it pay
+
+        return await fork(self._open, run_id, step, value, by)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentflow_kernel.contracts.journal import TERMINAL, Record, chain_hash, encode_record
-from agentflow_kernel.contracts.values import Value
 from agentflow_kernel.errors import (
     AgentFlowError,
     CorruptRecord,
@@ -34,7 +33,7 @@ BEHIND_S = 0.1
 """How much time that resuming has cost may be made up for: a stall must not end in a burst."""
 
 
-class Recovery(Value):
+class Recovery:
     """What a recovery came to.
 
     ``found`` runs were open and nobody's: as many as all the others together. ``resumed`` are at work here;

@@ -16,6 +16,7 @@ from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.kernel.durability import NotDurableWarning
 from agentflow_kernel.kernel.pins import check_pins
 from agentflow_kernel.kernel.triggers import subscribe
+from agentflow_kernel.kernel.verdict import NONE
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.execute import Execution
 from agentflow_kernel.run.folder import FolderInbox, FolderLeases
@@ -32,14 +33,15 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.agent import Agent
     from agentflow_kernel.contracts.bus import Handler, Outcome
-    from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Inbox, Journal, Leases, Record, Request, RunInfo
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.event import Event
     from agentflow_kernel.inprocess.bus import InProcessSubscription
     from agentflow_kernel.kernel.adoption import Adoption
+    from agentflow_kernel.kernel.verdict import Verdict
     from agentflow_kernel.kernel.wiring import Wiring
     from agentflow_kernel.run.flow import Flow
+    from agentflow_kernel.run.history import Line
 
 _NOT_DURABLE = "This kernel has no journal: its runs are lost when the process ends. Name a Journal to keep them."
 OPEN_STATUSES = ("queued", "running", "waiting")
@@ -76,7 +78,9 @@ class Runs:
         self._wiring = wiring
         self._group: TaskGroup = anyio.create_task_group()
         self._handles: dict[str, RunHandle] = {}
-        self._journal: Journal
+        self.clock = wiring.clock
+        self.journal: Journal
+        """Where the histories are; chosen when the kernel is opened."""
         self._durable = False
         self._unasked = False
         """Whether nobody named a journal and nobody was told yet what that means."""
@@ -91,22 +95,12 @@ class Runs:
         self._claims: dict[str, anyio.Lock] = {}
         """Runs that are just being taken up here."""
 
-    @property
-    def journal(self) -> Journal:
-        """Where the histories are."""
-        return self._journal
-
-    @property
-    def clock(self) -> Clock:
-        """The kernel's clock."""
-        return self._wiring.clock
-
     async def open(self, subscribers: Sequence[tuple[str, Handler]]) -> None:
         """Build the journal and the bus, begin the task group, subscribe the handlers."""
-        self._journal, self._durable = self._choose_journal()
+        self.journal, self._durable = self._choose_journal()
         state = self._wiring.state
-        self._leases = getattr(self._journal, "leases", None) or (None if state is None else FolderLeases(state))
-        self._inbox = getattr(self._journal, "inbox", None) or (None if state is None else FolderInbox(state))
+        self._leases = getattr(self.journal, "leases", None) or (None if state is None else FolderLeases(state))
+        self._inbox = getattr(self.journal, "inbox", None) or (None if state is None else FolderInbox(state))
         await self._group.__aenter__()
         bus = self._wiring.bus = (self._wiring.make_bus or KernelBus)(self._group, clock=self._wiring.clock)
         bus.on_dead_letter = self._wiring.tell_dead_letter
@@ -155,7 +149,7 @@ class Runs:
 
     async def _close_objects(self) -> None:
         """Close each object and give up ownership, whatever goes wrong on the way; raises the first error."""
-        objects: list[object] = [self._journal] if self._durable else []
+        objects: list[object] = [self.journal] if self._durable else []
         if self._wiring.manifest is not None:
             objects = [*self._wiring.release(), *objects]
         failures: list[Exception] = []
@@ -188,20 +182,20 @@ class Runs:
         if key is None:
             return await self._start(uuid7(), name, flow, value)
         run_id = _keyed_id(name, key)
-        async with self._claim(run_id):
+        async with self.claim(run_id):
             if run_id in self._handles:
                 return self._handles[run_id]
             try:
-                head = await self._journal.head(run_id)
+                head = await self.journal.head(run_id)
             except UnknownRun:  # the usual case: the key is new
                 try:
                     return await self._start(run_id, name, flow, value)
                 except AppendConflict:  # another process was quicker
-                    head = await self._journal.head(run_id)
+                    head = await self.journal.head(run_id)
             return await self._take_up(head)
 
     @asynccontextmanager
-    async def _claim(self, run_id: str) -> AsyncIterator[None]:
+    async def claim(self, run_id: str) -> AsyncIterator[None]:
         """Let only one caller at a time look whether a run is there and take it up."""
         lock = self._claims.setdefault(run_id, anyio.Lock())
         try:
@@ -211,7 +205,23 @@ class Runs:
             if not lock.locked():
                 self._claims.pop(run_id, None)
 
-    async def _start(self, run_id: str, name: str, flow: Flow, value: object) -> RunHandle:
+    async def start_copy(
+        self, run_id: str, name: str, value: object, forked_from: Mapping[str, JSON], lines: Sequence[Line]
+    ) -> RunHandle:
+        """A new run that has taken over what ``lines`` say from another one."""
+        name, flow = self._wiring.find(name)
+        flow.bound(loopless=False)
+        return await self._start(run_id, name, flow, value, forked_from, lines)
+
+    async def _start(
+        self,
+        run_id: str,
+        name: str,
+        flow: Flow,
+        value: object,
+        forked_from: Mapping[str, JSON] | None = None,
+        lines: Sequence[Line] = (),
+    ) -> RunHandle:
         """A new run under this id."""
         value, text = to_json(value, "input")
         flow.check_input(value)
@@ -224,46 +234,49 @@ class Runs:
             "origin": self._wiring.origin,
             "fingerprint": self._wiring.manifest.fingerprint if self._wiring.manifest is not None else "",
         }
+        if forked_from is not None:
+            payload["forked_from"] = dict(forked_from)
         if run.observer is not None and (traceparent := run.observer.begin()):
             payload["traceparent"] = traceparent  # a resumed run finds the trace of its start by it
         if self._unasked:
             self._unasked = False
             warnings.warn(_NOT_DURABLE, NotDurableWarning, stacklevel=4)
+        started: Line = ("run.started", "", payload, "", len(text))
         self._starting.add(run_id)
         try:
-            await history.commit([("run.started", "", payload, "", len(text))])
+            await (history.commit_and_take([started, *lines]) if lines else history.commit([started]))
             return self._begin(run, flow, value)
         finally:
             self._starting.discard(run_id)
 
-    async def resume(self, run_id: str, *, accept_environment: bool = False) -> RunHandle:
+    async def resume(self, run_id: str, *, accept_environment: bool = False, verdict: Verdict = NONE) -> RunHandle:
         """Take over a run that has stopped without an end."""
-        async with self._claim(run_id):
+        async with self.claim(run_id):
             if run_id in self._handles:
                 return self._handles[run_id]
             try:
-                return await self._resume(run_id, accept_environment=accept_environment)
+                return await self._resume(run_id, verdict, accept_environment=accept_environment)
             except CorruptRecord as error:
                 from agentflow_kernel.kernel.recovery import quarantine  # only damaged journals pay
 
-                await quarantine(self._journal, run_id, error, self.clock.now())
+                await quarantine(self.journal, run_id, error, self.clock.now())
                 raise
 
-    async def _resume(self, run_id: str, *, accept_environment: bool) -> RunHandle:
-        head = await self._journal.head(run_id)
+    async def _resume(self, run_id: str, verdict: Verdict, *, accept_environment: bool) -> RunHandle:
+        head = await self.journal.head(run_id)
         if head.status in TERMINAL:
             raise UsageError(f"Run {run_id} has ended ({head.status}); only one that has not ended can be resumed.")
         if not accept_environment:
             then = (await self.origin(run_id)).get("environment") or {}
             now = self._wiring.origin.get("environment") or {}
             check_pins(run_id, cast("Mapping[str, str]", then), cast("Mapping[str, str]", now))
-        return await self._take_up(head)
+        return await self._take_up(head, verdict)
 
-    async def _take_up(self, head: RunInfo) -> RunHandle:
+    async def _take_up(self, head: RunInfo, verdict: Verdict = NONE) -> RunHandle:
         """A handle for a run on record: at work here from now on, or settled as it ended."""
         run_id = head.run_id
-        records = await self._journal.read(run_id)
-        started = await self._payload(records[0])
+        records = await self.journal.read(run_id)
+        started = await self.payload(records[0])
         if head.status in TERMINAL:
             return await self._settled(head, records)
         if head.status in OPEN_STATUSES and await self._alive((head.owner,)):
@@ -272,10 +285,11 @@ class Runs:
         flow.bound(loopless=False)
         history = self.history(run_id, epoch=records[-1].epoch + 1)
         await history.load(records)
+        lease: Line = ("lease", "", {"owner": await self._own(), **verdict.lease()}, "", 0)
         try:
-            await history.commit([("lease", "", {"owner": await self._own()}, "", 0)])
+            await history.commit_and_take([lease, *verdict.lines(history)])
         except (AppendConflict, Fenced) as error:
-            owner = (await self._journal.head(run_id)).owner
+            owner = (await self.journal.head(run_id)).owner
             raise RunBusy(run_id, f"{owner.rpartition('-')[0]}, which has just taken it") from error
         run = self._run(history, name)
         if run.observer is not None:
@@ -288,7 +302,7 @@ class Runs:
         from agentflow_kernel.errors import RunCancelled, RunFailed
 
         handle = RunHandle(Run(head.run_id, head.name, services=self._wiring.services()), durable=self._durable)
-        ended = await self._payload(records[-1])
+        ended = await self.payload(records[-1])
         error = {
             "failed": RunFailed(head.run_id, head.code, head.cause, str(ended.get("path", ""))),
             "cancelled": RunCancelled(head.run_id),
@@ -296,16 +310,17 @@ class Runs:
         handle.settle(head.status, output=ended.get("output"), error=error)
         return handle
 
-    async def _payload(self, record: Record) -> Mapping[str, JSON]:
+    async def payload(self, record: Record) -> Mapping[str, JSON]:
+        """The whole payload of a record, wherever it is stored."""
         if record.ref:
             import json
 
-            return cast("Mapping[str, JSON]", json.loads(await self._journal.get_blob(record.ref)))
+            return cast("Mapping[str, JSON]", json.loads(await self.journal.get_blob(record.ref)))
         return cast("Mapping[str, JSON]", record.payload)
 
     def history(self, run_id: str, *, epoch: int) -> History:
         """A history of the run for an owner of this epoch, with nothing taken up yet."""
-        return History(self._journal, run_id, clock=self._wiring.clock, epoch=epoch)
+        return History(self.journal, run_id, clock=self._wiring.clock, epoch=epoch, limits=self._wiring.history_limits)
 
     def _run(self, history: History, name: str) -> Run:
         wiring = self._wiring
@@ -386,7 +401,7 @@ class Runs:
         asked = limit
         while True:
             found = []
-            infos = await self._journal.runs(status=stored, limit=asked)
+            infos = await self.journal.runs(status=stored, limit=asked)
             ours = self._starting.copy()
             alive = await self._alive({info.owner for info in infos if info.status in OPEN_STATUSES})
             for info in infos:
@@ -399,13 +414,9 @@ class Runs:
                 return found
             asked *= 4
 
-    async def head(self, run_id: str) -> RunInfo:
-        """The head of a run as it is on record."""
-        return await self._journal.head(run_id)
-
     async def records(self, run_id: str) -> Sequence[Record]:
         """All records of a run."""
-        records = await self._journal.read(run_id)
+        records = await self.journal.read(run_id)
         if not records:
             raise UnknownRun(run_id)
         return records
@@ -413,7 +424,7 @@ class Runs:
     async def origin(self, run_id: str) -> dict[str, JSON]:
         """Where the run came from."""
         records = await self.records(run_id)
-        started = await self._payload(records[0])
+        started = await self.payload(records[0])
         return dict(cast("Mapping[str, JSON]", started.get("origin") or {}))
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.kernel.composition import Composition, Environment
     from agentflow_kernel.loading import Plugins
     from agentflow_kernel.manifest import Manifest
+    from agentflow_kernel.run.history_limits import Limits
     from agentflow_kernel.run.observing import RunObserver
     from agentflow_kernel.run.progress import Listener, Progress
     from agentflow_kernel.settings import Settings
@@ -43,6 +44,7 @@ class Wiring:
         self.state = state
         self.journal = journal
         self.grace_s = GRACE_S
+        self.limits: Limits | None = None
         self.adopt = False
         """Whether runs of workers that are gone are taken over."""
         self.random: Random | None = None
@@ -74,6 +76,15 @@ class Wiring:
 
             self._settings = Settings.find()
         return self._settings
+
+    @property
+    def history_limits(self) -> Limits | None:
+        """The limits of histories: those that were given, else those of settings that are read already."""
+        if self.limits is None and self._settings is not None:
+            from agentflow_kernel.run.history_limits import Limits  # only kernels that keep runs pay
+
+            self.limits = Limits.of(self._settings.runs)
+        return self.limits
 
     @property
     def plugins(self) -> Plugins:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
 
@@ -22,7 +22,7 @@ from agentflow_kernel.run.settle import publish_event
 from agentflow_kernel.run.walk import run_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from agentflow_kernel.contracts.journal import RunStatus
     from agentflow_kernel.contracts.values import JSON
@@ -78,11 +78,26 @@ class Execution:
         if history is not None:
             for event_id, payload in list(history.unpublished.items()):
                 await publish_event(self.run, event_id, payload)
+            if history.position is not None:
+                self._go_to(history.position)
         if self.start.graph.timeout_s is not None:
             from agentflow_kernel.run.limits import limited_frame  # only flows with a limit pay
 
             return await limited_frame(self.frame, self.start, self.value)
         return await run_frame(self.frame, self.start, self.value)
+
+    def _go_to(self, position: Mapping[str, JSON]) -> None:
+        """Begin where a snapshot says."""
+        frame, name = self.frame, str(position["node"])
+        node = self.start.bound.get(name)
+        if node is None:
+            raise NonDeterminism(self.run.run_id, name, "the flow has no such node any more. Put it back.")
+        frame.roots.update(cast("Mapping[str, JSON]", position["roots"]))
+        frame.visits.update(cast("Mapping[str, int]", position["visits"]))
+        state = cast("Mapping[str, JSON]", position["state"])
+        if state:
+            frame.restore({"state": {key: [value] for key, value in state.items()}}, name)
+        self.start, self.value = node, position["value"]
 
     async def _complete(self, output: object) -> None:
         display = self.frame.graph.display

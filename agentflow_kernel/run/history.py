@@ -6,6 +6,8 @@ from typing import cast
 
 from agentflow_kernel.contracts.journal import INLINE_LIMIT_BYTES, Record, chain_hash, encode_record
 from agentflow_kernel.errors import CorruptRecord, NonDeterminism, OutcomeUnknown, RunEnded
+from agentflow_kernel.run.figures import add_figures
+from agentflow_kernel.run.history_limits import LIMITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Journal, RecordType
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.run.figures import Figures
+    from agentflow_kernel.run.history_limits import Limits
     from agentflow_kernel.run.standing import Standing
 
     OnUnknown = Literal["stuck", "retry", "fail"]
@@ -30,19 +34,27 @@ _LAST = ("run.ended", "run.suspended")
 """Types of the last record of an owner."""
 
 
+ACCEPTED = "*"
+"""The input hash of a step that stands for whatever input it is given: a person has decided so."""
+
+
 class History:
     """The writer of one run's records, and the memory of those that an earlier owner wrote."""
 
     __slots__ = (
-        "journal", "run_id", "epoch", "clock", "next_seq", "prev_hash", "done", "decisions", "intents",
-        "unpublished", "marks", "steps", "broken", "standing", "queued", "closed",
+        "journal", "run_id", "epoch", "clock", "limits", "next_seq", "prev_hash", "done", "decisions", "intents",
+        "given_up", "unpublished", "marks", "steps", "broken", "standing", "queued", "closed", "position", "figures",
+        "records", "size_bytes", "due", "warned", "began", "attempts", "_below",
     )  # fmt: skip
 
-    def __init__(self, journal: Journal, run_id: str, *, clock: Clock, epoch: int = 1) -> None:
+    def __init__(
+        self, journal: Journal, run_id: str, *, clock: Clock, epoch: int = 1, limits: Limits | None = None
+    ) -> None:
         self.journal = journal
         self.run_id = run_id
         self.epoch = epoch
         self.clock = clock
+        self.limits = limits or LIMITS
         self.next_seq = 0
         self.prev_hash = ""
         self.done: dict[str, Record] = {}
@@ -51,6 +63,8 @@ class History:
         """The last decision of each planner by the path of its action."""
         self.intents: set[str] = set()
         """Effects that were begun; those not in ``done`` may or may not have happened."""
+        self.given_up: set[str] = set()
+        """Those of which a person has decided that they count as failed."""
         self.unpublished: dict[str, Mapping[str, JSON]] = {}
         """Emitted events, by id, whose publication is not on record."""
         self.marks: list[str] = []
@@ -65,36 +79,77 @@ class History:
         """Lines that go on record with the next batch."""
         self.closed = ""
         """The status with which this owner has left the run; nothing is appended after that."""
+        self.position: Mapping[str, JSON] | None = None
+        """Where the walk goes on, if a snapshot says so: ``node``, ``value``, ``roots`` and ``visits``."""
+        self.figures: Figures = {}
+        """What the steps on record came to, see :func:`add_figures`."""
+        self.records = 0
+        """Records since the last snapshot; ``size_bytes`` is about what they and their payloads take."""
+        self.size_bytes = 0
+        self.due = False
+        """Whether it is time for a snapshot."""
+        self.warned = False
+        """Whether the log has been told that it is long past."""
+        self.began: dict[str, float] = {}
+        """When the steps at work began, by path; monotonic seconds."""
+        self.attempts: dict[str, int] = {}
+        """Attempts of the steps at work that needed more than one."""
+        self._below: dict[str, list[str]] = {}
+        """Paths on record below each visit that is not complete."""
 
     async def load(self, records: Sequence[Record]) -> None:
-        """Take up the records of earlier owners; large payloads are fetched. Raises :class:`CorruptRecord`."""
+        """Take up the records of earlier owners; large payloads are fetched. Raises :class:`CorruptRecord`.
+
+        What a snapshot holds is not taken up again from the records before it; only their chain is checked.
+        """
         import json  # lazy: 10 ms, only runs with a journal pay
 
-        for record in records:
-            if record.seq != self.next_seq or record.prev_hash != self.prev_hash:
-                raise CorruptRecord(self.run_id, record.seq, "the chain of records is broken")
-            self.next_seq += 1
-            self.prev_hash = chain_hash(encode_record(record))
-            if record.ref:
+        last = max((at for at, record in enumerate(records) if is_snapshot(record)), default=-1)
+        for at, record in enumerate(records):
+            encode_record(record)  # as it is stored: it keeps the bytes
+            if record.ref and at >= last:
                 record.payload = json.loads(await self.journal.get_blob(record.ref))
-            self._take(record)
+            self._chain(record)
+            if at >= last:
+                self._take(record)
+
+    def _chain(self, record: Record) -> None:
+        """Check that the record follows the one before it."""
+        if record.seq != self.next_seq or record.prev_hash != self.prev_hash:
+            raise CorruptRecord(self.run_id, record.seq, "the chain of records is broken")
+        encoded = encode_record(record)
+        self.next_seq = record.seq + 1
+        self.prev_hash = chain_hash(encoded)
+        self._measure(len(encoded))
 
     def _take(self, record: Record) -> None:
         payload = cast("Mapping[str, JSON]", record.payload)
         if record.type == "step.completed":
             self.done[record.path] = record
+            add_figures(self.figures, payload)
+            self._forget_below(record.path, payload)
         elif record.type == "decision":
             self.decisions[record.path] = payload
         elif record.type == "step.intent":
             self.intents.add(record.path)
         elif record.type == "step.failed":
-            self.intents.discard(record.path)
+            if payload.get("decided") == "fail":
+                self.given_up.add(record.path)
+            else:
+                self.intents.discard(record.path)
         elif record.type == "event.emitted":
             self.unpublished[f"{self.run_id}/{record.seq}"] = payload
         elif record.type == "event.published":
             for event_id in cast("list[str]", payload["ids"]):
                 self.unpublished.pop(event_id, None)
-        elif not record.type.startswith(("run.", "lease")):
+        elif record.type == "lease":
+            if payload.get("accepted"):
+                self.accept()
+        elif is_snapshot(record):
+            from agentflow_kernel.run.snapshot import restore  # only long or forked runs pay
+
+            restore(self, payload)
+        elif not record.type.startswith("run."):
             self._take_standing(record)
 
     def _take_standing(self, record: Record) -> None:
@@ -105,6 +160,35 @@ class History:
                 self.standing = Standing()
             self.standing.take(record)
 
+    def _forget_below(self, path: str, payload: Mapping[str, JSON]) -> None:
+        """What a visit did on its way is never asked for again once its result is on record."""
+        visit = visit_of(path)
+        if visit != path:
+            self._below.setdefault(visit, []).append(path)
+        elif "result" in payload:
+            for each in self._below.pop(path, ()):
+                if each in self.done and "undo" not in cast("Mapping[str, JSON]", self.done[each].payload):
+                    del self.done[each]
+            self.decisions.pop(path, None)
+
+    def find_below(self) -> None:
+        """Bring what is known of unfinished visits up to date with ``done``."""
+        self._below = {}
+        for path in self.done:
+            if (visit := visit_of(path)) != path:
+                self._below.setdefault(visit, []).append(path)
+
+    async def commit_and_take(self, lines: Sequence[Line]) -> None:
+        """Put lines on record that tell of what is not this owner's own work, and take them up as if they were read."""
+        first = await self.commit(lines)
+        for seq, (kind, path, payload, input_hash, _) in enumerate(lines, first):
+            self._take(Record(self.run_id, seq, kind, path, payload, self.epoch, input_hash=input_hash))
+
+    def accept(self) -> None:
+        """Let every completed step stand, whatever input the code gives it now: a person has decided so."""
+        for record in self.done.values():
+            record.input_hash = ACCEPTED
+
     def recall(self, path: str, input_hash: str) -> Record | None:
         """The completed step at ``path``, if there is one.
 
@@ -112,10 +196,14 @@ class History:
         """
         record = self.done.get(path)
         if record is None:
+            self.began[path] = self.clock.monotonic()
             return None
-        if record.input_hash != input_hash:
+        if record.input_hash not in (input_hash, ACCEPTED):
             raise NonDeterminism(
-                self.run_id, path, "this step is on record with another input. Put the code back, or start a new run."
+                self.run_id,
+                path,
+                "this step is on record with another input. Put the code back, accept what is on record "
+                "(resume --accept), or do it again in a new run (retry --from).",
             )
         return record
 
@@ -126,7 +214,7 @@ class History:
         ``on_unknown`` decides; see :func:`refuse_unknown`.
         """
         if path in self.intents:
-            refuse_unknown(self.run_id, path, f"{kind} {name!r}", on_unknown)
+            refuse_unknown(self.run_id, path, f"{kind} {name!r}", "fail" if path in self.given_up else on_unknown)
             return
         await self.commit([("step.intent", path, {kind: name}, "", 0)])
 
@@ -137,10 +225,22 @@ class History:
         """
         if self.broken is not None:
             raise self.broken
-        prepared = [(line, await self._store_large(line)) for line in lines]
+        for kind, path, payload, _, _ in lines:
+            if kind == "step.completed" and (began := self.began.pop(path, None)) is not None:
+                cast("dict[str, JSON]", payload)["took_s"] = round(self.clock.monotonic() - began, 6)
+        return await self.append([(line, await self.store_large(line)) for line in lines])
+
+    async def append(self, prepared: Sequence[tuple[Line, str]]) -> int:
+        """As :meth:`commit`, for lines whose large payloads are stored already: each comes with its reference.
+
+        They are numbered before anything else can happen.
+        """
         if self.closed:
             raise RunEnded(self.run_id, self.closed)
-        if lines[0][0] in _LAST:
+        lines = [line for line, _ in prepared]
+        if self.due and lines:
+            self.limits.check(self, lines[0][0])
+        if lines and lines[0][0] in _LAST:
             self.closed = str(cast("Mapping[str, JSON]", lines[0][2])["status"])
         start = self.next_seq
         records = []
@@ -163,18 +263,23 @@ class History:
                 raise self.broken from None if self.broken is error else error
         return first
 
-    async def _store_large(self, line: Line) -> str:
+    async def store_large(self, line: Line) -> str:
         """The reference of a payload that is too large for a record, ``""`` for any other."""
         if line[4] <= INLINE_LIMIT_BYTES // 4:
             return ""
         import json  # lazy: 10 ms, only runs with a journal pay
 
         data = json.dumps(line[2], separators=(",", ":"), ensure_ascii=False).encode()
+        self.size_bytes += len(data)
         return await self.journal.put_blob(data) if len(data) > INLINE_LIMIT_BYTES else ""
 
     def _record(self, line: Line, ref: str) -> Record:
         """Number and chain one record."""
         kind, path, payload, input_hash, _ = line
+        attempt = 1
+        if kind == "step.completed":
+            self.steps += 1
+            attempt = self.attempts.pop(path, 1) if self.attempts else 1
         record = Record(
             self.run_id,
             self.next_seq,
@@ -182,15 +287,36 @@ class History:
             path,
             _head_of(kind, payload) if ref else payload,
             self.epoch,
+            attempt,
             ts=self.clock.now(),
             ref=ref,
             input_hash=input_hash,
             prev_hash=self.prev_hash,
         )
+        encoded = encode_record(record)
         self.next_seq += 1
-        self.prev_hash = chain_hash(encode_record(record))
-        self.steps += kind == "step.completed"
+        self.prev_hash = chain_hash(encoded)
+        self._measure(len(encoded))
         return record
+
+    def _measure(self, size_bytes: int) -> None:
+        self.records += 1
+        self.size_bytes += size_bytes
+        if self.records >= self.limits.snapshot_records or self.size_bytes >= self.limits.snapshot_bytes:
+            self.due = True
+
+
+def visit_of(path: str) -> str:
+    """The visit of a node of the run's own flow that a path lies in: ``assess@2`` for ``assess@2[3]/model-1``."""
+    for at, char in enumerate(path):
+        if char in "/![":
+            return path[:at]
+    return path
+
+
+def is_snapshot(record: Record) -> bool:
+    """Whether the record holds the history before it."""
+    return record.type == "snapshot"
 
 
 def refuse_unknown(run_id: str, path: str, what: str, on_unknown: OnUnknown) -> None:

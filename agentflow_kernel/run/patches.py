@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from agentflow_kernel.run.history import History
     from agentflow_kernel.run.runtime import Context
@@ -32,6 +34,8 @@ def _was_here(history: History, context: Context) -> bool:
         for path in _paths(history.done, history.intents, standing.timers, standing.deadlines, standing.resolved)
     ):
         return True
+    if history.position is not None and context.node in cast("Mapping[str, int]", history.position["visits"]):
+        return True  # the records of its visits are behind a snapshot
     folder = context.path.rpartition("/")[0]
     node = f"{folder}/{context.node}" if folder else context.node
     return any(

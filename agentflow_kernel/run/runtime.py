@@ -276,6 +276,8 @@ class Context(DurableCalls):
         """The context of another attempt: sub-calls are numbered from one again, and nothing has cancelled it yet."""
         context = Context(self.run, self.path, self.node)
         context.attempt = attempt
+        if self.run.history is not None:
+            self.run.history.attempts[self.path] = attempt
         context._kept = self.kept
         return context
 

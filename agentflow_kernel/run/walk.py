@@ -39,7 +39,8 @@ async def run_frame(frame: Frame, start: BoundNode, value: object) -> object:
     node: BoundNode | None = start
     roots = frame.roots
     quiet = frame.run.quiet
-    left = frame.graph.max_steps
+    left = frame.graph.max_steps - sum(frame.visits.values())
+    history = None if frame.prefix else frame.run.history
     trail = Trail(frame.graph)
     limited = node is not None and node.guarded
     try:
@@ -55,6 +56,10 @@ async def run_frame(frame: Frame, start: BoundNode, value: object) -> object:
             else:
                 if limited:
                     trail.count(frame, node)
+                if history is not None and history.due and node.kind != "trap":
+                    from agentflow_kernel.run.snapshot import take_snapshot  # only long runs pay
+
+                    await take_snapshot(frame, node.name, value)
                 value = await visit(frame, node, value)
                 if node.when and (value.__class__ is not Route or value.action == DEFAULT):
                     if value.__class__ is Route:

@@ -1,8 +1,8 @@
 """The bench: measures every figure beside its floor in one run and prints the table.
 
 Usage: ``python tests/bench/run.py [--short] [NAME ...]``; the names are startup, nodes, durable, agents, manifest,
-stream and example. A figure over its goal is marked; the machine may be busy, so look at it again before you believe
-it. The exit code says only whether everything could be measured.
+stream, recovery and example. A figure over its goal is marked; the machine may be busy, so look at it again before you
+believe it. The exit code says only whether everything could be measured.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import durable
 import example
 import manifest
 import nodes
+import recovery
 import startup
 import stream
 from table import show
@@ -33,6 +34,7 @@ def main(words: list[str]) -> None:
         "agents": lambda: agents.rows(runs=5 if short else 21, many=1_000 if short else 10_000),
         "manifest": lambda: manifest.rows(resources=1_000, runs=3 if short else 9),
         "stream": lambda: stream.rows(rounds=2 if short else 8),
+        "recovery": lambda: recovery.rows(many=100 if short else 1_000),
         "example": lambda: example.rows(lines=20_000 if short else 200_000),
     }
     rows = []

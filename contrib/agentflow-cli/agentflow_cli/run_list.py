@@ -39,6 +39,7 @@ def as_document(info: RunInfo, now: float | None = None) -> dict[str, Any]:
         "records": info.next_seq,
         "epoch": info.epoch,
         "owner": info.owner,
+        "parent": info.parent or None,
     }
 
 
@@ -51,8 +52,8 @@ def as_table(infos: Sequence[RunInfo], *, wide: bool = False) -> Table:
     ]
     if not wide:
         return Table(columns, rows, overflow="cut", fit=FIT)
-    more = [(local(info.updated_at), str(info.next_seq), str(info.epoch), info.owner) for info in infos]
-    columns = (*columns[:-1], "UPDATED", "RECORDS", "OWNERS", "OWNER", columns[-1])
+    more = [(local(info.updated_at), str(info.next_seq), str(info.epoch), info.owner, info.parent) for info in infos]
+    columns = (*columns[:-1], "UPDATED", "RECORDS", "OWNERS", "OWNER", "PARENT", columns[-1])
     rows = [(*row[:-1], *cells, row[-1]) for row, cells in zip(rows, more, strict=True)]
     return Table(columns, rows, overflow=None)
 

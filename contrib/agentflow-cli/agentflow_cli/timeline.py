@@ -9,6 +9,7 @@ from agentflow_cli.fitting import Fit
 from agentflow_cli.node_state import span
 from agentflow_cli.output import Table
 from agentflow_cli.run_list import utc
+from agentflow_kernel.run.figures import usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,14 +22,17 @@ STEPS = ("step.completed", "step.failed")
 class Moment:
     """One record. ``took_s`` is ``None`` where steps ran side by side, so that records do not tell when it began."""
 
-    __slots__ = ("at_s", "note", "record", "size_bytes", "took_s")
+    __slots__ = ("at_s", "note", "record", "size_bytes", "took_s", "usage")
 
     def __init__(self, record: Record, *, at_s: float, took_s: float | None) -> None:
         self.record = record
         self.at_s = at_s
-        self.took_s = took_s
+        payload = record.payload if isinstance(record.payload, dict) else {}
+        measured = payload.get("took_s")
+        self.took_s = float(measured) if isinstance(measured, int | float) else took_s
         self.size_bytes = None if record.ref else len(compact(record.payload).encode("utf-8", "backslashreplace"))
-        self.note = note_of(record.type, record.payload if isinstance(record.payload, dict) else {})
+        self.note = note_of(record.type, payload)
+        self.usage = usage_of(payload) if record.type == "step.completed" else None
 
     def as_document(self) -> dict[str, Any]:
         """The moment as JSON; the size is `null` for a payload that is stored apart."""
@@ -43,6 +47,7 @@ class Moment:
             "epoch": record.epoch,
             "size_bytes": self.size_bytes,
             "note": self.note,
+            "usage": self.usage,
         }
 
 
@@ -124,16 +129,51 @@ def note_of(kind: str, payload: Mapping[str, Any]) -> str:
     if kind == "event.emitted":
         return str(payload.get("type", ""))
     if kind == "step.intent":
-        return str(payload.get("tool", ""))
+        return short(" ".join(str(payload[what]) for what in ("tool", "node", "step") if what in payload))
     if kind.startswith("compensation.") and "error" not in payload:
         return str(payload.get("node") or "; ".join(payload.get("steps", ())) or "done")
     if kind == "lease":
-        return f"owner {payload.get('owner', '')}"
+        accepted = f", accepted by {payload.get('by') or 'somebody'}" if payload.get("accepted") else ""
+        return f"owner {payload.get('owner', '')}{accepted}"
+    if kind in _WAITS:
+        return _note_of_wait(kind, payload)
+    if kind == "snapshot":
+        return "what came before"
+    if "decided" in payload:
+        return short(f"decided as {payload['decided']} by {payload.get('by') or 'somebody'}")
+    usage = usage_of(payload)
+    if usage is not None:
+        return tokens(usage)
     if "error" in payload:
         return short(f"error {compact(payload['error'])}")
     if "skipped" in payload:
         return "skipped"
     return f"→ {payload['action']}" if "action" in payload else ""
+
+
+_WAITS = frozenset(("timer.set", "wait.opened", "wait.resolved", "signal.received", "signal.consumed"))
+
+
+def _note_of_wait(kind: str, payload: Mapping[str, Any]) -> str:
+    deadline = payload.get("deadline")
+    until = f"until {utc(deadline)}" if isinstance(deadline, int | float) else ""
+    if kind == "timer.set":
+        return until
+    if kind == "wait.opened":
+        return short(f"for {payload.get('name', '')} {until}".strip())
+    if kind == "wait.resolved":
+        return short(f"{payload.get('name', '')} {'by its signal' if 'signal' in payload else 'elapsed'}".strip())
+    if kind == "signal.consumed":
+        return "it did not fit"
+    return short(str(payload.get("name", "")))
+
+
+def tokens(figures: Mapping[str, Any]) -> str:
+    """Tokens and US dollars, of one call or of many; how many calls have no known price."""
+    text = f"{figures.get('input_tokens', 0)} + {figures.get('output_tokens', 0)} tokens"
+    cost, unpriced = figures.get("cost_usd"), figures.get("unpriced_calls")
+    text += f", {cost:.6f} USD" if isinstance(cost, int | float) else ""
+    return text + (f", {unpriced} calls without a price" if unpriced else "")
 
 
 def compact(value: Any) -> str:

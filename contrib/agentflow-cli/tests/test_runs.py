@@ -80,9 +80,9 @@ def test_describe_run_is_a_document(agentflow, two_runs: list[str]) -> None:
     items = ["square[0]", "square[1]", "square[2]"]  # they ran side by side: their order is chance
     assert sorted(list(steps)[1:4]) == items
     assert [path for path in steps if path not in items] == ["spread", "square", "tell", "write"]
-    assert steps["square[0]"]["took_s"] is None
+    assert steps["square[0]"]["took_s"] >= 0
     assert steps["square"]["took_s"] >= 0
-    assert steps["spread"]["size_bytes"] == len('{"result":{"items":[0,1,2]}}')
+    assert steps["spread"]["size_bytes"] > len('{"result":{"items":[0,1,2]}}')
 
 
 def test_describe_run_takes_the_beginning_of_an_id(agentflow, two_runs: list[str]) -> None:

@@ -48,16 +48,24 @@ FIRST_STEP = (
     CREATE_HEADS,
     CREATE_BLOBS,
 )
-JOURNAL = Schema("journal", 0x4146_6A6E, (FIRST_STEP,))
+PARENT_STEP = (
+    "ALTER TABLE runs ADD COLUMN parent TEXT",
+    "DROP VIEW heads",
+    """
+CREATE VIEW heads AS SELECT
+    run_id, id, (SELECT data FROM log WHERE log.run = runs.id ORDER BY seq DESC LIMIT 1) AS last,
+    name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent, crc FROM runs""",
+)
+JOURNAL = Schema("journal", 0x4146_6A6E, (FIRST_STEP, PARENT_STEP))
 """The tables of a journal; the mark of its files reads ``AFjn``."""
 
 INSERT_RECORD = "INSERT INTO log (run, seq, data) VALUES (?, ?, ?)"
 INSERT_HEAD = """
-INSERT INTO runs (run_id, name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, crc)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO runs (run_id, name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 UPDATE_HEAD = """
-UPDATE runs SET (name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, crc) =
-(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"""
+UPDATE runs SET (name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent, crc) =
+(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"""
 FIND_HEAD = "SELECT * FROM heads WHERE run_id = ?"
 LIST_ALL = "SELECT * FROM heads ORDER BY started_at DESC, id DESC"
 LIST_ENDED = "SELECT * FROM heads WHERE status = ? ORDER BY started_at DESC, id DESC"
@@ -282,8 +290,8 @@ def _to_head(run_id: str, row: Row) -> Head:
     _, number, line, *columns, crc = row
     if crc != _check_sum(run_id, columns):
         raise CorruptRecord(run_id, -1, "the check sum of its head does not match")
-    name, status, epoch, next_seq, owner, started_at, updated_at, code, cause = columns
-    info = RunInfo(run_id, name, status, epoch, next_seq, owner, started_at, updated_at, code, cause)  # type: ignore[arg-type]  # the check sum says that they are what was written
+    name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent = columns
+    info = RunInfo(run_id, name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent or "")  # type: ignore[arg-type]  # the check sum says that they are what was written
     last = _decode(line, run_id, -1)
     if last.seq + 1 < info.next_seq:
         raise CorruptRecord(run_id, last.seq + 1, "it is missing")
@@ -312,7 +320,8 @@ def _columns(info: RunInfo) -> list[object]:
     """The head as SQLite gives it back, also where a payload holds something else than a text."""
     times = float(info.started_at), float(info.updated_at)
     name, status, owner = _text(info.name), _text(info.status), _text(info.owner)
-    return [name, status, info.epoch, info.next_seq, owner, *times, _text(info.code), _text(info.cause)]
+    parent = _text(info.parent) or None
+    return [name, status, info.epoch, info.next_seq, owner, *times, _text(info.code), _text(info.cause), parent]
 
 
 def _text(value: object) -> str | None:
@@ -320,7 +329,8 @@ def _text(value: object) -> str | None:
 
 
 def _check_sum(run_id: str, columns: Sequence[object]) -> int:
-    return zlib.crc32("\x1f".join(map(str, [run_id, *columns])).encode())
+    known = columns if columns[-1] else columns[:-1]  # rows without a parent are as they were before there was one
+    return zlib.crc32("\x1f".join(map(str, [run_id, *known])).encode())
 
 
 def _copy(info: RunInfo) -> RunInfo:

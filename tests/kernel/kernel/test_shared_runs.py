@@ -104,7 +104,7 @@ def waiting() -> Flow:
 async def crash(kernel: Kernel, store: Store) -> None:
     """The process ends without a word: nothing more is written, and its lease runs out."""
     runs = kernel._open
-    runs._journal.dead = True  # type: ignore[attr-defined]
+    runs.journal.dead = True  # type: ignore[attr-defined]
     store.owners.discard(runs._owner)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 from engine_kit import DurableJournal, check_history, completed, payload_of
 
-from agentflow_kernel import Flow, Kernel, Node, Route
-from agentflow_kernel.contracts.journal import INLINE_LIMIT_BYTES
-from agentflow_kernel.errors import NotSerialisable, RunFailed
+from agentflow_kernel import Context, Flow, Kernel, Node, Route
+from agentflow_kernel.contracts.journal import INLINE_LIMIT_BYTES, encode_record
+from agentflow_kernel.errors import NotSerialisable, PeerUnavailable, RunFailed
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.testing import FakeClock, InProcessJournal
 
@@ -21,10 +22,53 @@ async def same(value: object) -> object:
 async def records_of(flow: Flow, value: object = None, journal: DurableJournal | None = None):
     """The history of one run that completes."""
     journal = journal or DurableJournal()
-    async with Kernel(journal=journal) as kernel:
+    async with Kernel(journal=journal, clock=FakeClock()) as kernel:
         handle = await kernel.start(flow, value)
         await handle.result()
-        return await kernel.history(handle.run_id)
+        records = await kernel.history(handle.run_id)
+    for record in records:
+        encode_record(record)  # as it is stored: it keeps the bytes
+        if record.type == "step.completed" and not record.ref:
+            assert record.payload.pop("took_s") == 0
+    return records
+
+
+async def test_a_step_has_its_duration_and_attempts_on_record() -> None:
+    """By the kernel's clock, also where steps run side by side; no further record is needed for it."""
+    clock = FakeClock()
+
+    async def nap(value: float, context: Context) -> float:
+        await clock.sleep(value)
+        if context.attempt < 3 and value == 4:
+            raise PeerUnavailable("down")
+        return value
+
+    again = Twice()
+    flow = Flow("f").step(nap, each={"$ref": "input"}, concurrency=2).step(nap, name="last", policies=[again], input=4)
+    async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
+        handle = await kernel.start(flow, [1, 3])
+        for _ in range(20):
+            await anyio.wait_all_tasks_blocked()
+            await clock.advance(1)
+        await handle.result()
+        records = await kernel.history(handle.run_id)
+    steps = [record for record in records if record.type == "step.completed"]
+    told = [(record.path, record.payload["took_s"], record.attempt) for record in steps]
+    assert told == [("nap[0]", 1, 1), ("nap[1]", 3, 1), ("nap", 3, 1), ("last", 12, 3)]
+
+
+class Twice:
+    """A policy that tries up to three times."""
+
+    def wrap(self, call):
+        async def tries(request):
+            while True:
+                try:
+                    return await call(request)
+                except PeerUnavailable:
+                    request.attempt += 1
+
+        return tries
 
 
 async def test_a_linear_run_is_started_one_batch_a_step_and_an_end() -> None:
@@ -167,7 +211,7 @@ async def test_payloads_above_the_limit_are_stored_by_reference_and_given_whole(
 @pytest.mark.parametrize("extra", [0, 1])
 async def test_the_limit_counts_bytes_not_characters(extra: int) -> None:
     """A payload of exactly the limit is inline."""
-    overhead = len('{"result":""}')
+    overhead = len('{"result":"","took_s":0.0}')
     text = "é" * ((INLINE_LIMIT_BYTES - overhead) // 2) + "x" * ((INLINE_LIMIT_BYTES - overhead) % 2 + extra)
     records = await records_of(Flow("f").step(lambda: text, name="make", blocking="inline"))
     assert bool(records[1].ref) is bool(extra)

@@ -106,7 +106,7 @@ def test_rules_are_kept_by_normalised_name(write) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[plugin]", "plugin is not a setting. Known: 'plugins', 'code', 'journal'. Did you mean 'plugins'?"),
+        ("[plugin]", "plugin is not a setting. Known: 'plugins', 'code', 'journal', 'runs'. Did you mean 'plugins'?"),
         ("plugins = 1", "plugins must be a table, not a number."),
         ("[[plugins]]", "plugins must be a table, not a list."),
         ("[plugins]\ntrusted = 1", "plugins.trusted is not a setting. Known: 'trust', 'allow'. Did you mean 'trust'?"),

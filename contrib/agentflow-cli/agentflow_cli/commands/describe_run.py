@@ -14,10 +14,11 @@ from agentflow_cli.node_state import span
 from agentflow_cli.output import Table, show
 from agentflow_cli.run_list import as_document, duration_s, local
 from agentflow_cli.shared import common_options, file_option, watch_options
-from agentflow_cli.timeline import as_table, moments
+from agentflow_cli.timeline import as_table, moments, tokens
 from agentflow_cli.watching import Row, View, watch
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import UnknownRun
+from agentflow_kernel.run.figures import figures_of
 from agentflow_kernel.run.questions import open_questions
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from agentflow_cli.shared import Shared
     from agentflow_kernel import Kernel
     from agentflow_kernel.contracts.journal import Record, RunInfo
+
+    Found = tuple[RunInfo, Sequence[Record], Mapping[str, Any], Sequence[str]]
 
 
 @click.command("run")
@@ -43,13 +46,14 @@ def command(
 ) -> int:
     """Show the head and the timeline of the run RUN_ID, an id or its beginning.
 
-    TOOK is the time since the step before it in the same flow or agent; it is left out where steps ran side by side.
+    TOOK is how long the step has worked. Runs of older versions have the time since the step before it, where steps did
+    not run side by side.
     With --watch until the run has ended.
     """
     if watching:
         return watch(shared.output, lambda: _view(*_found(shared, run_id, file)), interval_s=interval_s)
-    info, records, origin = _found(shared, run_id, file)
-    document = _document(info, records, origin)
+    info, records, origin, forks = _found(shared, run_id, file)
+    document = _document(info, records, origin, forks)
     asked = open_questions(records)
     show(
         shared.output,
@@ -61,12 +65,15 @@ def command(
     return 0
 
 
-def _found(shared: Shared, run_id: str, file: str | None) -> tuple[RunInfo, Sequence[Record], Mapping[str, Any]]:
-    """The run with its records and its origin."""
+def _found(shared: Shared, run_id: str, file: str | None) -> Found:
+    """The run with its records, its origin, and the runs that go on from it."""
 
-    async def ask(kernel: Kernel) -> tuple[RunInfo, Sequence[Record], Mapping[str, Any]]:
-        info = pick(await kernel.runs(limit=ALL), run_id)
-        return info, await kernel.history(info.run_id), await kernel.origin(info.run_id)
+    async def ask(kernel: Kernel) -> Found:
+        infos = await kernel.runs(limit=ALL)
+        info = pick(infos, run_id)
+        forks = [other.run_id for other in reversed(infos) if other.parent == info.run_id]
+        records = await kernel.history(info.run_id, whole=True)
+        return info, records, await kernel.origin(info.run_id), forks
 
     found = look(shared, ask, file)
     if found is None:
@@ -74,10 +81,15 @@ def _found(shared: Shared, run_id: str, file: str | None) -> tuple[RunInfo, Sequ
     return found
 
 
-def _document(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any]) -> dict[str, Any]:
+def _document(
+    info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any], forks: Sequence[str]
+) -> dict[str, Any]:
     return {
         **as_document(info),
         "origin": origin,
+        "forked_from": _payload(records, "run.started", "forked_from"),
+        "forks": list(forks),
+        "figures": figures_of(records),
         "input": _payload(records, "run.started", "input"),
         "output": _payload(records, "run.ended", "output"),
         "asks": [each.as_document() for each in open_questions(records)],
@@ -85,9 +97,9 @@ def _document(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any
     }
 
 
-def _view(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any]) -> View:
+def _view(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any], forks: Sequence[str]) -> View:
     """The run as it is watched: its head, then one row for each record."""
-    document = _document(info, records, origin)
+    document = _document(info, records, origin, forks)
     table = as_table(moments(records))
     rows = [
         Row(str(moment["seq"]), cells, moment, moment["seq"])
@@ -115,6 +127,9 @@ def _head(info: RunInfo, document: Mapping[str, Any]) -> Table:
         "duration": span(duration_s(info)),
         "records": str(info.next_seq),
         "owners": str(info.epoch),
+        "goes on from": _link(document["forked_from"]),
+        "goes on in": ", ".join(document["forks"]),
+        "model calls": _calls(document["figures"]),
         "manifest": document["origin"].get("manifest"),
         "versions": ", ".join(f"{key} {number}" for key, number in document["origin"].get("versions", {}).items()),
         "model": document["origin"].get("model"),
@@ -127,3 +142,17 @@ def _head(info: RunInfo, document: Mapping[str, Any]) -> Table:
 def _text(value: Any) -> str:
     text = "" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 400 else text[:399] + "…"
+
+
+def _link(forked_from: Mapping[str, Any] | None) -> str:
+    """Which run a retry or a fork goes on from, and where."""
+    if not forked_from:
+        return ""
+    at = f" at {forked_from['step']}" if forked_from.get("step") else ""
+    by = f", by {forked_from['by']}" if forked_from.get("by") else ""
+    return f"{forked_from['run']}{at} (record {forked_from['seq']}, {forked_from.get('kind', 'fork')}{by})"
+
+
+def _calls(figures: Mapping[str, Any]) -> str:
+    """What the model calls came to."""
+    return f"{figures['model_calls']}: {tokens(figures)}" if figures.get("model_calls") else ""

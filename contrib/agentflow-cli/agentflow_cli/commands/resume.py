@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,21 +13,18 @@ from agentflow_cli.output import show
 from agentflow_cli.run_list import as_document, as_table
 from agentflow_cli.session import Session
 from agentflow_cli.shared import common_options, file_option, progress_option
+from agentflow_cli.takeover import each, work_on
 from agentflow_cli.terminal import say
-from agentflow_kernel import Kernel
-from agentflow_kernel.errors import PluginError, UsageError
+from agentflow_cli.verdicts import read_verdict
+from agentflow_kernel.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from agentflow_cli.session import Begin
     from agentflow_cli.shared import Shared
-    from agentflow_kernel import RunHandle
+    from agentflow_cli.takeover import Origins
+    from agentflow_kernel import Kernel, RunHandle
     from agentflow_kernel.contracts.journal import RunInfo
-    from agentflow_kernel.contracts.values import JSON
-    from agentflow_kernel.errors import AgentFlowError
-
-    Origins = dict[str, Mapping[str, JSON]]
 
 
 COUNTED: Final = ("resumed", "parked", "quarantined", "unservable", "elsewhere")
@@ -42,16 +39,29 @@ COUNTED: Final = ("resumed", "parked", "quarantined", "unservable", "elsewhere")
     is_flag=True,
     help="Go on although environment variables that the manifest names have changed.",
 )
+@click.option("--accept", is_flag=True, help="What is on record stands, although steps now get other inputs.")
+@click.option(
+    "--decide",
+    "decisions",
+    multiple=True,
+    metavar="STEP=OUTCOME",
+    help="What became of a step whose outcome is unknown: done, retry or fail. May be repeated.",
+)
+@click.option(
+    "--result", "results", multiple=True, metavar="STEP=JSON", help="The result of a step that is decided as done."
+)
 @file_option
 @progress_option
 @common_options
 @click.pass_obj
 def command(
     shared: Shared,
+    /,
     run_ids: Sequence[str],
     file: str | None,
     everything: bool,  # noqa: FBT001 - passed by name
     accept_environment: bool,  # noqa: FBT001 - passed by name
+    **said: Any,
 ) -> int:
     """Go on with runs after their last completed step.
 
@@ -59,6 +69,9 @@ def command(
     """
     if run_ids and everything:
         raise UsageError("Give run ids or --all, not both.")
+    verdict = read_verdict(said["decisions"], said["results"], accept=said["accept"])
+    if verdict is not None and len(run_ids) != 1:
+        raise UsageError("--accept, --decide and --result are about one run: name it.")
     chosen: list[RunInfo] = []
 
     async def ask(kernel: Kernel) -> Origins:
@@ -79,10 +92,21 @@ def command(
         show(shared.output, {"runs": [as_document(info) for info in chosen]}, as_table(chosen))
         raise UsageError(f"{len(chosen)} runs can be resumed: name one or more, or give --all.")
     if not everything:
-        return Session(shared).carry_out(_work(shared, origins, accept_environment=accept_environment))
+
+        async def resume(kernel: Kernel, run_id: str) -> RunHandle:
+            return await kernel.resume(run_id, accept_environment=accept_environment, verdict=verdict)
+
+        return Session(shared).carry_out(work_on(shared, origins, each(resume)))
     left: list[str] = []
-    work = _work(shared, origins, left, accept_environment=accept_environment)
-    return Session(shared).carry_out(work) or _told(left)
+
+    async def recover(kernel: Kernel, run_ids: Sequence[str]) -> Sequence[RunHandle]:
+        found = await kernel.recover(run_ids, accept_environment=accept_environment)
+        if found.resumed < found.found:
+            counts = ", ".join(f"{getattr(found, word)} {word}" for word in COUNTED)
+            left.append(f"Of {found.found} runs: {counts}; the log says why.")
+        return found.handles
+
+    return Session(shared).carry_out(work_on(shared, origins, recover, left)) or _told(left)
 
 
 def _choose(infos: Sequence[RunInfo], run_ids: Sequence[str]) -> Sequence[RunInfo]:
@@ -90,60 +114,6 @@ def _choose(infos: Sequence[RunInfo], run_ids: Sequence[str]) -> Sequence[RunInf
     if run_ids:
         return list({info.run_id: info for info in (pick(infos, given) for given in run_ids)}.values())
     return [info for info in infos if info.status == "suspended"]
-
-
-def _work(
-    shared: Shared, origins: Origins, left: list[str] | None = None, *, accept_environment: bool
-) -> list[tuple[Kernel, Begin]]:
-    """A kernel for each manifest, as the runs were started with it, and the runs to resume in it.
-
-    With ``left`` what cannot be resumed stays behind, with a line there, and does not stop the others.
-    """
-    settings = shared.settings()
-    state = shared.state_folder(settings)
-    groups: dict[tuple[str, str | None, bool], list[str]] = {}
-    for run_id, origin in origins.items():
-        if not origin.get("manifest"):
-            text = f"Run {run_id} was not started from a manifest; only its own program can resume it."
-            _give_up(UsageError(text), left)
-            continue
-        model = origin.get("model")
-        key = (str(origin["manifest"]), None if model is None else str(model), bool(origin.get("trust_code")))
-        groups.setdefault(key, []).append(run_id)
-    work: list[tuple[Kernel, Begin]] = []
-    for (path, model, trust_code), run_ids in groups.items():
-        try:
-            kernel = Kernel.from_manifest(
-                path, settings=settings, state=state, journal=settings.journal, trust_code=trust_code, model=model
-            )
-        except (UsageError, PluginError) as error:
-            _give_up(error, left)
-            continue
-        work.append((kernel, _begin(run_ids, left, accept_environment=accept_environment)))
-    return work
-
-
-def _give_up(error: AgentFlowError, left: list[str] | None) -> None:
-    """Leave runs behind; raises the error where nothing may be left behind."""
-    if left is None:
-        raise error
-    left.extend(failure.lines(error))
-
-
-def _begin(run_ids: Sequence[str], left: list[str] | None, *, accept_environment: bool) -> Begin:
-    """What to do in the open kernel."""
-
-    async def begin(kernel: Kernel) -> Sequence[RunHandle]:
-        return [await kernel.resume(run_id, accept_environment=accept_environment) for run_id in run_ids]
-
-    async def recover(kernel: Kernel) -> Sequence[RunHandle]:
-        found = await kernel.recover(run_ids, accept_environment=accept_environment)
-        if found.resumed < found.found and left is not None:
-            counts = ", ".join(f"{getattr(found, word)} {word}" for word in COUNTED)
-            left.append(f"Of {found.found} runs: {counts}; the log says why.")
-        return found.handles
-
-    return begin if left is None else recover
 
 
 def _told(left: Sequence[str]) -> int:

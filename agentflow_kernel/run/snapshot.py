@@ -1,0 +1,169 @@
+"""A snapshot: one record that holds what a resumed run needs of all records before it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_kernel.contracts.journal import Record
+from agentflow_kernel.run.canonical import to_json
+from agentflow_kernel.run.history import History, visit_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.run.figures import Figures
+    from agentflow_kernel.run.history import Line
+    from agentflow_kernel.run.runtime import Frame
+    from agentflow_kernel.run.standing import Standing
+
+VERSION = 1
+"""Of the form of the payload."""
+BY_PATH = ("timers", "deadlines", "resolved", "asked")
+"""Members of a standing that belong to one action each: an object by path."""
+PATHS = ("fired",)
+"""The same, a set of paths."""
+WHOLE = ("patches",)
+IDS = ("known",)
+LIVE = ("buffered", "cancel_asked", "open", "turn", "announced", "resting", "ending", "compensated")
+"""Members of a standing that are folded in a way of their own, or are of the process, or of a run that ends already."""
+
+
+async def take_snapshot(frame: Frame, node: str, value: object) -> None:
+    """Put a snapshot on record, between two visits of the run's own flow: ``node`` is next, with ``value``.
+
+    Nothing happens while the walk still recalls what an earlier owner did.
+    """
+    history = cast("History", frame.run.history)
+    visit = _next_visit(frame, node)
+    if visit in history.done:
+        return
+    position: dict[str, object] = {
+        "node": node,
+        "value": value,
+        "roots": {name: result for name, result in frame.roots.items() if name != "state"},
+        "state": frame.roots["state"],
+        "visits": dict(frame.visits),
+    }
+    folded = await _fold(history)
+    payload, text = to_json(fold(folded, visit, position), "snapshot")
+    line: Line = ("snapshot", "", payload, "", len(text))
+    ref = await history.store_large(line)
+    while folded.next_seq != history.next_seq or history.marks or history.queued:
+        if history.marks or history.queued:
+            await history.append([])  # they are part of what the snapshot holds
+        folded = await _fold(history)
+        payload, text = to_json(fold(folded, visit, position), "snapshot")
+        line = ("snapshot", "", payload, "", len(text))
+        ref = await history.store_large(line)
+    await history.append([(line, ref)])
+    history.records, history.size_bytes, history.due, history.warned = 1, len(text), False, False
+    _let_go(history, None if folded.standing is None else frame.run.standing, visit)
+
+
+async def _fold(history: History) -> History:
+    """What is on record, as a new owner would take it up."""
+    folded = History(history.journal, history.run_id, clock=history.clock, epoch=history.epoch)
+    await folded.load(await history.journal.read(history.run_id))
+    return folded
+
+
+def _next_visit(frame: Frame, node: str) -> str:
+    count = frame.visits.get(node, 0) + 1
+    return node if count == 1 else f"{node}@{count}"
+
+
+def fold(history: History, visit: str | None, position: Mapping[str, object] | None) -> dict[str, object]:
+    """The payload of a snapshot. With ``visit``, the next one, only what lies in it or in no visit is kept."""
+
+    def kept(path: str) -> bool:
+        return visit is None or visit_of(path) in ("", visit)
+
+    done: dict[str, object] = {
+        path: [record.input_hash, record.payload, record.seq]
+        for path, record in history.done.items()
+        if kept(path) or _undoes(record)
+    }
+    return {
+        "v": VERSION,
+        "position": history.position if position is None else position,
+        "done": done,
+        "decisions": {path: saved for path, saved in history.decisions.items() if kept(path)},
+        "intents": sorted(path for path in history.intents if kept(path) and path not in history.done),
+        "given_up": sorted(path for path in history.given_up if kept(path)),
+        "unpublished": dict(history.unpublished),
+        "standing": None if history.standing is None else _dump(history.standing, visit),
+        "figures": dict(history.figures),
+    }
+
+
+def _undoes(record: Record) -> bool:
+    """Whether a failure of the run has to undo the step: then it stays until the end."""
+    return "undo" in cast("Mapping[str, JSON]", record.payload)
+
+
+def restore(history: History, payload: Mapping[str, JSON]) -> None:
+    """Give a history what a snapshot holds, in the place of all that it had."""
+    done = cast("Mapping[str, Sequence[JSON]]", payload["done"])
+    history.done = {}
+    for path, (input_hash, result, seq) in done.items():
+        record = Record(history.run_id, cast("int", seq), "step.completed", path, result, history.epoch)
+        record.input_hash = cast("str", input_hash)
+        history.done[path] = record
+    history.decisions = dict(cast("Mapping[str, Mapping[str, JSON]]", payload["decisions"]))
+    history.intents = set(cast("list[str]", payload["intents"]))
+    history.given_up = set(cast("list[str]", payload["given_up"]))
+    history.unpublished = dict(cast("Mapping[str, Mapping[str, JSON]]", payload["unpublished"]))
+    history.position = cast("Mapping[str, JSON] | None", payload["position"])
+    history.figures = dict(cast("Figures", payload["figures"]))
+    standing = cast("Mapping[str, JSON] | None", payload["standing"])
+    history.standing = None if standing is None else _load(standing)
+    history.find_below()
+
+
+def _dump(standing: Standing, visit: str | None) -> dict[str, JSON]:
+    found: dict[str, JSON] = {}
+    for name in BY_PATH:
+        members = getattr(standing, name).items()
+        found[name] = {path: value for path, value in members if visit is None or visit_of(path) in ("", visit)}
+    for name in PATHS:
+        found[name] = sorted(path for path in getattr(standing, name) if visit is None or visit_of(path) in ("", visit))
+    for name in WHOLE:
+        found[name] = dict(getattr(standing, name))
+    for name in IDS:
+        found[name] = sorted(getattr(standing, name))
+    found["buffered"] = [list(signal) for signal in standing.buffered.values()]
+    found["cancel_asked"] = standing.cancel_asked
+    return found
+
+
+def _load(saved: Mapping[str, JSON]) -> Standing:
+    from agentflow_kernel.run.standing import Standing  # only runs that have used it pay
+
+    standing = Standing()
+    for name in (*BY_PATH, *WHOLE):
+        setattr(standing, name, dict(cast("Mapping[str, JSON]", saved[name])))
+    for name in (*PATHS, *IDS):
+        setattr(standing, name, set(cast("list[str]", saved[name])))
+    for signal_id, signal, value in cast("list[list[JSON]]", saved["buffered"]):
+        standing.buffered[str(signal_id)] = (str(signal_id), str(signal), value)
+    standing.cancel_asked = bool(saved["cancel_asked"])
+    return standing
+
+
+def _let_go(history: History, standing: Standing | None, visit: str) -> None:
+    """Forget in this process what the snapshot has left out: no visit before it is ever recalled again."""
+    history.done = {path: record for path, record in history.done.items() if visit_of(path) == visit or _undoes(record)}
+    history.decisions = {path: saved for path, saved in history.decisions.items() if visit_of(path) == visit}
+    history.intents = {path for path in history.intents if visit_of(path) == visit}
+    if standing is None:
+        return
+    for name in BY_PATH:
+        members = getattr(standing, name)
+        for path in [path for path in members if visit_of(path) not in ("", visit)]:
+            del members[path]
+    for name in PATHS:
+        getattr(standing, name).intersection_update(
+            [path for path in getattr(standing, name) if visit_of(path) in ("", visit)]
+        )
