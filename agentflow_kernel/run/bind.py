@@ -39,7 +39,7 @@ class BoundNode:
     __slots__ = (
         "name", "step", "graph", "mode", "quick", "invoke", "call", "next", "bound", "kind", "phased", "effect",
         "branches", "guarded", "when", "forks", "framed", "own", "plain",
-        "careful", "place", "undo", "inner", "ways",
+        "direct", "careful", "place", "undo", "inner", "ways",
     )  # fmt: skip
 
     def __init__(self, step: Step, graph: Graph) -> None:
@@ -67,6 +67,8 @@ class BoundNode:
         """Whether a node of its graph has a limit of visits: each visit is noted then."""
         self.plain = True
         """Whether nothing stands between a visit and its call: no intent, no approval."""
+        self.direct = False
+        """Whether a visit is nothing but awaiting its function: it takes no context and nothing stands round it."""
         self.careful = False
         """Whether a visit needs an approval, has a time limit, or leaves something to compensate."""
         self.place = step.name
@@ -227,6 +229,7 @@ def _add_care(node: BoundNode, *, loopless: bool) -> None:
     if step.approve is not None or node.undo is not None or timed:
         node.careful, node.mode = True, VISIT
     node.plain = not node.careful and not (node.effect == "effect" and node.kind in LEAVES)
+    node.direct = node.direct and node.plain and node.call is None
 
 
 def _bind_branch(step: Step, fork: BoundNode, *, loopless: bool) -> BoundNode:
@@ -297,15 +300,15 @@ def _innermost(invoke: Invoke) -> Call:
 def _compose_function(node: BoundNode, function: Callable[..., Any], *, loopless: bool) -> None:
     """Bind a plain function: with or without input, with or without context, coroutine or not."""
     positional = _positional_parameters(function, node.name)
-    quick = function if positional else lambda value: function()
+    quick: Callable[[Any], Any] = function if positional else lambda value: function()
 
     def called(context: Context, value: object) -> Any:
-        return function(*(value, context)[:positional])
+        return function(value, context) if positional == 2 else quick(value)
 
     if is_coroutine_function(function):
         node.invoke = called
         if positional < 2:
-            node.mode, node.quick = AWAIT, quick
+            node.mode, node.quick, node.direct = AWAIT, quick, True
     elif loopless or node.step.blocking == "inline":
 
         async def on_the_spot(context: Context, value: object) -> object:

@@ -118,6 +118,12 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
         if step.each is not None:
             batch = run_batch(frame, node, path, value, perform)
             result: object = await (batch if run.observer is None else run.observer.batch(node, path, batch))
+        elif node.direct and run.observer is None:
+            try:
+                result = await node.quick(value)  # type: ignore[misc]  # set together with direct
+            except BaseException as error:
+                _refuse_stray(run, node, path, error)
+                raise
         else:
             result, lines = await perform(frame, node, path, value)
             if node.forks:
@@ -125,12 +131,7 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
         if run.history is not None or lines:
             result = await settle(frame, node, (path, input_hash), result, lines)
         if node.forks:
-            if result.__class__ is Spread:
-                result = await run_spread(frame, node, path, result, perform)
-            elif result.__class__ is Joined:
-                result = dict(result)
-            elif result.__class__ is Choices:
-                result = await _choose(frame, node, path, result)
+            result = await _branch_out(frame, node, path, result)
     except Exception as error:
         run.blame(error, path)
         if told:
@@ -139,6 +140,24 @@ async def visit(frame: Frame, node: BoundNode, value: object) -> object:
     if told:
         run.tell("node.completed", path, {"node": node.name})
     return result
+
+
+async def _branch_out(frame: Frame, node: BoundNode, path: str, result: object) -> object:
+    """The result of a node that may be made of branches, once those have ended."""
+    if isinstance(result, Spread):
+        return await run_spread(frame, node, path, result, perform)
+    if isinstance(result, Choices):
+        return await _choose(frame, node, path, result)
+    return dict(result) if isinstance(result, Joined) else result
+
+
+def _refuse_stray(run: Run, node: BoundNode, path: str, error: BaseException) -> None:
+    """Note what was cut off in the middle; raises in place of a cancellation that nobody asked for."""
+    if run.cut is not None:
+        run.cut.append(path)
+    stray = stray_cancellation(error, node.name)
+    if stray is not None:
+        raise stray from error
 
 
 def _gathered(node: BoundNode, result: object) -> object:
@@ -232,12 +251,8 @@ async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[
         else:
             result = await node.call(_request(node, context, value))
     except BaseException as error:
-        if frame.run.cut is not None:
-            frame.run.cut.append(path)
-        stray = stray_cancellation(error, node.name)
-        if stray is None:
-            raise
-        raise stray from error
+        _refuse_stray(frame.run, node, path, error)
+        raise
     if result.__class__ is Settled:
         return result.value, result.lines
     return result, ()
