@@ -22,11 +22,11 @@ def test_a_flow_of_a_manifest_is_drawn(agentflow, manifest: str) -> None:
 
 
 def test_the_name_of_the_file_says_the_form(agentflow, manifest: str, workplace: Path) -> None:
-    """And `--format` goes before it."""
-    answer = agentflow("graph", "flow/batch", "-f", "app", "-o", "batch.svg")
+    """And `-o` goes before it."""
+    answer = agentflow("graph", "flow/batch", "-f", "app", "--to", "batch.svg")
     assert (answer.code, answer.out, answer.err) == (0, "", "batch.svg: 6 shapes, 5 edges.\n")
     assert ET.parse(workplace / "batch.svg").getroot().tag.endswith("svg")
-    agentflow("graph", "batch", "-f", "app", "-o", "batch.txt", "--format", "json")
+    agentflow("graph", "batch", "-f", "app", "--to", "batch.txt", "-o", "json")
     assert json.loads((workplace / "batch.txt").read_text(encoding="utf-8"))["title"] == "batch"
 
 
@@ -44,7 +44,7 @@ def test_a_flow_that_is_applied_is_drawn_with_what_it_holds(agentflow, workplace
         inner + FLOW % ("outer", "{fork: {parallel: {branches: {a: {flow: inner}, b: {emit: z}}}}}"), encoding="utf-8"
     )
     assert agentflow("apply", "-f", "m.yaml").code == 0
-    document = json.loads(agentflow("graph", "outer", "--format", "json").out)
+    document = json.loads(agentflow("graph", "outer", "-o", "json").out)
     assert [group["id"] for group in document["groups"]] == ["fork", "fork/a"]
     assert [node["id"] for node in document["nodes"]] == ["(start)", "fork/a/tell", "fork/b", "(end)"]
 
@@ -66,7 +66,7 @@ def test_a_run_is_marked(agentflow, manifest: str, flow: str, marks: dict[str, s
     """From its journal; a run of another flow is refused."""
     agentflow("run", "app", "flow/failing", "--no-progress", "-i", "name=x")
     run_id = json.loads(agentflow("get", "runs", "-o", "json").out)[0]["run_id"]
-    answer = agentflow("graph", flow, "-f", "app", "--run", run_id[:20], "--format", "json")
+    answer = agentflow("graph", flow, "-f", "app", "--run", run_id[:20], "-o", "json")
     if flow != "failing":
         assert answer.code == 2
         assert "is one of 'flow/failing', not of 'flow/greeting'" in answer.err

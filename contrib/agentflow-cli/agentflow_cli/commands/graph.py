@@ -36,10 +36,10 @@ FORMATS: Final = ("mermaid", "svg", "json")
 @click.command("graph")
 @click.argument("target", shell_complete=runnable)
 @click.option("-f", "--file", metavar="PATH", shell_complete=files, help="Manifest that holds the flow.")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="Form of the picture.  [default: by --out, mermaid]")
 @click.option(
-    "-o", "--out", metavar="FILE", shell_complete=files, help="Where to write it.  [default: standard output]"
+    "-o", "--output", "form", type=click.Choice(FORMATS), help="Form of the picture.  [default: by --to, mermaid]"
 )
+@click.option("--to", "out", metavar="FILE", shell_complete=files, help="Where to write it.  [default: standard output]")
 @click.option("--run", "run_id", metavar="RUN_ID", help="Mark where this run stands: an id or its beginning.")
 @other_options
 @click.pass_obj
