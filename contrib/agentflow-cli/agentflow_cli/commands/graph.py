@@ -39,7 +39,9 @@ FORMATS: Final = ("mermaid", "svg", "json")
 @click.option(
     "-o", "--output", "form", type=click.Choice(FORMATS), help="Form of the picture.  [default: by --to, mermaid]"
 )
-@click.option("--to", "out", metavar="FILE", shell_complete=files, help="Where to write it.  [default: standard output]")
+@click.option(
+    "--to", "out", metavar="FILE", shell_complete=files, help="Where to write it.  [default: standard output]"
+)
 @click.option("--run", "run_id", metavar="RUN_ID", help="Mark where this run stands: an id or its beginning.")
 @other_options
 @click.pass_obj
