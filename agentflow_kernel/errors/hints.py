@@ -23,6 +23,7 @@ _OWN = {
     "agentflow-postgres": ("journal:postgres",),
     "agentflow-resilience": ("policy:retry", "policy:timeout"),
     "agentflow-sources": ("source:cron", "source:file", "source:folder", "source:stdin"),
+    "agentflow-specs": ("command:certify",),
     "agentflow-sqlite": ("journal:sqlite", "memory:sqlite"),
     "agentflow-tools": ("tool:files",),
 }

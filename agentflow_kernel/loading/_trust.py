@@ -57,7 +57,7 @@ class TrustRules:
         except (OSError, ValueError) as exc:
             return f"a hash is required {place}, but its RECORD cannot be read: {exc}."
         if found != rule.digest:
-            return f'its hash is "{found}", which is not the one of {name} {place}.'
+            return f'its hash is "{found}", but "{rule.digest}" is the one of {name} {place}.'
         return ""
 
     def changed(self, entry: Entry) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 HARNESS: pytest.StashKey[Harness] = pytest.StashKey()
 """Where the resolved harness lies in `config.stash` once `--harness` was given."""
+EXPECTED: pytest.StashKey[str] = pytest.StashKey()
+"""In a test that has to fail: ``unsupported`` (a capability is denied) or ``deviates`` (the harness knows it)."""
+EVENT_LOOPS = ("asyncio", "trio")
 SUITES = Path(__file__).parent / "suites"
 
 pytest.register_assert_rewrite("agentflow_specs.suites")
@@ -83,6 +86,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     only: str | None = config.getoption("--require")
     if only is not None:
         items[:] = [item for item in items if (asked := requirement_of(item)) is not None and asked.id == only]
+    foreign = [item for item in items if _loop_of(item) not in {"", *_event_loops(harness)}]
+    if foreign:
+        config.hook.pytest_deselected(items=foreign)
+        items[:] = [item for item in items if item not in foreign]
     for item in items:
         asked = requirement_of(item)
         if asked is None:
@@ -90,18 +97,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if asked.needs and not harness.declared[asked.needs]:
             reason = f"{asked.id}: the harness declares that there is no {asked.needs!r}"
             item.add_marker(pytest.mark.xfail(raises=Unsupported, strict=True, reason=reason))
+            item.stash[EXPECTED] = "unsupported"
         elif asked.id in harness.known_deviations:
             reason = f"{asked.id}: {harness.known_deviations[asked.id]}"
             item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+            item.stash[EXPECTED] = "deviates"
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say beside a failure which requirement it is, why it is asked for, and where to look."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say beside a failure which requirement it is, why it is asked for, and where to look; let nothing be skipped."""
     report = yield
     asked = requirement_of(item)
     if asked is not None:
+        if call.excinfo is not None and isinstance(call.excinfo.value, _EVASIONS):
+            _refuse_evasion(report, call.excinfo.value)
         report.user_properties.append((MARK, asked.id))
+        if EXPECTED in item.stash and report.skipped:
+            report.user_properties.append(("expected", item.stash[EXPECTED]))
         if report.failed:
             text = f"{asked.statement}\nWhy: {asked.reason}\nWhere to look: {asked.advice}"
             report.sections.append((f"{asked.id} ({asked.level})", text))
@@ -122,10 +137,35 @@ def harness(request: pytest.FixtureRequest) -> Harness:
     return found
 
 
+_EVASIONS = (pytest.skip.Exception, pytest.xfail.Exception)
+
+
+def _refuse_evasion(report: pytest.TestReport, evasion: BaseException) -> None:
+    """Count a test as failed that the plugin under test has skipped or excused."""
+    report.outcome = "failed"
+    report.longrepr = f"E   A requirement cannot be skipped or excused by the plugin under test: {evasion}"
+    if hasattr(report, "wasxfail"):
+        del report.wasxfail
+
+
+def _event_loops(harness: Harness) -> tuple[str, ...]:
+    """Those that the harness names in ``event_loops``, by default all."""
+    return tuple(getattr(harness, "event_loops", EVENT_LOOPS))
+
+
+def _loop_of(item: pytest.Item) -> str:
+    """The event loop that a test runs on; empty for a test without one."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return str(params.get("anyio_backend", ""))
+
+
 def _find_problem(harness: Harness) -> str:
     """What is wrong with what a harness says of itself, or `""`; nothing is asked of a kind without a suite."""
     if harness.kind not in kinds():
         return ""
+    loops = _event_loops(harness)
+    if not loops or not set(loops) <= set(EVENT_LOOPS):
+        return f"its event_loops are {list(loops)}; name one or both of {', '.join(EVENT_LOOPS)}."
     known = capabilities_of(harness.kind)
     missing = [name for name in known if name not in harness.declared]
     if missing:

@@ -35,6 +35,8 @@ GROUPS = {
     "agentflow.sources",
     "agentflow.tools",
 }
+OBJECTS = {"agentflow.commands", "agentflow.harnesses"}
+"""Groups whose entry points name an object, not a module of hooks."""
 HAS_VERSION_CONSTANT = {"agentflow-cli", "agentflow-kernel"}
 
 
@@ -43,7 +45,7 @@ def test_the_minimal_files_are_there(dist, tree) -> None:
     missing = [name for name in names if not (dist.folder / name).is_file()]
     missing += [name for name in ("__init__.py", "py.typed") if not (dist.source / name).is_file()]
     assert not missing, missing
-    plugin = any(group != "agentflow.harnesses" for group, _, _ in dist.entry_points)
+    plugin = any(group not in OBJECTS for group, _, _ in dist.entry_points)
     assert not plugin or (dist.source / "_plugin.py").is_file()
 
 
@@ -117,7 +119,9 @@ def test_entry_points_lead_to_what_they_name(dist) -> None:
     for group, name, value in dist.entry_points:
         module, colon, attribute = value.partition(":")
         found = importlib.import_module(module)
-        if group == "agentflow.harnesses":
+        if group == "agentflow.commands":
+            assert hasattr(found, attribute), value
+        elif group == "agentflow.harnesses":
             assert colon, value
             kind, _, plugin = name.partition(".")
             assert kind, name
@@ -129,7 +133,7 @@ def test_entry_points_lead_to_what_they_name(dist) -> None:
 
 
 def test_plugins_offer_exactly_the_names_of_their_entry_points(dist) -> None:
-    for group in {group for group, _, _ in dist.entry_points} - {"agentflow.harnesses"}:
+    for group in {group for group, _, _ in dist.entry_points} - OBJECTS:
         kind = group.removeprefix("agentflow.")
         module = importlib.import_module(f"{dist.package}._plugin")
         offered = {spec.name for spec in getattr(module, f"agentflow_{kind}")()}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from agentflow_cli import __version__, failure, terminal
-from agentflow_cli.lazy import LazyGroup
+from agentflow_cli.installed_commands import CommandGroup
 from agentflow_cli.shared import Shared, list_options
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "events": ("events", "Show what runs have emitted and done, or follow it."),
     "plugins": ("plugins", "List the installed plugins, from metadata alone."),
     "tools": ("tools", "List the toolsets, or the tools of one."),
+    "lock": ("lock", "Pin the plugins that may be imported, in agentflow.toml."),
     "doctor": ("doctor", "Examine this installation and its state folder."),
     "completion": ("completion", "Print the script that completes words in a shell."),
     "version": ("version", "Show the versions of everything that takes part."),
@@ -53,7 +54,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None: 
 
 
 @click.group(
-    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False
+    cls=CommandGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False
 )
 @click.option(
     "-V",

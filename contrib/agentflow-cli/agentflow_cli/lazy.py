@@ -34,16 +34,20 @@ class LazyGroup(click.Group):
         self.aliases = aliases or {}
         self.noun = noun
 
+    def summaries(self) -> dict[str, str]:
+        """Each command with its line of help; nothing is imported for that."""
+        return {name: summary for name, (_, summary) in self.table.items()}
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The arguments for the command; without any, the help is shown and the call is refused."""
         if not args and not ctx.resilient_parsing:
             say(ctx.get_help() + "\n")
-            raise click.UsageError(f"Name what to {ctx.info_name}: {', '.join(self.table)}.")
+            raise click.UsageError(f"Name what to {ctx.info_name}: {', '.join(self.summaries())}.")
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names in the table's order."""
-        return list(self.table)
+        """The names in the order of the help."""
+        return list(self.summaries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now."""
@@ -63,21 +67,25 @@ class LazyGroup(click.Group):
         if command is None and ctx.resilient_parsing:
             return None, None, args[1:]  # somebody is still typing
         if command is None:
-            close = nearest(name, self.table)
-            hint = f"Did you mean {close!r}?" if close else f"There are: {', '.join(self.table)}."
-            raise click.UsageError(f"No such {self.noun} {name!r}. {hint}", ctx)
+            raise click.UsageError(f"No such {self.noun} {name!r}. {self.hint(name)}", ctx)
         return command.name, command, args[1:]
 
+    def hint(self, name: str) -> str:
+        """What to try in the place of a name that is unknown."""
+        known = self.summaries()
+        close = nearest(name, known)
+        return f"Did you mean {close!r}?" if close else f"There are: {', '.join(known)}."
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The names in the table, and the options; nothing is imported for that."""
+        """The names of the commands, and the options; nothing is imported for that."""
         names = [
             CompletionItem(name, help=summary)
-            for name, (_, summary) in self.table.items()
+            for name, summary in self.summaries().items()
             if name.startswith(incomplete)
         ]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The table as the help's list of commands."""
+        """The commands as the help lists them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in self.table.items()])
+            formatter.write_dl(list(self.summaries().items()))

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agentflow_cli.commands.plugins import KINDS
 from agentflow_kernel.loading import KINDS as GROUPS
+from agentflow_kernel.loading import record_digest
+from agentflow_kernel.loading.certificate import Certificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 def test_plugins_lists_kind_name_and_source(agentflow) -> None:
     """Each plugin is a row with its distribution, its version and whether it may be imported."""
     rows = [line.split() for line in agentflow("plugins").out.splitlines()]
-    assert rows[0] == ["KIND", "NAME", "DISTRIBUTION", "VERSION", "ADMITTED", "WHY", "NOT"]
+    assert rows[0] == ["KIND", "NAME", "DISTRIBUTION", "VERSION", "ADMITTED", "CERTIFIED", "WHY", "NOT"]
     assert ["source", "lines", "agentflow-standin", "1.2.3", "yes"] in rows
     assert ["tool", "cabinet", "agentflow-standin", "1.2.3", "yes"] in rows
 
@@ -39,6 +42,27 @@ def test_plugins_of_one_kind(agentflow) -> None:
 def test_plugins_knows_every_kind() -> None:
     """Only harnesses are left out: they serve the conformance kit."""
     assert set(KINDS) == set(GROUPS.values()) - {"harness"}
+
+
+def test_plugins_shows_a_certificate_until_the_files_change(agentflow, tmp_path: Path, plugins: Path) -> None:
+    """It holds for the kinds and names that were tested, and for the hash they had."""
+    site, state = tmp_path / "site", tmp_path / "state"
+    shutil.copytree(plugins, site)
+    (site / "agentflow_standin-1.2.3.dist-info" / "RECORD").write_text("standin_plugin.py,,\n", encoding="utf-8")
+    digest = record_digest(str(site / "agentflow_standin-1.2.3.dist-info"))
+    tested = {"tool.cabinet": {"TOOL-01": "passed"}}
+    made = Certificate("agentflow-standin", "1.2.3", digest, kit="0.1.0", at="2026-11-21T12:00:00Z", harnesses=tested)
+    made.keep(str(state))
+    words = ("plugins", "--state", str(state))
+    rows = [line.split() for line in agentflow(*words, PYTHONPATH=str(site)).out.splitlines()]
+    assert ["tool", "cabinet", "agentflow-standin", "1.2.3", "yes", "2026-11-21"] in rows
+    assert ["source", "lines", "agentflow-standin", "1.2.3", "yes"] in rows
+    record = "standin_plugin.py,sha256=AAAA,3\n"
+    (site / "agentflow_standin-1.2.3.dist-info" / "RECORD").write_text(record, encoding="utf-8")
+    rows = [line.split() for line in agentflow(*words, PYTHONPATH=str(site)).out.splitlines()]
+    assert ["tool", "cabinet", "agentflow-standin", "1.2.3", "yes", "void"] in rows
+    found = json.loads(agentflow(*words, "--kind", "tool", "-o", "json", PYTHONPATH=str(site)).out)["plugins"][0]
+    assert found["certificate"]["void"].startswith("standin_plugin.py is not the file that its RECORD lists")
 
 
 def test_plugins_tells_of_broken_metadata(agentflow, tmp_path: Path, plugins: Path) -> None:

@@ -19,7 +19,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 def commands(group: LazyGroup, path: str) -> Iterator[tuple[str, click.Command]]:
     """Each command that does something, with the words that call it."""
     context = click.Context(group, obj=Shared())
-    for name in group.list_commands(context):
+    for name in group.table:  # those of other distributions are in theirs
         command = group.get_command(context, name)
         assert command is not None
         if isinstance(command, LazyGroup):
