@@ -1,8 +1,8 @@
 """The bench: measures every figure beside its floor in one run and prints the table.
 
 Usage: ``python tests/bench/run.py [--short] [NAME ...]``; the names are startup, nodes, durable, agents, manifest,
-stream, recovery and example. A figure over its goal is marked; the machine may be busy, so look at it again before you
-believe it. The exit code says only whether everything could be measured.
+stream, recovery, memory and example. A figure over its goal is marked; the machine may be busy, so look at it again
+before you believe it. The exit code says only whether everything could be measured.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import agents
 import durable
 import example
 import manifest
+import memory
 import nodes
 import recovery
 import startup
@@ -35,6 +36,7 @@ def main(words: list[str]) -> None:
         "manifest": lambda: manifest.rows(resources=1_000, runs=3 if short else 9),
         "stream": lambda: stream.rows(rounds=2 if short else 8),
         "recovery": lambda: recovery.rows(many=100 if short else 1_000),
+        "memory": lambda: memory.rows(many=1_000 if short else 10_000),
         "example": lambda: example.rows(lines=20_000 if short else 200_000),
     }
     rows = []
