@@ -8,7 +8,7 @@ import msgspec
 
 from agentflow_anthropic._blocks import Block, build_message
 from agentflow_anthropic._faults import read_error_event
-from agentflow_http.dialect import Faulted
+from agentflow_http.dialect import Fault, Faulted
 from agentflow_http.names import ToolNames
 from agentflow_kernel.contracts.provider import ModelReply, Usage
 from agentflow_kernel.errors import ProtocolViolation
@@ -158,7 +158,12 @@ class AnswerDecoder:
 
 
 def decode_message(body: bytes, tools: Sequence[ToolInfo]) -> ModelReply:
-    """The turn in a message that came whole."""
+    """The turn in a message that came whole; some gateways give an error with status 200, too."""
+    kind = _decode_name(body).type
+    if kind == "error":
+        raise Faulted(read_error_event(body))
+    if kind != "message":
+        raise Faulted(Fault("protocol", f"expected a message, found JSON of the type {kind!r}"))
     message = _decode_message(body)
     blocks = [Block(document) for document in message.content]
     for block in blocks:

@@ -7,7 +7,7 @@ import pytest
 from agentflow_anthropic.testing import answer, event, events
 from agentflow_http.testing import Answer, ScriptedServer
 from agentflow_kernel.contracts.provider import Message, ModelReply, ModelRequest, ToolInfo
-from agentflow_kernel.errors import OutputInvalid
+from agentflow_kernel.errors import OutputInvalid, PeerUnavailable, ProtocolViolation
 
 pytestmark = pytest.mark.anyio
 
@@ -243,6 +243,21 @@ async def test_an_answer_that_was_not_streamed(make_provider, ask) -> None:
     async with ScriptedServer([Answer(200, body)]) as server:
         (reply,) = await talk(make_provider(server.url), ask)
     assert (reply.message.text, reply.usage.output_tokens) == ("hi", 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "said"),
+    [
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "full"}}, PeerUnavailable, "full"),
+        ({"type": "list", "data": []}, ProtocolViolation, "'list'"),
+        ({}, ProtocolViolation, "type"),
+    ],
+)
+async def test_json_with_status_200_that_is_no_message_is_no_answer(make_provider, ask, body, error, said) -> None:
+    async with ScriptedServer([Answer(200, body)]) as server:
+        with pytest.raises(error, match=said) as caught:
+            await talk(make_provider(server.url), ask)
+    assert caught.value.executed == "maybe"
 
 
 async def test_a_structured_answer_that_fits_is_given_on(make_provider, transport) -> None:
