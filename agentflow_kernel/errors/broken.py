@@ -156,6 +156,9 @@ class SeveralFailed(ExceptionGroup[Exception], AgentFlowError):
     def __init__(self, message: str, errors: Sequence[Exception]) -> None:
         super().__init__(message, errors)
 
+    def __str__(self) -> str:
+        return self.message  # without "(2 sub-exceptions)": it names them all
+
     def derive(self, excs: Sequence[Exception]) -> SeveralFailed:  # type: ignore[override]  # of errors, never of others
         """A part of the group."""
         return SeveralFailed(self.message, excs)

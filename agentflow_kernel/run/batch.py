@@ -14,7 +14,7 @@ from agentflow_kernel.errors import (
 )
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.run.canonical import hash_text, to_json
-from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, text_of
+from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, sentence, text_of
 from agentflow_kernel.run.settle import SKIPPED, Joined, settle
 
 TYPE_CHECKING = False
@@ -176,8 +176,12 @@ def _one_of(failures: Sequence[tuple[Exception | SystemExit, str]], run: Run) ->
     plain = [each for each in plain if not isinstance(each[0], ControlFlow)]
     if len(plain) == 1:
         return first
-    others = "; ".join(f"{path}: {text_of(error)}" for error, path in plain[1:])
-    group = SeveralFailed(f"{text_of(first)} And {len(plain) - 1} more failed: {others}", [error for error, _ in plain])
+    said, *more = [text_of(error) for error, _ in plain]
+    paths = [path for _, path in plain[1:]]
+    told = ["the same" if text == said else text for text in more]
+    others = "; ".join(f"{path}: {text}" for path, text in zip(paths, told, strict=True))
+    text = f"{sentence(said)} And {len(more)} more failed: {sentence(others)}"
+    group = SeveralFailed(text, [error for error, _ in plain])
     group.paths = tuple(path for _, path in plain)
     run.blame(group, plain[0][1])
     return group

@@ -53,6 +53,11 @@ def text_of(error: BaseException) -> str:
     return printable(text)
 
 
+def sentence(text: str) -> str:
+    """The text with a full stop where it has no end: the words of a peer that more is said after."""
+    return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def printable(text: str) -> str:
     """The text with lone surrogates written out: they come from undecodable bytes, and JSON has no form for them."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from agentflow_kernel.errors import RunEnded, RunSuspended
+from agentflow_kernel.run.fault import sentence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -189,4 +190,4 @@ class RunHandle:
             tail = "A person has to decide: it is neither repeated nor skipped by guessing."
         else:
             tail = "It can be resumed." if self.durable else "It is lost: it was not durable."
-        return RunSuspended(self.run_id, self.status, f"{reason} {tail}")
+        return RunSuspended(self.run_id, self.status, f"{sentence(reason)} {tail}")

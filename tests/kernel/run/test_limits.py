@@ -14,7 +14,9 @@ from agentflow_kernel.errors import (
     FlowElapsed,
     FlowInvalid,
     ManifestErrors,
+    PeerUnavailable,
     RunFailed,
+    RunSuspended,
     SeveralFailed,
     StopFlow,
 )
@@ -194,6 +196,28 @@ async def test_several_errors_are_one_group_and_all_on_record() -> None:
         ("fork/b", "KeyError: 'two'"),
     ]
     assert end["path"] in ("fork/a", "fork/b")
+
+
+async def test_errors_that_say_the_same_are_told_once() -> None:
+    """Each of them stands with its path; a group of errors counts its parts for nobody."""
+
+    async def fail(item: Any) -> Any:
+        await both.wait()
+        raise PeerUnavailable("The peer said: full")
+
+    both = anyio.Event()
+    async with Kernel(journal=DurableJournal()) as kernel:
+        flow = Flow("f").step(fail, name="ask", each={"$ref": "input"}, concurrency=2)
+        handle = await kernel.start(flow, [1, 2])
+        await settle()
+        both.set()
+        with pytest.raises(RunSuspended) as stopped:
+            await handle.result()
+    text = str(stopped.value)
+    assert text.count("The peer said: full. And 1 more failed: ask[") == 1
+    assert text.endswith("]: the same. It can be resumed.")
+    assert text.count("full") == 1
+    assert "sub-exception" not in text
 
 
 async def test_an_unknown_action_ends_the_flow_where_that_is_asked_for() -> None:
