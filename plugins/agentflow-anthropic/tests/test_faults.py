@@ -29,6 +29,12 @@ async def test_messages_name_the_service_the_resource_and_the_vendors_words(tran
     assert "$ANTHROPIC_API_KEY of provider 'claude'" in str(error)
 
 
+async def test_who_is_asked_to_wait_is_told_how_long(transport, key) -> None:
+    (case,) = [case for case in CASES if case.name == "429, Retry-After 7"]
+    error = (await play(case, transport)).error
+    assert "answered 429 and asks to wait 7 s: rate_limit_error" in str(error)
+
+
 async def test_an_unknown_model_lists_those_that_there_are(transport, key) -> None:
     (case,) = [case for case in CASES if case.name == "404, a model"]
     error = (await play(case, transport)).error

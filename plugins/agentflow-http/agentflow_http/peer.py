@@ -53,9 +53,10 @@ class Peer:
             return UsageError(f"{self.name} redirects to {target}. Redirects are not followed: correct 'base_url'.")
         fault = self._dialect.fault(status, headers, body)
         retry_after_s = read_retry_after(headers, self._clock.now())
-        error = self.error(fault, model, executed=executed_at_status(status), what=f"answered {status}")
-        if retry_after_s is not None and fault.retry_after_s is None:
-            error.retry_after_s = retry_after_s
+        wait_s = retry_after_s if fault.retry_after_s is None else fault.retry_after_s
+        asks = f" and asks to wait {wait_s:,.12g} s" if wait_s else ""
+        error = self.error(fault, model, executed=executed_at_status(status), what=f"answered {status}{asks}")
+        error.retry_after_s = wait_s
         return error
 
     def refuse_event(self, fault: Fault, model: str) -> AgentFlowError:
