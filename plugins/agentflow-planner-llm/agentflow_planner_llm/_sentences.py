@@ -12,6 +12,7 @@ CUT_OFF = (
     "Not run: your turn was cut off at its token limit, so this call may be incomplete. "
     "Make the call again, in fewer words or fewer calls."
 )
+TOO_LONG = "it was cut off at its token limit (max_tokens)"
 STOPPED = "Not run: the loop was stopped before this call began."
 CANCELLED = "Cancelled: the call was stopped before it gave a result."
 REFUSED = "Not run: the turn was broken off by a refusal."

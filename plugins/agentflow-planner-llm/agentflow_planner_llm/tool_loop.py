@@ -200,6 +200,8 @@ class ToolLoop:
             return
         output, unreadable = read_strictly(reply.text)
         problems = [f"it {unreadable}"] if unreadable else find_problems(output, schema)
+        if problems and reason == "max_tokens":
+            problems.insert(0, _sentences.TOO_LONG)
         if not problems:
             stop(run, draft, reason, text=reply.text, output=output)
         elif run.repairs < self._settings.repairs:

@@ -103,6 +103,15 @@ def test_a_cut_off_answer_that_fits_is_taken() -> None:
     assert (run.output["output"], run.output["stop_reason"]) == ({"name": "Ada"}, "max_tokens")
 
 
+def test_a_cut_off_answer_that_does_not_fit_names_the_limit() -> None:
+    """That it is no JSON is the smaller part of the truth; the model is told, too."""
+    cut = says('{"na', stop="max_tokens")
+    run = play(cut, cut, of=ASKS)
+    assert run.end is not None
+    assert "it was cut off at its token limit (max_tokens); it is not JSON" in str(run.end.error)
+    assert "max_tokens" not in str(play(says('{"na'), says('{"na'), of=ASKS).end)
+
+
 def test_a_null_may_be_the_output() -> None:
     """Null is a value like any other where the schema allows it."""
     run = play(says("null"), of=task(output_schema={"type": ["null", "string"]}))
