@@ -32,8 +32,8 @@ from agentflow_kernel.testing import InProcessMemory
 FLOWS = [
     name
     for name, case in CASES.items()
-    if not (case.sends or case.others or case.event or case.resumes or case.otherwise)
-    and name not in ("large", "batch_large", "sleeping", "elapsed", "remembering", "retried")
+    if not (case.sends or case.others or case.event or case.resumes or case.otherwise or case.timed)
+    and name not in ("large", "batch_large", "remembering", "retried")
 ]
 """Those that need nobody outside and no other clock."""
 AT_A_TIME = 8

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from crash import Estate, Life, key_of
+from crash import Estate, Life
 from flows import CASES
 
 from agentflow_kernel.contracts.journal import decode_record, encode_record
@@ -46,8 +46,8 @@ class Stored:
         """What a test is called."""
         return f"{self.version}-{self.case.name}-{self.cut}"
 
-    async def put_into(self, journal: Any) -> set[str]:
-        """Append everything, as the process that died did; the keys of the steps that were completed."""
+    async def put_into(self, journal: Any) -> set[tuple[str, str]]:
+        """Append everything, as the process that died did; run and path of what was done for good."""
         for blob in self.blobs:
             await journal.put_blob(base64.b64decode(blob))
         done = set()
@@ -55,8 +55,10 @@ class Stored:
             records = [decode_record(line.encode()) for line in lines]
             for record in records:
                 await journal.append(record.run_id, record.seq, record.epoch, [record])
-                if record.type == "step.completed":
-                    done.add(key_of(record.run_id, record.path))
+                if record.type in ("step.completed", "compensation.completed"):
+                    done.add((record.run_id, record.path))
+                elif record.type == "compensation.started" and not record.path:  # what failed is never done again
+                    done |= {(record.run_id, path) for path in self.case.effects if not path.endswith("!compensate")}
         return done
 
     @property

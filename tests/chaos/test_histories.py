@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from crash import Estate, Life, audit, key_of
+from crash import Estate, Life, key_of, problems_of
 from flows import CASES
 from stored import Stored, stored
 from test_flows import NOT_WRITTEN
 
 from agentflow_kernel.contracts.journal import decode_record
-from agentflow_kernel.testing import InProcessJournal, InProcessMemory
+from agentflow_kernel.testing import Effect, InProcessJournal, InProcessMemory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,18 +30,22 @@ async def test_a_stored_history_is_taken_up_and_ends_as_expected(history: Stored
     done = await history.put_into(estate.journal)
     if case.name == "remembering":  # what the memory held then is no part of the journal
         await estate.memory.put("notes", "last", 1, write_key="then")
+    for run_id, path in done:
+        if path in case.effects | case.perhaps:
+            estate.auditor.ledger.add(Effect(key_of(run_id, path), run_id, path, 1))
+    await estate.auditor.crashed(estate.journal, 1)
+    before = len(estate.auditor.ledger.effects)
     ended = await Life(case, estate, 2).live()
     assert ended in case.ends
     after = await estate.histories()
-    estate.ledger += [(1, run_id, path) for run_id in after for path in case.effects if key_of(run_id, path) in done]
-    new = [line for line in estate.ledger if line[0] == 2]
+    new = estate.auditor.ledger.effects[before:]
     for lines in history.runs:
         records = [decode_record(line.encode()) for line in lines]
         assert after[records[0].run_id][: len(records)] == records
     if history.has_ended:
         assert not new, "a run that had ended did something again"
     elif ended == case.ends[0]:
-        assert await audit(case, estate, {2: done}) == []
+        assert await problems_of(case, estate) == []
 
 
 def test_every_release_stores_every_flow_whole_cut_and_each_type_of_record() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from flows import agents, batches, durable, effects, ends, events, shapes
+from flows import agents, batches, bounds, durable, effects, ends, events, pauses, sagas, scopes, shapes
 from flows.case import Case, Send, World
 
-CASES: dict[str, Case] = {
-    case.name: case for room in (shapes, batches, durable, effects, agents, events, ends) for case in room.CASES
-}
+ROOMS = (shapes, batches, durable, effects, agents, events, ends, pauses, sagas, bounds, scopes)
+CASES: dict[str, Case] = {case.name: case for room in ROOMS for case in room.CASES}
 
 __all__ = ("CASES", "Case", "Send", "World")

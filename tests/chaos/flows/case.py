@@ -49,10 +49,12 @@ class World:
 
 @dataclass(frozen=True)
 class Send:
-    """What somebody outside does: ``signal``, ``cancel``, ``suspend`` or ``inbox_cancel``, once ``when`` was told.
+    """What somebody outside does once ``when`` was told.
 
-    ``when`` is the name of a progress event and, after a colon, of its signal; empty for at once, ``ended`` for after
-    the end. ``refused`` is the code of the error that the sender gets.
+    ``kind`` is ``signal``, ``answer``, ``event``, ``cancel``, ``suspend`` or ``inbox_cancel``. ``when`` is the name of
+    a progress event and, after a colon, of its wait; empty for at once, ``ended`` for after the end. An answer is that
+    of ``by``, for the content with this ``hash``, by default that which is asked. ``refused`` is the code of the error
+    that the sender gets.
     """
 
     when: str
@@ -61,6 +63,8 @@ class Send:
     value: Any = None
     id: str = ""
     refused: str = ""
+    by: str = ""
+    hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,18 @@ class Case:
     event: str = ""
     others: Callable[[World], Sequence[Flow | Agent]] | None = None
     """Flows that its events start, each for events of the type with the flow's name."""
+    timed: bool = False
+    """Whether it waits for a time that no test would wait for by the clock on the wall."""
     resumes: int = 0
     """How often it stops by itself, or is stopped, and is taken up again."""
+
+    def misses(self, found: set[str], *, crashed: bool) -> list[str]:
+        """What is wrong with the paths of the effects that were found."""
+        expected = self.effects - self.held if crashed else self.effects
+        unforeseen = found - self.effects - self.perhaps
+        return [f"lost: {path!r}" for path in sorted(expected - found)] + [
+            f"unforeseen: {path!r}" for path in sorted(unforeseen)
+        ]
 
     @property
     def ends(self) -> list[tuple[str, Any]]:

@@ -36,12 +36,12 @@ def sleeping(world: World) -> Flow:
 
     async def node(value: int, context: Context) -> Any:
         await context.sleep(1)
-        await context.sleep(3600)
+        await context.sleep(40)
         world.effect(context)
         return value
 
     async def beside(value: int, context: Context) -> int:
-        await context.sleep(60)
+        await context.sleep(20)
         return value
 
     return Flow("sleeping").step(node).parallel({"sleeps": beside, "works": world.noted()}, name="fork")
@@ -86,7 +86,7 @@ def elapsed(world: World) -> Flow:
 
     async def node(value: Any, context: Context) -> Any:
         try:
-            await context.wait("never", timeout_s=60)
+            await context.wait("never", timeout_s=20)
         except Elapsed:
             return "elapsed"
 
@@ -160,7 +160,7 @@ CASES = (
         "substeps", substeps, 1, output=[6, 8],
         effects=paths("node!add node!add@2 each[0]!add each[0]!add@2 each[1]!add each[1]!add@2"),
     ),
-    Case("sleeping", sleeping, 1, output={"sleeps": 1, "works": 1}, effects=paths("node fork/works")),
+    Case("sleeping", sleeping, 1, timed=True, output={"sleeps": 1, "works": 1}, effects=paths("node fork/works")),
     Case("waiting", waiting, "x", output=["x", 5], effects=paths("before ask after"), sends=[GO]),
     Case(
         "early", early, 1, output=[5, 7], effects=paths("after"),
@@ -180,7 +180,7 @@ CASES = (
             Send("wait.opened:form", "signal", "form", {"ok": True}, "good"),
         ],
     ),
-    Case("elapsed", elapsed, 1, output="elapsed", effects=paths("after")),
+    Case("elapsed", elapsed, 1, timed=True, output="elapsed", effects=paths("after")),
     Case(
         "twins", twins, 1, output=["one", "two"], effects=paths("after"),
         sends=[
