@@ -31,7 +31,7 @@ _CLOCK = SystemClock()
 class Drive:
     """One planner at work in one run. Completions and the decisions they lead to are on record in one batch."""
 
-    __slots__ = ("context", "planner", "state", "perform", "clock", "open", "timer", "lines", "end")
+    __slots__ = ("context", "planner", "state", "perform", "clock", "open", "cancelling", "timer", "lines", "end")
 
     def __init__(self, context: Context, planner: Planner, perform: Perform) -> None:
         self.context = context
@@ -40,6 +40,8 @@ class Drive:
         self.state: object = None
         self.clock: Clock = context.run.services.clock or _CLOCK
         self.open: dict[str, Action] = {}
+        self.cancelling: list[str] = []
+        """Ids of open actions that the planner wants stopped; nothing begins before they are."""
         self.timer: float | None = None
         """Wall time at which the planner wants to be woken; a later timer takes the place of an earlier one."""
         self.lines: Sequence[Line] = ()
@@ -52,7 +54,7 @@ class Drive:
         """
         self._begin(task, value)
         while self.end is None:
-            if len(self.open) == 1 and self.timer is None:
+            if len(self.open) == 1 and self.timer is None and not self.cancelling:
                 (action,) = self.open.values()
                 observation, line = await self.act(action)
                 if self.context.run.history is None:
@@ -80,6 +82,7 @@ class Drive:
         self.state = self.planner.load(task, saved["state"])
         actions = [Action.from_json(item) for item in cast("list[Mapping[str, JSON]]", saved["open"])]
         self.open = {action.id: action for action in actions}
+        self.cancelling = list(cast("Sequence[str]", saved.get("cancel", ())))
         self.timer = cast("float | None", saved["timer"])
 
     def observe(self, observation: Observation) -> Decision:
@@ -96,6 +99,8 @@ class Drive:
         self.open.pop(observation.action_id, None)
         for action in decision.start if decision.end is None else ():
             self.open[action.id] = action
+        if decision.cancel or self.cancelling:
+            self.cancelling = [each for each in (*self.cancelling, *decision.cancel) if each in self.open]
         if decision.end is not None:
             self.end = decision.end
         return decision
@@ -149,6 +154,8 @@ class Drive:
                 "open": [action.to_json() for action in self.open.values()],
                 "timer": self.timer,
             }
+            if self.cancelling:
+                saved["cancel"] = list(self.cancelling)
             payload, text = to_json(saved, self.context.path)
             lines, self.lines = self.lines, ()
             await history.commit([*lines, ("decision", self.context.path, payload, "", len(text))])

@@ -9,8 +9,6 @@ import anyio
 from agentflow_kernel.contracts.planner import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from anyio.abc import TaskGroup
 
     from agentflow_kernel.contracts.planner import Action
@@ -47,6 +45,9 @@ class Parallel:
         drive = self._drive
         begun: set[str] = set()
         while drive.end is None and (drive.open or drive.timer is not None):
+            if drive.cancelling:
+                await self._cancel(drive.cancelling.pop(0))
+                continue
             for action in list(drive.open.values()):
                 if action.id not in begun:
                     begun.add(action.id)
@@ -59,8 +60,7 @@ class Parallel:
             arrival = await self._next()
             if arrival is None:
                 return
-            decision = await drive.conclude(*arrival)
-            await self._cancel(decision.cancel)
+            await drive.conclude(*arrival)
 
     async def _act(self, action: Action, scope: anyio.CancelScope) -> None:
         try:
@@ -102,20 +102,16 @@ class Parallel:
         finally:
             run.busy += 1
 
-    async def _cancel(self, action_ids: Sequence[str]) -> None:
-        """Stop actions and tell the planner; the engine finishes this before it starts anything else.
+    async def _cancel(self, action_id: str) -> None:
+        """Stop an action and tell the planner; the engine finishes this before it starts anything else.
 
         An action that was quicker is not cancelled: its result stands and is observed in its turn.
         """
-        todo = list(action_ids)
-        while todo:
-            action_id = todo.pop(0)
-            scope = self._scopes.get(action_id)
-            if scope is not None:
-                scope.cancel()
-                while action_id in self._scopes:
-                    await self._wait()
-            arrived = any(observation.action_id == action_id for observation, _ in self._arrivals)
-            if action_id in self._drive.open and not arrived and self._drive.end is None:
-                decision = await self._drive.conclude(Observation("cancelled", action_id), None)
-                todo.extend(decision.cancel)
+        scope = self._scopes.get(action_id)
+        if scope is not None:
+            scope.cancel()
+            while action_id in self._scopes:
+                await self._wait()
+        arrived = any(observation.action_id == action_id for observation, _ in self._arrivals)
+        if action_id in self._drive.open and not arrived:
+            await self._drive.conclude(Observation("cancelled", action_id), None)

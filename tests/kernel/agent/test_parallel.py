@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
 import pytest
+from engine_kit import DurableJournal
 from planner_kit import make_agent
 
 from agentflow_kernel import Flow, Kernel
 from agentflow_kernel.contracts.planner import Action, Decision, End, Observation
-from agentflow_kernel.errors import NonDeterminism, RunSuspended
+from agentflow_kernel.errors import NonDeterminism, RunError, RunSuspended
 from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal
 
 if TYPE_CHECKING:
@@ -141,6 +143,34 @@ async def test_an_action_that_the_planner_cancels_is_stopped_and_observed_before
     assert order[2][3] == ["slow"]
 
 
+async def test_an_action_that_the_planner_cancelled_before_the_process_ended_is_not_done_again() -> None:
+    """The wish is on record with the decision; the next process tells the planner and begins nothing before that."""
+
+    def rules(seen: list[list[Any]], observation: Observation) -> Decision:
+        if observation.kind == "started":
+            return Decision([tool("slow"), tool("other"), tool("quick")])
+        if observation.action_id == "quick":
+            return Decision([tool("next")], cancel=["slow", "other"])
+        return Decision(end=End(seen)) if observation.action_id == "next" else Decision()
+
+    survivor, began = InProcessJournal(), []
+    for dies_at in (2, 0):  # the decision to cancel is the last that the first process puts on record
+        tools = Tools("slow", "other", "quick", "next")
+        tools.go["quick"].set()
+        tools.go["next"].set()
+        agent = make_agent([], tools.toolset, planner=Rules(rules))
+        async with Kernel(journal=DurableJournal(survivor, dies_at=dies_at, applied=True)) as kernel:
+            handle = await kernel.start(agent, key="k")
+            with suppress(RunError) if dies_at else nullcontext():
+                output = await handle.result()
+        began.append(tools.began)
+    assert began[1] == ["next"]
+    assert output == [
+        ["started", ""], ["result", "quick"], ["cancelled", "slow"], ["cancelled", "other"], ["result", "next"],
+    ]  # fmt: skip
+
+
+@pytest.mark.keeps_memory("two answers wait in memory")
 async def test_an_action_cancelled_before_it_began_never_begins() -> None:
     """Two answers arrive at once: the first starts an action, the second takes it back."""
     tools = Tools("a", "b", "never")
