@@ -71,6 +71,33 @@ def network_is_off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that runs tests in the mode in which a run forgets everything after each of its records."""
+    text = "Break each run off after each of its records and resume it from the journal; on asyncio alone."
+    parser.addoption("--always-replay", action="store_true", help=text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--always-replay` leave out what must keep its memory, and the second event loop."""
+    if not config.getoption("--always-replay"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("keeps_memory") or _is_on_trio(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(autouse=True)
+def memory_is_dropped(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With `--always-replay`: nothing in memory outlives a record of a run that has a journal."""
+    if not request.config.getoption("--always-replay"):
+        yield
+        return
+    from agentflow_kernel.testing import always_replay  # lazy: only for this mode
+
+    with always_replay():
+        yield
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Both event loops; a module that knows only asyncio overrides this fixture."""
@@ -82,6 +109,11 @@ def _installed(names: list[str]) -> list[ModuleType]:
     """Empty modules that know where the installed packages lie: the guard needs the paths, nothing is imported."""
     specs = (importlib.util.find_spec(name) for name in names)
     return [importlib.util.module_from_spec(spec) for spec in specs if spec is not None]
+
+
+def _is_on_trio(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and call.params.get("anyio_backend") == "trio"
 
 
 def _is_local(host: str) -> bool:

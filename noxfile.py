@@ -124,15 +124,16 @@ def install(session: nox.Session, names: list[str], *groups: str) -> None:
     session.install(*wheels, *tools, "--constraint", str(CONSTRAINTS))
 
 
-def pytest(session: nox.Session, folder: Path | str, *, workers: str = "auto") -> None:
-    """Run the tests of a folder in the session's environment and leave their result in `build/reports`.
+def pytest(session: nox.Session, *folders: Path | str, workers: str = "auto", options: tuple[str, ...] = ()) -> None:
+    """Run the tests of some folders in the session's environment and leave their result in `build/reports`.
 
     `workers` is how many processes share them: as many as there are processors, or a number; `0` for none but pytest's.
     """
     report = REPORTS / f"{slug(session.name)}.xml"
     config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report), "-n", workers)
     chosen = any(Path(arg.partition("::")[0]).exists() for arg in session.posargs)
-    session.run("python", "-m", "pytest", *config, *session.posargs, *([] if chosen else [str(folder)]), env=TEST_ENV)
+    paths = () if chosen else map(str, folders)
+    session.run("python", "-m", "pytest", *config, *options, *session.posargs, *paths, env=TEST_ENV)
 
 
 def slug(name: str) -> str:
@@ -199,6 +200,15 @@ def tests(session: nox.Session, dist: str) -> None:
     """Run a distribution's own tests with its wheel, what it declares to need, and the test tools."""
     install(session, closure(DISTS[dist]), "test")
     pytest(session, DISTS[dist].tests)
+
+
+@nox.session
+def always_replay(session: nox.Session) -> None:
+    """Run the engine's tests once more, where each run forgets everything after each of its records."""
+    kernel = DISTS["agentflow-kernel"]
+    install(session, closure(kernel), "test")
+    folders = [kernel.tests / name for name in ("run", "flow", "agent")]
+    pytest(session, *folders, options=("--always-replay",))
 
 
 def harnesses() -> dict[str, tuple[str, str]]:

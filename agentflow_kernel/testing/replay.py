@@ -49,10 +49,12 @@ class ReplayingExecution(Execution):
             return await super()._walk()
         while True:
             with anyio.CancelScope() as scope:
-                self.run.history = _Forgetful(history, scope)
+                forgetful = self.run.history = _Forgetful(history, scope)
                 return await super()._walk()
+            if forgetful.broken is not None:  # of what was in flight beside the step on record
+                raise forgetful.broken
             with anyio.CancelScope(shield=True):
-                history = await self._resumed(history)
+                history = await self._resumed(forgetful)
             self.run.history, self.run._standing = history, None  # noqa: SLF001 -- what a new owner begins with
             self.frame = Frame(self.run, self.start.graph, self.value)
 

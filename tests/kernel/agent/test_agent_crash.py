@@ -99,6 +99,7 @@ def assess_each(model: Narrow, choice: str) -> Flow:
     return Flow("f").step(Agent("helper", model, Loop()), each=["a", "too long", "b"], on_item_error=choice)
 
 
+@pytest.mark.keeps_memory("counts the calls of one life")
 async def test_a_prompt_too_long_in_a_collecting_batch_loses_nothing() -> None:
     """The other items are done and kept, the run is suspended; with a wider model only what is missing is asked."""
     journal, narrow, wide = DurableJournal(), Narrow(3), Narrow(30)
@@ -178,6 +179,7 @@ async def test_what_may_be_repeated_is_repeated_with_the_same_key(effect: str) -
     assert len(first.keys) == 1
 
 
+@pytest.mark.keeps_memory("counts appends")
 async def test_each_turn_is_one_append() -> None:
     """A completion and the decision that follows from it are durable together; the last one goes with the step."""
     journal = DurableJournal()
@@ -192,6 +194,7 @@ async def test_each_turn_is_one_append() -> None:
     ]
 
 
+@pytest.mark.keeps_memory("counts appends")
 async def test_an_effect_costs_one_append_more() -> None:
     """Its intent, before it begins."""
     journal = DurableJournal()

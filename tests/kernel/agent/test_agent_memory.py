@@ -71,6 +71,7 @@ async def test_there_are_two_tools() -> None:
         await toolset.call("forget", {"key": "a"}, HERE)
 
 
+@pytest.mark.keeps_memory("dies at a counted append")
 async def test_an_agent_that_died_while_it_remembered_remembers_once() -> None:
     """The repeated call finds its own write done, and what came between is not undone."""
     memory, survivor = InProcessMemory(), InProcessJournal()

@@ -453,6 +453,7 @@ async def test_errors_of_a_fan_out_are_those_of_a_batch() -> None:
 # Records
 
 
+@pytest.mark.keeps_memory("counts records")
 async def test_the_join_puts_names_on_record_and_each_branch_its_result() -> None:
     """Nothing is written twice; first wins is a decision."""
     journal = DurableJournal()

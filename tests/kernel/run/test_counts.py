@@ -72,6 +72,7 @@ async def test_a_listened_run_makes_two_events_a_node_and_no_records(made: dict[
     assert (made["Progress"], made["Record"], made["Request"], made["Event"]) == (200, 0, 0, 0)
 
 
+@pytest.mark.keeps_memory("counts calls")
 async def test_a_journalled_run_without_a_listener_makes_no_progress(made: dict[str, int]) -> None:
     """One record a step, one for the start, one for the end."""
     async with Kernel(journal=InProcessJournal()) as kernel:
@@ -126,6 +127,7 @@ class Store(Node):
     ],
     ids=["linear", "batch", "chunks", "nested", "state", "emit", "emit each", "effect", "pure"],
 )
+@pytest.mark.keeps_memory("counts appends")
 async def test_a_flow_costs_a_fixed_number_of_appends(flow: Flow, value: object, appends: int) -> None:
     """One for the start, one a step or item, one for the end; an intent only before an effect."""
     journal = DurableJournal()
@@ -134,6 +136,7 @@ async def test_a_flow_costs_a_fixed_number_of_appends(flow: Flow, value: object,
     assert (len(journal.appended), journal.operations) == (appends, appends)
 
 
+@pytest.mark.keeps_memory("counts appends")
 async def test_a_resumed_run_appends_a_lease_and_what_was_missing() -> None:
     """Steps on record are not written again."""
     survivor = InProcessJournal()

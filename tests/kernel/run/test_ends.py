@@ -176,6 +176,7 @@ async def test_any_number_of_callers_may_wait_for_one_result() -> None:
     assert outputs == [4, 4, 4]
 
 
+@pytest.mark.keeps_memory("counts records")
 async def test_a_run_that_has_ended_stays_as_it_is() -> None:
     """Cancelling or suspending it changes nothing."""
     async with Kernel(journal=InProcessJournal()) as kernel:

@@ -71,6 +71,7 @@ class Twice:
         return tries
 
 
+@pytest.mark.keeps_memory("lists every record")
 async def test_a_linear_run_is_started_one_batch_a_step_and_an_end() -> None:
     """Types, paths and payloads of the simplest history."""
     journal = DurableJournal()
@@ -87,6 +88,7 @@ async def test_a_linear_run_is_started_one_batch_a_step_and_an_end() -> None:
     check_history(records)
 
 
+@pytest.mark.keeps_memory("lists every epoch")
 async def test_records_carry_epoch_time_tenant_and_the_hash_of_the_input() -> None:
     """The hash is of the canonical input, for completions only."""
     clock = FakeClock()
@@ -102,6 +104,7 @@ async def test_records_carry_epoch_time_tenant_and_the_hash_of_the_input() -> No
     assert [record.input_hash for record in records] == ["", expected, ""]
 
 
+@pytest.mark.keeps_memory("takes records by their place")
 async def test_actions_and_state_are_part_of_the_completion() -> None:
     """Completion, route and change of state are one record, so none can be durable without the others."""
 
@@ -156,6 +159,7 @@ async def test_later_visits_are_numbered() -> None:
     assert completed(records) == ["twice", "twice@2", "twice@3"]
 
 
+@pytest.mark.keeps_memory("lists every record")
 async def test_events_are_in_the_batch_of_their_step_and_marked_in_the_next_one() -> None:
     """``event.emitted`` is durable before the event goes out; that it went out is noted with what comes next."""
     journal = DurableJournal()

@@ -40,6 +40,7 @@ async def heard_of(flow: Flow, value: object = None) -> Heard:
     return heard
 
 
+@pytest.mark.keeps_memory("lists every event of one life")
 async def test_a_run_tells_its_start_each_node_and_its_end_in_order() -> None:
     """Names are ``<noun>.<past participle>``; numbers count from zero without a gap."""
     heard = await heard_of(Flow("f").step(same, name="a").step(Flow("inner").step(same, name="b")))
@@ -58,6 +59,7 @@ async def test_a_run_tells_its_start_each_node_and_its_end_in_order() -> None:
     assert heard.events[0].fields == {"name": "flow/f", "resumed": False}
 
 
+@pytest.mark.keeps_memory("lists every event of one life")
 async def test_a_batch_tells_how_many_items_there_are_and_each_that_is_done() -> None:
     """``items`` counts the chunks; ``done`` grows by one."""
     heard = await heard_of(Flow("f").step(same, each={"$ref": "input"}, batch_size=2, concurrency=1), [1, 2, 3])
@@ -74,6 +76,7 @@ async def test_a_batch_tells_how_many_items_there_are_and_each_that_is_done() ->
     ]
 
 
+@pytest.mark.keeps_memory("numbers the events of one life")
 async def test_items_side_by_side_are_numbered_in_one_total_order() -> None:
     """Whatever happens at the same time, every event has a number of its own and ``done`` never repeats."""
 
@@ -150,6 +153,7 @@ async def test_a_node_that_stops_the_flow_is_completed() -> None:
     assert (await heard_of(Flow("f").step(stop))).names[-2:] == ["node.completed stop", "run.completed"]
 
 
+@pytest.mark.keeps_memory("a step on record is not told again")
 async def test_emitted_events_are_told_when_they_have_gone_out() -> None:
     """With type and id."""
     heard = await heard_of(Flow("f").step(None, name="tell", emits="thing.happened"))
@@ -177,6 +181,7 @@ async def test_the_way_a_run_was_stopped_is_its_last_event(end: str) -> None:
     assert heard.names == ["run.started", "node.started hang", f"run.{end}"]
 
 
+@pytest.mark.keeps_memory("lists every event of one life")
 async def test_a_resumed_run_says_so_and_tells_only_what_it_does() -> None:
     """Steps that are on record are not told again; the numbers begin anew with the process."""
     heard, down = Heard(), [True]
@@ -222,6 +227,7 @@ async def test_every_listener_hears_every_event_in_the_same_order() -> None:
 
 
 @pytest.mark.parametrize("breaks_at", ["run.started", "node.started", "node.completed", "run.completed"])
+@pytest.mark.keeps_memory("a step on record is not told again")
 async def test_a_listener_that_breaks_ends_the_run_once_and_nothing_else(breaks_at: str) -> None:
     """Its run ends with one record, those who wait are told, and the kernel goes on."""
 

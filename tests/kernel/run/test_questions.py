@@ -119,6 +119,7 @@ def charging(effects: Effects, **options: Any) -> Flow:
     return Flow("f").step(charge, effect="effect", **options)
 
 
+@pytest.mark.keeps_memory("lists every record")
 async def test_a_step_waits_for_approval_of_exactly_its_input() -> None:
     effects = Effects()
     async with Kernel(journal=InProcessJournal()) as kernel:

@@ -175,6 +175,7 @@ async def test_state_is_restored_with_the_steps_that_wrote_it() -> None:
         assert await (await kernel.resume(run_id)).result() == {"log": [1, 2, 3]}
 
 
+@pytest.mark.keeps_memory("names the epochs")
 async def test_a_second_owner_fences_the_first() -> None:
     """The first executor stops without further effects or records; its handle says who has the run now."""
     journal, inside, go = DurableJournal(), anyio.Event(), anyio.Event()
@@ -228,6 +229,7 @@ async def test_a_fenced_run_in_memory_has_not_failed_either() -> None:
             await handle.result()
 
 
+@pytest.mark.keeps_memory("lists every epoch")
 async def test_epochs_grow_with_each_owner_and_never_go_down() -> None:
     """The lease of the new owner is the first record of its epoch."""
     journal = DurableJournal()
@@ -345,6 +347,7 @@ async def test_an_effect_that_was_begun_and_not_completed_is_not_repeated(tool_s
     assert calls == ["paid"]
 
 
+@pytest.mark.keeps_memory("lists every record")
 async def test_an_effect_that_was_surely_not_executed_is_tried_again() -> None:
     """Turned away before it began: ``executed`` says so, and the record too."""
     peer, journal = Peer(Overloaded("down")), DurableJournal()
@@ -388,6 +391,7 @@ async def test_an_idempotent_step_is_repeated_with_the_same_key() -> None:
     assert len(set(keys)) == 1
 
 
+@pytest.mark.keeps_memory("dies at a counted append")
 async def test_events_published_before_a_death_go_out_again_under_the_same_id_first() -> None:
     """Those whose publication is not on record, before anything else is done."""
     survivor = InProcessJournal()
@@ -410,6 +414,7 @@ async def test_events_published_before_a_death_go_out_again_under_the_same_id_fi
     assert marks == [{"ids": [event_id]}]
 
 
+@pytest.mark.keeps_memory("the mark of a publication waits in memory for the next record")
 async def test_an_event_whose_publication_is_on_record_does_not_go_out_again() -> None:
     """The mark was made durable with the step after it."""
     survivor = InProcessJournal()

@@ -46,6 +46,7 @@ async def settle() -> None:
     await anyio.wait_all_tasks_blocked()
 
 
+@pytest.mark.keeps_memory("lists every record")
 async def test_a_wait_ends_with_the_value_of_its_signal() -> None:
     async with Kernel(journal=InProcessJournal()) as kernel:
         handle = await kernel.start(waiting())
@@ -319,6 +320,7 @@ async def test_an_elapsed_wait_can_be_caught_and_stays_elapsed() -> None:
         assert await handle.result() == ["late", 1]
 
 
+@pytest.mark.keeps_memory("hands over a signal in memory, not on record")
 async def test_a_wait_that_its_node_gives_up_leaves_the_signal_to_the_next_one() -> None:
     async def node(value: int, context: Context) -> object:
         with anyio.CancelScope() as scope:

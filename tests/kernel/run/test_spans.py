@@ -78,6 +78,7 @@ async def test_each_visit_has_a_span_with_its_path(listening) -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.keeps_memory("has every span of one life")
 async def test_items_of_a_batch_lie_below_it(listening, concurrency) -> None:
     """And what the code of an item opens lies below that item, also where items run side by side."""
 
@@ -99,6 +100,7 @@ async def test_items_of_a_batch_lie_below_it(listening, concurrency) -> None:
     assert listening.one("node work").attributes["agentflow.node.kind"] == "batch"
 
 
+@pytest.mark.keeps_memory("has every span of one life")
 async def test_a_nested_flow_lies_below_its_node(listening) -> None:
     """One root all the same."""
     inner = Flow("inner").step(same, name="deep")
@@ -300,6 +302,7 @@ async def test_a_resumed_run_is_a_new_trace_with_a_link_to_the_first(listening) 
     assert second.attributes["agentflow.run.status"] == "completed"
 
 
+@pytest.mark.keeps_memory("has every span of one life")
 async def test_only_items_that_are_missing_have_spans_after_a_resume(listening) -> None:
     """The batch that they belong to has one too."""
     errors = [PeerUnavailable("down")]

@@ -98,6 +98,7 @@ class Again:
         return again
 
 
+@pytest.mark.keeps_memory("has every span of one life")
 async def test_an_agent_its_calls_and_its_tools_are_one_tree(listening) -> None:
     """In the order in which they were."""
     agent = make_agent([[("kit.read", {"path": "a"})], "done"], kit(read=echo), model=ModelSettings("large"))
@@ -149,6 +150,7 @@ async def test_an_agent_span_has_its_name_and_model(listening) -> None:
     }
 
 
+@pytest.mark.keeps_memory("has every span of one life")
 async def test_a_tool_call_has_the_id_that_the_model_gave_it(listening) -> None:
     """Two calls side by side keep their own, equal ones too."""
     calls = [("kit.read", {"path": "a"}), ("kit.read", {"path": "b"}), ("kit.read", {"path": "a"})]
@@ -167,6 +169,7 @@ async def test_a_tool_call_has_the_id_that_the_model_gave_it(listening) -> None:
     }
 
 
+@pytest.mark.keeps_memory("has every span of one life")
 async def test_the_model_and_the_tool_run_below_their_spans(listening) -> None:
     """What they open themselves is found there, also where tools run side by side."""
 

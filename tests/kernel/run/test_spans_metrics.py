@@ -71,6 +71,7 @@ async def test_active_runs_go_up_and_down(listening) -> None:
     assert listening.labels("agentflow.runs") == [{"agentflow.flow.name": "f", "agentflow.run.status": "cancelled"}]
 
 
+@pytest.mark.keeps_memory("counts the visits of one life")
 async def test_a_node_is_timed_once_a_visit(listening) -> None:
     """A batch is one visit; the label says how it ended."""
     async with Kernel(journal=InProcessJournal()) as kernel:

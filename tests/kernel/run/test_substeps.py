@@ -149,6 +149,7 @@ async def test_steps_made_side_by_side_are_told_apart_by_their_names() -> None:
     assert (output, add.calls) == (5, [1, 1])
 
 
+@pytest.mark.keeps_memory("the node takes its arguments from a list in memory")
 async def test_a_step_on_record_with_other_arguments_parks_the_run() -> None:
     """Nothing is guessed: the code asks for something else than it did."""
     given = [1, 2]
@@ -174,6 +175,7 @@ async def test_arguments_and_results_that_are_not_json_are_refused_where_there_i
     assert caught.value.path == "node!odd"
 
 
+@pytest.mark.keeps_memory("takes the records by their place")
 async def test_an_effect_has_its_intent_on_record_before_it_happens() -> None:
     journal, seen = InProcessJournal(), []
 
@@ -272,6 +274,7 @@ async def test_two_runs_without_a_kernel_draw_different_numbers() -> None:
     assert await flow.run(1) != await flow.run(1)
 
 
+@pytest.mark.keeps_memory("counts how often the node is begun")
 async def test_a_patched_place_is_new_to_a_new_run_and_stays_so() -> None:
     """The marker goes on record with the next batch."""
     answers: list[bool] = []
@@ -288,6 +291,7 @@ async def test_a_patched_place_is_new_to_a_new_run_and_stays_so() -> None:
     ]
 
 
+@pytest.mark.keeps_memory("counts how often the node is begun")
 async def test_a_run_that_passed_the_place_before_the_patch_stays_on_the_old_way() -> None:
     """Calls after the place are on record; a place that comes after all of them is new to the run."""
     answers: list[bool] = []
@@ -307,6 +311,7 @@ async def test_a_run_that_passed_the_place_before_the_patch_stays_on_the_old_way
     assert answers == [False, True]
 
 
+@pytest.mark.keeps_memory("counts how often the node is begun")
 async def test_the_rest_of_a_batch_stays_on_the_way_of_its_first_items() -> None:
     answers: list[bool] = []
     last = Once(limited())

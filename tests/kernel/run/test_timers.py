@@ -35,6 +35,7 @@ async def types_of(journal: InProcessJournal) -> list[str]:
     return [record.type for record in records]
 
 
+@pytest.mark.keeps_memory("lists every record")
 async def test_a_timer_is_on_record_when_it_is_set_and_when_it_fires() -> None:
     journal, clock = InProcessJournal(), FakeClock()
     async with Kernel(journal=journal, clock=clock) as kernel:
