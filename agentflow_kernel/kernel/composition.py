@@ -81,6 +81,10 @@ class Composition:
         self._made: dict[tuple[str, str], Any] = {}
         self.wrap: Wrap = _make_it
 
+    def renewed(self, environment: Environment) -> Composition:
+        """A composition of the same manifest that has made nothing yet."""
+        return Composition(self.manifest, environment, model=self._model)
+
     def release(self) -> list[object]:
         """Everything made so far, the latest first, which is the order to close it in; it is made anew when needed."""
         made = list(reversed(self._made.values()))

@@ -274,12 +274,31 @@ def intercept(kernel: Kernel, wrap: Wrap) -> None:
     kernel._wiring.composition.wrap = wrap  # noqa: SLF001 -- beside the class, for tests alone
 
 
-def rewire(kernel: Kernel, *, journal: Journal, clock: Clock, random: Random, bus: MakeBus) -> None:
+def renew(kernel: Kernel) -> Kernel:
+    """A new kernel over the manifest of this one as it was read; its code runs anew, but is compiled once.
+
+    For simulations. Raises :class:`UsageError` for a kernel without a manifest.
+    """
+    wiring = kernel._wiring  # noqa: SLF001 -- beside the class, for tests alone
+    code = wiring.environment.code
+    if code is None:
+        raise UsageError("This kernel has no manifest: give a function that builds it anew for each process.")
+    renewed = Kernel(settings=wiring.settings, state=kernel.state)
+    fresh = renewed._wiring  # noqa: SLF001 -- as above
+    fresh.environment.code = code.renewed()
+    fresh.compose(wiring.composition.renewed(fresh.environment))
+    fresh.origin = wiring.origin
+    return renewed
+
+
+def rewire(kernel: Kernel, *, journal: Journal, clock: Clock, random: Random, bus: MakeBus, artifacts: str) -> None:
     """Let a kernel that is not open yet live on this journal, clock, random source and bus; for simulations.
 
+    ``artifacts`` is the folder that has the folders of runs.
     A journal that the manifest names goes first; :func:`intercept` puts another in its place.
     """
     wiring = kernel._wiring  # noqa: SLF001 -- beside the class, for tests alone
     wiring.clock, wiring.random, wiring.journal, wiring.make_bus = clock, random, journal, bus
+    wiring.artifacts = artifacts
     if wiring.manifest is not None:
         wiring.environment.clock, wiring.environment.random = clock, random

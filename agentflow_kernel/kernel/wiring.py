@@ -42,6 +42,8 @@ class Wiring:
     ) -> None:
         self.clock = clock
         self.state = state
+        self.artifacts = None if state is None else os.path.join(state, "artifacts")
+        """Where runs have folders for their files."""
         self.journal = journal
         self.grace_s = GRACE_S
         self.limits: Limits | None = None
@@ -188,7 +190,7 @@ class Wiring:
             memory=self.memory,
             publish=self._publish,
             subscribe=self._subscribe,
-            folder=None if self.state is None else os.path.join(self.state, "artifacts"),
+            folder=self.artifacts,
             grace_s=self.grace_s,
             observe=_observe,
         )

@@ -30,22 +30,32 @@ class Crash(Value):
     """Something that broke off what was in flight: the end of a process, or the suspension of one of its runs.
 
     ``completed`` are the steps that were on record then, as (run id, path). ``run_id`` is empty for a whole process.
-    ``place`` is how many lines the ledger had, -1 where nobody knows.
+    ``place`` is how many lines the ledger had, -1 where nobody knows. ``owner`` is the process that took over while
+    this one stood still, 0 where it had ended: then either of them may be the later one to do what was in flight.
     """
 
-    __slots__ = ("process", "completed", "run_id", "place")
+    __slots__ = ("process", "completed", "run_id", "place", "owner")
 
     def __init__(
-        self, process: int, completed: Collection[tuple[str, str]], *, run_id: str = "", place: int = -1
+        self,
+        process: int,
+        completed: Collection[tuple[str, str]],
+        *,
+        run_id: str = "",
+        place: int = -1,
+        owner: int = 0,
     ) -> None:
         self.process = process
         self.completed = frozenset(completed)
         self.run_id = run_id
         self.place = place
+        self.owner = owner
 
     def explains(self, first: tuple[int, Effect], again: tuple[int, Effect]) -> bool:
         """Whether an effect may be there again after this, as far as times and places go."""
         before, effect = first[1], again[1]
+        if self.owner:
+            return {before.process, effect.process} == {self.process, self.owner} and self.place <= again[0]
         if before.process != self.process or (self.run_id and self.run_id != effect.run_id):
             return False
         if not self.run_id and effect.process == self.process:
@@ -125,10 +135,17 @@ class Auditor:
 
         Call it before anything goes on: the journal says what was on record.
         """
+        await self._note(journal, process, run_id=run_id)
+
+    async def taken_over(self, journal: Journal, process: int, owner: int) -> None:
+        """A process stands still, and ``owner`` takes its runs over; call it before the owner does anything."""
+        await self._note(journal, process, owner=owner)
+
+    async def _note(self, journal: Journal, process: int, *, run_id: str = "", owner: int = 0) -> None:
         ids = [run_id] if run_id else [info.run_id for info in await journal.runs(limit=1_000_000)]
         done = {(each, record.path) for each in ids for record in await journal.read(each) if record.type == _DONE}
         place = len(self.ledger.effects) if self._keeps_ledger else -1
-        self.crashes.append(Crash(process, done, run_id=run_id, place=place))
+        self.crashes.append(Crash(process, done, run_id=run_id, place=place, owner=owner))
 
     async def audit(
         self, journal: Journal, *, expected: Iterable[str] = (), at_rest: bool = True, honours_keys: bool = False
@@ -162,7 +179,7 @@ class Auditor:
             missing=missing,
             effects=len(self.ledger.effects),
             doubled=doubled,
-            crashes=sum(not crash.run_id for crash in self.crashes),
+            crashes=sum(not crash.run_id and not crash.owner for crash in self.crashes),
             violations=violations,
         )
 

@@ -19,6 +19,7 @@ FAULTS = {
     "eio": "an append fails and keeps nothing",
     "fsync": "a sync fails: nobody knows what is kept until the journal is opened again",
     "disk-full": "no append succeeds for some seconds, then there is space again",
+    "second-owner": "the process stands still and a second one takes its runs over; then it goes on as if nothing were",
     "duplicate-event": "the bus delivers an event again",
     "delayed-event": "the bus delivers an event late, so that events of other keys pass it",
     "clock-jump": "the wall clock is set forward or back, by up to a day",

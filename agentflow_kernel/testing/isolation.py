@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -47,7 +50,7 @@ def isolated(loop: VirtualLoop, dice: random.Random, wall: Callable[[], float]) 
 
     Sockets and child processes are refused with :class:`Unsupported`, worker threads run on the spot. Files are real.
     """
-    state, last = random.getstate(), restart_ids()
+    state, last, outer = random.getstate(), restart_ids(), _inside()
     random.seed(dice.getrandbits(64))
     _local.inside = _Isolation(loop, dice, wall)
     _install()
@@ -55,9 +58,26 @@ def isolated(loop: VirtualLoop, dice: random.Random, wall: Callable[[], float]) 
         yield
     finally:
         _uninstall()
-        _local.inside = None
+        _local.inside = outer
         restart_ids(last)
         random.setstate(state)
+
+
+@contextmanager
+def artifacts_folder() -> Iterator[str]:
+    """A folder for the files of one simulation, empty at first and gone at the end.
+
+    Simulations of one thread that follow one another have the same, so that a result may name it.
+    """
+    home = getattr(_local, "home", None)
+    if home is None:
+        home = _local.home = tempfile.mkdtemp(prefix="agentflow-simulation-")
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+    folder = os.path.join(home, "artifacts")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def refuse_inside_a_loop() -> None:

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from agentflow_kernel.contracts.journal import decode_record, encode_record
-from agentflow_kernel.errors import CorruptRecord, StorageUnavailable
+from agentflow_kernel.errors import CorruptRecord, Fenced, StorageUnavailable
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.inprocess.memory import InProcessMemory
 
@@ -112,6 +112,7 @@ class SimulatedJournal:
         self._open(writes=True)
         world, disk = self._world, self._disk
         place = f"append {'+'.join(record.type for record in records)}"
+        world.maybe_take_over(place)
         ending = world.next_operation(place)
         if ending is not None and ending[1] == "before":
             if ending[0] == "torn-tail":
@@ -123,7 +124,11 @@ class SimulatedJournal:
             raise StorageUnavailable("The disk is full.", executed="no")
         if world.strikes("eio", place):
             raise StorageUnavailable("Input/output error.", executed="no")
-        end = disk.write(run_id, expected_seq, epoch, records)
+        try:
+            end = disk.write(run_id, expected_seq, epoch, records)
+        except Fenced:
+            world.trace.note("write.refused", run=run_id, place=place)
+            raise
         slow = world.strikes("slow-disk", place)
         await world.clock.sleep((SLOW_SYNC_S if slow else SYNC_S) * 2 * world.dice.random())
         self._open(writes=True)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from agentflow_kernel.contracts.values import Value
-from agentflow_kernel.errors import AgentFlowError, RunEnded, RunError, RunFailed, RunSuspended, StorageUnavailable
-from agentflow_kernel.kernel.core import Kernel, intercept, rewire
+from agentflow_kernel.errors import (
+    AgentFlowError,
+    Fenced,
+    RunBusy,
+    RunEnded,
+    RunError,
+    RunFailed,
+    RunSuspended,
+    StorageUnavailable,
+)
+from agentflow_kernel.kernel.core import Kernel, intercept, renew, rewire
 from agentflow_kernel.run.loopless import drive_to_end
 from agentflow_kernel.testing.faults import OF_CALLS, Faults
-from agentflow_kernel.testing.isolation import refuse_inside_a_loop
+from agentflow_kernel.testing.isolation import artifacts_folder, refuse_inside_a_loop
 from agentflow_kernel.testing.simulated_bus import SimulatedBus
 from agentflow_kernel.testing.simulation_errors import AuditFailed, Deadlock, ProcessEnded
 from agentflow_kernel.testing.virtual_loop import on_the_spot
@@ -34,6 +46,8 @@ MOST_PROCESSES = 200
 """Processes after which a simulation counts as one that never ends."""
 PAUSE_S = 1.0
 """Between two attempts to go on with a suspended run, in virtual seconds."""
+TAKE_OVER_S = 60.0
+"""Up to how long a second owner works, in virtual seconds; then it hands over what has not ended."""
 _KEY = "simulation"
 
 
@@ -140,7 +154,7 @@ def simulate(
 
 
 def simulate_kernel(
-    build: Callable[[World], Kernel],
+    build: Callable[[World], Kernel] | Kernel,
     scenario: Scenario,
     *,
     seed: int = 0,
@@ -149,13 +163,16 @@ def simulate_kernel(
 ) -> Simulation:
     """Run a whole kernel, with its triggers and its bus: ``build`` makes it for each process, ``scenario`` uses it.
 
-    The kernel's journal, clock, random source and bus are those of the world, whatever ``build`` has chosen. After a
-    crash the next process does the scenario again: start runs with a ``key``.
+    A kernel from a manifest may stand in the place of ``build``: each process gets a new one from the manifest as it
+    was read, so that many simulations read and compile it once. The kernel's journal, clock, random source and bus are
+    those of the world, whatever ``build`` has chosen. After a crash the next process does the scenario again: start
+    runs with a ``key``.
     Raises as :func:`simulate` does.
     """
     world = World(seed, faults if isinstance(faults, Faults) else Faults(faults, seed))
 
-    return run_world(world, lambda: build(world), scenario, expected=expected)
+    make = partial(renew, build) if isinstance(build, Kernel) else partial(build, world)
+    return run_world(world, make, scenario, expected=expected)
 
 
 def run_world(
@@ -163,19 +180,28 @@ def run_world(
 ) -> Simulation:
     """Let processes follow one another in a world until one comes to its end, then audit it."""
     refuse_inside_a_loop()
+    with artifacts_folder() as world.artifacts:
+        return _processes(world, make, scenario, expected)
 
-    async def main() -> Outcome | None:
-        kernel = on_the_spot(make)  # it may read files, as before there was a loop
+
+def _processes(world: World, make: Callable[[], Kernel], scenario: Scenario, expected: Iterable[str]) -> Simulation:
+    def wired() -> Kernel:
+        kernel: Kernel = on_the_spot(make)  # it may read files, as before there was a loop
         rewire(
             kernel,
             journal=world.journal(),
             clock=world.clock,
             random=world.random("policies"),
             bus=partial(SimulatedBus, world=world),
+            artifacts=world.artifacts,
         )
         if kernel.manifest is not None:
             intercept(kernel, partial(_wrap, world))
         world.listen_to(kernel)
+        return kernel
+
+    async def main() -> Outcome | None:
+        kernel = wired()
         async with kernel:
             if world.process > 1:
                 await kernel.recover()
@@ -183,6 +209,14 @@ def run_world(
             await _settle(world, kernel)
         return Outcome("completed", result)
 
+    async def successor() -> None:
+        with suppress(StorageUnavailable):
+            async with wired() as kernel:
+                await kernel.recover()
+                with anyio.move_on_after(TAKE_OVER_S * world.dice.random()):
+                    await kernel.idle()
+
+    world.successor = successor
     outcome = None
     for _ in range(MOST_PROCESSES):
         outcome = _one_process(world, main)
@@ -215,8 +249,11 @@ def _one_process(world: World, main: Callable[[], Any]) -> Outcome | None:
         return None
     except Deadlock as deadlock:
         return Outcome("deadlock", None, str(deadlock))
+    except (Fenced, RunBusy) as error:  # a second owner has what this one wanted to go on with: it begins again
+        return None if world.process in world.taken_over else Outcome("error", None, _text(error))
     except RunEnded as error:
-        return None if error.status == "suspended" else Outcome("error", None, _text(error))
+        goes_on = error.status == "suspended" or world.process in world.taken_over  # a second owner has ended it
+        return None if goes_on else Outcome("error", None, _text(error))
     except StorageUnavailable:  # the next process opens the journal anew
         return None
     except RunError as error:
@@ -245,7 +282,7 @@ async def _finish(world: World, kernel: Kernel, handle: RunHandle) -> object:
         try:
             return await handle.result()
         except RunSuspended as error:
-            if error.status != "suspended":
+            if error.status != "suspended" or world.process in world.taken_over:
                 raise
             await _pause(world)
             handle = await kernel.resume(handle.run_id)

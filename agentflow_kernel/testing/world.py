@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context as Variables
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from agentflow_kernel.testing.simulated_disk import SimulatedDisk, SimulatedJour
 from agentflow_kernel.testing.simulation_errors import Deadlock, ProcessEnded
 from agentflow_kernel.testing.trace import Trace
 from agentflow_kernel.testing.virtual_clock import VirtualClock
-from agentflow_kernel.testing.virtual_loop import VirtualLoop
+from agentflow_kernel.testing.virtual_loop import VirtualLoop, on_the_spot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -46,14 +48,23 @@ class World:
         self.auditor = Auditor()
         self.process = 0
         """The number of the process at work, from 1."""
+        self.processes = 0
+        """Processes so far."""
+        self.successor: Callable[[], Coroutine[Any, Any, Any]] | None = None
+        """What a second owner does that takes over while the process at work stands still."""
+        self.taken_over: set[int] = set()
+        """The processes whose runs a second owner has taken over."""
         self.operations = 0
         """Durable operations so far."""
+        self.artifacts = ""
+        """The folder that has the folders of runs; its files are real and last as long as the simulation."""
         self.trace = Trace(self)
         self._begun: dict[tuple[str, str], int] = {}
         self._loop: VirtualLoop | None = None
         self._fault = ""
         self._journal: SimulatedJournal | None = None
         self._memories: dict[str, SimulatedMemory] = {}
+        self._at_peace = False
 
     @property
     def ledger(self) -> Ledger:
@@ -85,8 +96,9 @@ class World:
 
         What a crash has left on disk is settled when this returns.
         """
-        self.process += 1
-        self._begun.clear()
+        self.processes += 1
+        self.process = self.processes
+        self._begun = {}
         self._fault = ""
         self.ledger.process, self.ledger.stopped = self.process, False
         loop = self._loop = VirtualLoop(  # type: ignore[abstract]  # what is missing is refused
@@ -114,12 +126,14 @@ class World:
     def next_operation(self, place: str) -> tuple[str, str] | None:
         """Count a durable operation; whether the process ends at it: fault, and ``before`` or ``after``."""
         self.operations += 1
+        if self._at_peace:
+            return None
         self._jump(place)
         return self.faults.end_of_process(self.operations, place, self.process, self.clock.monotonic())
 
     def strikes(self, fault: str, place: str) -> bool:
-        """Whether this fault strikes here."""
-        struck = self.faults.strike(fault, place, self.process, self.clock.monotonic())
+        """Whether this fault strikes here; none does while a second owner is at work."""
+        struck = not self._at_peace and self.faults.strike(fault, place, self.process, self.clock.monotonic())
         if struck:
             self.trace.note("fault.struck", fault=fault, place=place)
         return struck
@@ -128,6 +142,31 @@ class World:
         """Set the wall clock, if the seed says so."""
         if self.strikes("clock-jump", place):
             self.clock.jump(JUMP_S * (2 * self.faults.dice.random() - 1))
+
+    def maybe_take_over(self, place: str) -> None:
+        """Let the process at work stand still here while a second owner takes its runs over, if the seed says so.
+
+        Nothing goes wrong for the second owner. The first does not notice before it writes.
+        """
+        first, successor = self._loop, self.successor
+        if first is None or successor is None or not self.strikes("second-owner", place):
+            return
+        drive_to_end(self.auditor.taken_over(self.disk.cache, self.process, self.processes + 1), "The auditor")
+        self.trace.note("process.paused")
+        self.taken_over.add(self.process)
+        paused = self.process, self._begun, self._journal
+        self._at_peace = True
+        self.clock.detach(0.0)
+        try:
+            on_the_spot(_in_a_thread, partial(self.live, successor))
+        finally:
+            self._at_peace = False
+            self.process, self._begun, self._journal = paused
+            self.ledger.process = self.process
+            first.advance(self.clock.monotonic() - first.time())
+            self._loop = first
+            self.clock.attach(first)
+        self.trace.note("process.continued")
 
     async def maybe_crash(self, place: str) -> None:
         """End the process here, if the seed says so; for places that are no durable operation."""
@@ -176,3 +215,9 @@ class World:
             self.trace.note(progress.name, run=progress.run_id, path=progress.path, **progress.fields)
 
         kernel.listen(hear)
+
+
+def _in_a_thread(function: Callable[[], Any]) -> Any:
+    """What a function returns in a thread of its own, which has an event loop of its own."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(function).result()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,6 +87,36 @@ def test_a_failing_seed_is_shown_kept_and_run_again(inside, flows: str, workplac
     assert f"--replay kept/{file.name} --file flows.yaml" in answer.err
     again = inside("simulate", "--replay", str(file), "-f", flows, "--trust-code")
     assert (again.code, again.out) == (1, answer.out)
+    assert "Warning" not in again.err
+
+
+def test_a_kept_seed_of_another_manifest_comes_with_a_warning(inside, flows: str, workplace: Path) -> None:
+    """It runs all the same: perhaps the change is what mends it."""
+    inside("simulate", "late", "-f", flows, "--trust-code", "--keep", "kept")
+    (file,) = (workplace / "kept").iterdir()
+    manifest = workplace / flows
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace("next: rest}", "next: rest, effect: pure}"))
+    answer = inside("simulate", "--replay", str(file), "-f", flows, "--trust-code")
+    assert answer.code == 1
+    assert "Warning: flows.yaml has changed since the seed was kept" in answer.err
+
+
+def test_manifest_and_code_are_read_once_for_all_simulated_processes(
+    inside, flows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code runs anew in each process: nothing of it outlives a crash."""
+    opened: list[str] = []
+    real = os.open
+
+    def counted(path: str, *args: int, **options: int) -> int:
+        opened.append(os.path.basename(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", counted)
+    answer = inside("simulate", "good", "-f", flows, "--trust-code", "-i", "n=2", "--seeds", "20")
+    assert answer.code == 0, answer.err
+    assert " 0 crashes" not in answer.err
+    assert opened.count("flows.yaml") == 1
 
 
 def test_a_shortened_failure_has_only_the_strikes_that_matter(inside, flows: str) -> None:

@@ -63,12 +63,15 @@ class _Work:
         self._settings = shared.settings()
         self._state = shared.state_folder(self._settings)
         self._path, name = self._find(options["file"], options["target"])
-        self._manifest = cast("Manifest", self._kernel().manifest)
+        self._kernel = self._open()
+        self._manifest = cast("Manifest", self._kernel.manifest)
         target = choose(self._manifest, name)
         if target.kind == "Trigger":
             flow = target.spec["start"]
             raise UsageError(f"{path_of(target)} reads its source; name the flow that it starts: {flow}.")
         self._target = path_of(target)
+        if self._kept and self._kept["fingerprint"] != self._manifest.fingerprint:
+            say(f"Warning: {self._path} has changed since the seed was kept; it may end in another way than then.")
         self._value = self._kept["input"] if self._kept else read_input(options["inputs"])
         names = options["faults"].split(",")
         self._faults = tuple(self._kept["faults"]) if self._kept else tuple(name.strip() for name in names if name)
@@ -85,7 +88,7 @@ class _Work:
             raise UsageError("Name a flow and its manifest: agentflow simulate FLOW --file PATH.")
         return found_applied(target, self._state)
 
-    def _kernel(self) -> Kernel:
+    def _open(self) -> Kernel:
         return Kernel.from_manifest(
             self._path,
             settings=self._settings,
@@ -98,7 +101,7 @@ class _Work:
         async def scenario(kernel: Kernel) -> object:
             return await kernel.run(self._target, self._value, key="simulation")
 
-        return simulate_kernel(lambda world: self._kernel(), scenario, seed=seed, faults=faults)
+        return simulate_kernel(self._kernel, scenario, seed=seed, faults=faults)
 
     def carry_out(self) -> int:
         """Simulate, and show what came of it; returns the exit code."""
