@@ -112,7 +112,6 @@ class SimulatedJournal:
         self._open(writes=True)
         world, disk = self._world, self._disk
         place = f"append {'+'.join(record.type for record in records)}"
-        world.maybe_take_over(place)
         ending = world.next_operation(place)
         if ending is not None and ending[1] == "before":
             if ending[0] == "torn-tail":

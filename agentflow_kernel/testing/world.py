@@ -124,7 +124,11 @@ class World:
         return result
 
     def next_operation(self, place: str) -> tuple[str, str] | None:
-        """Count a durable operation; whether the process ends at it: fault, and ``before`` or ``after``."""
+        """Count a durable operation; whether the process ends at it: fault, and ``before`` or ``after``.
+
+        Before it the process may stand still while a second owner takes its runs over.
+        """
+        self._maybe_take_over(place)
         self.operations += 1
         if self._at_peace:
             return None
@@ -143,7 +147,7 @@ class World:
         if self.strikes("clock-jump", place):
             self.clock.jump(JUMP_S * (2 * self.faults.dice.random() - 1))
 
-    def maybe_take_over(self, place: str) -> None:
+    def _maybe_take_over(self, place: str) -> None:
         """Let the process at work stand still here while a second owner takes its runs over, if the seed says so.
 
         Nothing goes wrong for the second owner. The first does not notice before it writes.

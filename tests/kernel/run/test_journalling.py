@@ -33,6 +33,7 @@ async def records_of(flow: Flow, value: object = None, journal: DurableJournal |
     return records
 
 
+@pytest.mark.keeps_memory("a step begun again is timed anew")
 async def test_a_step_has_its_duration_and_attempts_on_record() -> None:
     """By the kernel's clock, also where steps run side by side; no further record is needed for it."""
     clock = FakeClock()

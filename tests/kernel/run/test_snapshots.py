@@ -61,6 +61,7 @@ def loop(effects: Effects, rounds: int) -> Flow:
     return flow.returns({"count": {"$ref": "state.count"}})
 
 
+@pytest.mark.keeps_memory("counts the records of one owner")
 async def test_a_long_loop_is_folded_and_ends_as_it_would_have() -> None:
     """The history stays one chain; each snapshot holds little, however long the loop."""
     effects, journal = Effects(), DurableJournal()
@@ -101,6 +102,7 @@ async def test_a_run_that_dies_goes_on_from_its_snapshot(dies_at: int, applied: 
     assert done <= set(paths)
 
 
+@pytest.mark.keeps_memory("looks at what one owner has in memory")
 async def test_a_resumed_run_remembers_only_what_it_may_be_asked_for() -> None:
     """Neither in this process nor after a restart does the memory of a loop grow with its visits."""
     effects, survivor, clock = Effects(), InProcessJournal(), FakeClock(auto=True)
@@ -180,6 +182,7 @@ async def test_what_is_to_be_undone_outlives_the_snapshot() -> None:
     assert [path for path in effects.paths if path in ("buy", "give back")] == ["buy", "give back"]
 
 
+@pytest.mark.keeps_memory("counts the records of one owner")
 async def test_a_node_that_makes_too_many_records_fails_its_run_by_name() -> None:
     """A snapshot can be made between two nodes only; the end of the run is on record all the same."""
     limits = Limits(snapshot_records=10, most_records=30)
