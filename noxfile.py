@@ -221,6 +221,8 @@ def harnesses() -> dict[str, tuple[str, str]]:
 
 
 HARNESSES: Final = harnesses()
+SERVED: Final = {"journal.postgres": "tests/services/with_postgres.py"}
+"""What starts the server that a harness needs, in front of the command."""
 
 
 @nox.session
@@ -232,6 +234,7 @@ def conformance(session: nox.Session, harness: str) -> None:
     report = REPORTS / f"{slug(session.name)}.xml"
     config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report))
     command = ("python", "-m", "pytest", *config, "-p", "no:randomly", "--pyargs", "agentflow_specs")
+    command = (*(("python", SERVED[harness]) if harness in SERVED else ()), *command)
     session.run(*command, "--harness", target, *session.posargs, env=TEST_ENV)
 
 

@@ -267,6 +267,19 @@ class AppendsInline(Protocol):
         ...
 
 
+class Talliable(Protocol):
+    """Optional ability ``tally``: one cheap query tells a worker whether there may be a run to take over."""
+
+    async def tally(self) -> Collection[tuple[str, str, int]]:
+        """Owner, cause and number of the runs that have not ended, each pair once.
+
+        Suspended runs count under no owner (``""``) and their cause, which is never empty here; those that are at work,
+        as far as the journal knows, under their owner and no cause. Runs that are stuck or quarantined are left out.
+        A damaged run may be counted or not.
+        """
+        ...
+
+
 class Request(Value):
     """What somebody asks of a run: ``kind`` is ``signal``, ``cancel``, ``approval`` or ``answer``.
 

@@ -60,6 +60,9 @@ class Adoption:
 
     async def _look(self) -> None:
         """Recover what there is, apart from runs that somebody has stopped himself and those that were refused here."""
+        if not await self._runs.may_be_left(CAUSES):
+            self._count_unservable(0)
+            return
         infos = await self._runs.infos(status="suspended", limit=LISTED)
         left = [info for info in infos if info.cause in CAUSES]
         served = [info for info in left if self._wiring.serves(info.name)]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import statistics
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import anyio
 from nodes import chain
@@ -18,7 +20,50 @@ from agentflow_kernel import Flow, Kernel
 def rows(*, steps: int) -> list[Row]:
     """The cost of a synced step in a run that is alone, and in each of a hundred at once, with each journal."""
     journals = ["sqlite", *(["leveldb"] if importlib.util.find_spec("plyvel") else [])]
-    return [row for journal in journals for row in _rows_of(journal, steps)]
+    found = [row for journal in journals for row in _rows_of(journal, steps)]
+    return [*found, *_rows_of_postgres(steps)]
+
+
+def _rows_of_postgres(steps: int) -> list[Row]:
+    """A step beside an insert and commit of the bare driver; none where no server can be started."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "services"))
+    import pytest
+    from postgres_server import PostgresServer
+
+    server = PostgresServer()
+    try:
+        server.open()
+        value, floor = anyio.run(_measure_postgres, server.dsn, steps)
+    except pytest.skip.Exception:
+        return []
+    finally:
+        server.close()
+    note = f"asyncpg, insert and commit {floor:.3f} ms"
+    what = "durable step, one run, postgres"
+    return [Row(what, value, "ms", note, value / floor, "≤ 2.0 x", value <= floor * 2)]
+
+
+async def _measure_postgres(dsn: str, steps: int) -> tuple[float, float]:
+    """Medians of interleaved rounds on one server."""
+    import asyncpg
+    from agentflow_postgres.journal import PostgresJournal
+
+    values, floors = [], []
+    bare = await asyncpg.connect(dsn)
+    await bare.execute("CREATE TABLE floor (number bigint PRIMARY KEY, data bytea)")
+    async with Kernel(journal=PostgresJournal(dsn)) as kernel:
+        flow: Flow = chain(steps)
+        await kernel.run(flow, 1)
+        for turn in range(5):
+            start = time.perf_counter()
+            for number in range(steps):
+                await bare.execute("INSERT INTO floor VALUES ($1, $2)", turn * steps + number, b"x" * 200)
+            floors.append((time.perf_counter() - start) / steps * 1e3)
+            start = time.perf_counter()
+            await kernel.run(flow, 1)
+            values.append((time.perf_counter() - start) / (steps + 2) * 1e3)
+    await bare.close()
+    return statistics.median(values), statistics.median(floors)
 
 
 def _rows_of(journal: str, steps: int) -> list[Row]:

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,6 +15,7 @@ import pytest
 from flows import CASES
 from ledger import CHILD, HERE, Ledger, wait_until
 from process import open_journal
+from stores import installed, nobody_works, store
 
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.testing.auditor import Auditor
@@ -29,8 +29,6 @@ LONG = os.environ.get("AGENTFLOW_CHAOS", "short") == "long"
 SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))
 KILLS = 200 if LONG else 10
 RUNS_PER_KILL = 20
-JOURNALS = {"sqlite": "sqlite", "leveldb": "leveldb"}
-"""Names in tests to names of plugins that keep their files in the state folder."""
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800), pytest.mark.blocking]
 
@@ -43,10 +41,11 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     sink.stop()
 
 
-def installed() -> list[str]:
-    """The journals of this installation that keep files."""
-    names = {entry.name for entry in entry_points(group="agentflow.journals")}
-    return [name for name in JOURNALS if name in names]
+@pytest.fixture(params=installed())
+def journal(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each journal in turn, as the word for it."""
+    with store(request.param) as word:
+        yield word
 
 
 async def crash_of(auditor: Auditor, journal: str, state: str, process: int) -> int:
@@ -70,12 +69,11 @@ async def audited(auditor: Auditor, journal: str, state: str) -> Any:
         await opened.aclose()
 
 
-@pytest.mark.parametrize("journal", installed())
 def test_no_kill_loses_or_doubles_anything(journal: str, ledger: Ledger, tmp_path: Path) -> None:
     """Killed at random instants and started again at once, until all runs have ended as they should."""
     state, dice = str(tmp_path / "state"), random.Random(SEED)
     count = KILLS * RUNS_PER_KILL
-    words = [sys.executable, str(HERE / "process.py"), JOURNALS[journal], state, str(ledger.address), str(count)]
+    words = [sys.executable, str(HERE / "process.py"), journal, state, str(ledger.address), str(count)]
     auditor, landed, kills = Auditor(Effects()), 0, 0
     while kills < KILLS:
         kills += 1
@@ -84,18 +82,19 @@ def test_no_kill_loses_or_doubles_anything(journal: str, ledger: Ledger, tmp_pat
         wait_until(lambda: ledger.count() >= moment or process.poll() is not None)  # noqa: B023 -- called at once
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        under_way = anyio.run(crash_of, auditor, JOURNALS[journal], state, process.pid)
+        under_way = anyio.run(crash_of, auditor, journal, state, process.pid)
+        wait_until(lambda: anyio.run(nobody_works, journal, state))
         landed += process.returncode == -signal.SIGKILL and under_way > 0
     last = subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=600, env=CHILD)
     told = json.loads(last.stdout)
     assert told["ended"] == {"as expected": count}
     assert landed >= 0.9 * kills, f"only {landed} of {kills} kills landed while work was in flight (seed {SEED})"
     auditor.ledger = Effects.from_lines(ledger.file.read_bytes().splitlines())
-    audit = anyio.run(audited, auditor, JOURNALS[journal], state)
+    audit = anyio.run(audited, auditor, journal, state)
     assert not audit.violations, (SEED, audit.violations[:5])
     assert audit.accepted == count
     assert problems_of(auditor.ledger, told["runs"]) == []
-    print(f"{journal}: {kills} kills, {landed} in flight, seed {SEED}; {audit}")
+    print(f"{journal.partition(':')[0]}: {kills} kills, {landed} in flight, seed {SEED}; {audit}")
 
 
 def problems_of(effects: Effects, runs: dict[str, str]) -> list[str]:

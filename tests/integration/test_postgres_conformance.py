@@ -17,7 +17,7 @@ HARNESS = "agentflow_postgres.testing:PostgresJournalHarness"
 @pytest.mark.timeout(300)
 def test_the_journal_meets_every_requirement_of_its_kind() -> None:
     """Under asyncio; that trio is refused is a test of the plugin."""
-    server = PostgresServer()
+    server = PostgresServer(synced=False)
     server.open()
     try:
         config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:randomly", "-n", "0", "-q")

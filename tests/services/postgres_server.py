@@ -12,10 +12,14 @@ from service import Service
 
 
 class PostgresServer(Service):
-    """The newest installed version; commits are synced as in production."""
+    """The newest installed version; commits are synced as in production unless ``synced`` is false."""
 
     name = "postgres"
     install = "apt-get install -y --no-install-recommends postgresql"
+
+    def __init__(self, *, synced: bool = True) -> None:
+        super().__init__()
+        self._synced = synced
 
     @property
     def dsn(self) -> str:
@@ -30,6 +34,7 @@ class PostgresServer(Service):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self.folder),
             "max_connections": "200",
+            "fsync": "on" if self._synced else "off",
         }
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         return [postgres, "-D", str(self.folder / "data"), "-p", str(self.port), *settings]

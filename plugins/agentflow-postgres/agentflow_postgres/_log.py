@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 APPEND = """
 WITH batch AS (
     SELECT * FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[], $5::text[], $6::float8[], $7::text[],
-        $8::bytea[]) AS b (run_id, expected, epoch, next_seq, status, started_at, tail, head)
+        $8::bytea[], $9::text[]) AS b (run_id, expected, epoch, next_seq, status, started_at, tail, head, held)
 ), moved AS (
     UPDATE runs SET epoch = batch.epoch, next_seq = batch.next_seq, status = batch.status,
-        started_at = batch.started_at, tail = batch.tail, head = batch.head
+        started_at = batch.started_at, tail = batch.tail, head = batch.head, held = batch.held
     FROM batch
     WHERE runs.run_id = batch.run_id AND batch.expected > 0
         AND runs.next_seq = batch.expected AND runs.epoch <= batch.epoch
     RETURNING runs.run_id, runs.number
 ), begun AS (
-    INSERT INTO runs (run_id, epoch, next_seq, status, started_at, tail, head)
-    SELECT run_id, epoch, next_seq, status, started_at, tail, head FROM batch WHERE expected = 0
+    INSERT INTO runs (run_id, epoch, next_seq, status, started_at, tail, head, held)
+    SELECT run_id, epoch, next_seq, status, started_at, tail, head, held FROM batch WHERE expected = 0
     ON CONFLICT DO NOTHING RETURNING run_id, number
 ), done AS (SELECT * FROM moved UNION ALL SELECT * FROM begun
 ), kept AS (
     INSERT INTO records (run, seq, data)
     SELECT done.number, line.seq, line.data
-    FROM unnest($9::text[], $10::int8[], $11::bytea[]) AS line (run_id, seq, data) JOIN done USING (run_id)
+    FROM unnest($10::text[], $11::int8[], $12::bytea[]) AS line (run_id, seq, data) JOIN done USING (run_id)
 )
 SELECT run_id FROM done"""
 """Appends to each run whose place is as expected, and names these runs; the others are left as they are."""
@@ -45,6 +45,9 @@ SELECT run_id, epoch, next_seq, tail, head, number,
 FIND_HEADS = HEADS + "WHERE run_id = ANY($1::text[])"
 LIST = HEADS + "{} ORDER BY started_at DESC, number DESC LIMIT $1"
 LIST_ALL, LIST_STATUS = LIST.format(""), LIST.format("WHERE status = $2")
+TALLY = "SELECT held, count(*) FROM runs WHERE held <> '' GROUP BY held"
+HELD = 200
+"""Letters of an owner or a cause that are counted by; no name of an owner is longer."""
 READ = "SELECT seq, data FROM records WHERE run = $1 AND seq >= $2 ORDER BY seq"
 READ_ONE = "SELECT data FROM records JOIN runs ON run = number WHERE run_id = $1 AND seq = $2"
 
@@ -111,7 +114,17 @@ def _row(batch: Batch) -> tuple[object, ...]:
     assert after is not None, "a batch is appended once it is known what it follows"  # noqa: S101
     info = after.info
     place = batch.run_id, batch.expected_seq, batch.epoch, batch.next_seq
-    return (*place, str(info.status), float(info.started_at), after.tail, _pack(info))
+    return (*place, str(info.status), float(info.started_at), after.tail, _pack(info), _held(info))
+
+
+def _held(info: RunInfo) -> str:
+    """See :data:`~agentflow_postgres._schema.SECOND_STEP`; an owner that no column can hold counts as none."""
+    text = ""
+    if info.status == "suspended":
+        text = f"c{info.cause}"
+    elif info.status in ("queued", "running", "waiting"):
+        text = f"o{info.owner}"
+    return text[:HELD] if text.isascii() and "\0" not in text else text[0]
 
 
 async def find_heads(connection: Connection, run_ids: Sequence[str]) -> dict[str, Head | CorruptRecord]:
@@ -156,6 +169,12 @@ async def list_heads(connection: Connection, status: str | None, limit: int) -> 
             if status is None:
                 infos.append(RunInfo(row["run_id"], status="quarantined", code=error.code, cause=error.problem))
     return infos
+
+
+async def tally(connection: Connection) -> list[tuple[str, str, int]]:
+    """Owner, cause and number of the runs that have not ended."""
+    rows = await connection.fetch(TALLY)
+    return [(held[1:], "", count) if held[0] == "o" else ("", held[1:] or "unknown", count) for held, count in rows]
 
 
 async def read_records(connection: Connection, run_id: str, from_seq: int) -> list[Record]:

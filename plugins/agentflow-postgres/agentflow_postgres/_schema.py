@@ -26,7 +26,13 @@ FIRST_STEP = (
     body bytea NOT NULL)""",
     "CREATE INDEX inbox_run ON inbox (run_id, number)",
 )
-STEPS = (FIRST_STEP,)
+SECOND_STEP = (
+    """ALTER TABLE runs ADD COLUMN held text COLLATE "C" NOT NULL DEFAULT 'o'""",
+    "UPDATE runs SET held = '' WHERE status IN ('completed', 'failed', 'cancelled', 'stuck', 'quarantined')",
+    "CREATE INDEX runs_held ON runs (held) WHERE held <> ''",
+)
+"""``held`` is ``o`` and the owner of a run at work, ``c`` and the cause of a suspended one; of an older run ``o``."""
+STEPS = (FIRST_STEP, SECOND_STEP)
 """``STEPS[n]`` leads from version n to n + 1. A released step is never changed: a change is a further step."""
 VERSION = len(STEPS)
 FIND = "SELECT version FROM agentflow_version"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from agentflow_kernel.contracts.journal import check_batch, encode_record
 from agentflow_kernel.errors import CorruptRecord, StorageUnavailable, UnknownRun, UsageError
 from agentflow_postgres._link import Link, describe, require_asyncio
-from agentflow_postgres._log import Batch, find_head, list_heads, read_records
+from agentflow_postgres._log import Batch, find_head, list_heads, read_records, tally
 from agentflow_postgres._writer import Writer
 from agentflow_postgres.sharing import PostgresInbox, PostgresLeases
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from agentflow_kernel.contracts.journal import Record, RunInfo
     from agentflow_kernel.contracts.plugin import PluginContext
@@ -96,6 +96,11 @@ class PostgresJournal:
         """The heads; a damaged one is listed as ``quarantined``."""
         self._open()
         return await self._reading.run(lambda connection: list_heads(connection, status, limit)) or []
+
+    async def tally(self) -> Collection[tuple[str, str, int]]:
+        """What the index of open runs says."""
+        self._open()
+        return await self._reading.run(tally) or []
 
     async def put_blob(self, data: bytes) -> str:
         """Store bytes; bytes that were damaged are put right."""

@@ -21,6 +21,8 @@ from agentflow_kernel.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentflow_postgres.journal import PostgresJournal
+
     Chain = Callable[..., list[Record]]
     Open = Callable[..., Any]
 
@@ -179,6 +181,43 @@ async def test_damage_is_found_and_harms_no_other_run(journal: Open, sql: Any, d
         assert await one.read("sound") == sound
         if "runs" in damage:
             assert [info.run_id for info in await one.runs(status="quarantined")] == ["r"]
+
+
+async def begin(journal: PostgresJournal, run_id: str, owner: str, *end: Any) -> None:
+    """One run, which has stopped where ``end`` is the type and payload of a further record."""
+    await journal.append(run_id, 0, 1, [Record(run_id, 0, "run.started", "", {"name": "n", "owner": owner}, 1)])
+    if end:
+        await journal.append(run_id, 1, 1, [Record(run_id, 1, end[0], "", end[1], 1)])
+
+
+async def test_the_tally_counts_runs_that_have_not_ended_by_owner_or_cause(journal: Open) -> None:
+    """A name that a column cannot hold counts as none, so that somebody looks closer."""
+    async with journal() as one:
+        assert list(await one.tally()) == []
+        await begin(one, "r0", "one")
+        await begin(one, "r1", "one")
+        await begin(one, "r2", "two")
+        await begin(one, "r3", "od\0d")
+        await begin(one, "r4", "one", "run.suspended", {"cause": "handover"})
+        await begin(one, "r5", "one", "run.suspended", {"cause": "č"})
+        await begin(one, "r6", "one", "run.suspended", {"status": "stuck"})
+        await begin(one, "r7", "one", "run.ended", {"status": "completed"})
+        expected = [("", "", 1), ("", "handover", 1), ("", "unknown", 1), ("one", "", 2), ("two", "", 1)]
+        assert sorted(await one.tally()) == expected
+
+
+async def test_tables_of_the_first_version_are_migrated(journal: Open, sql: Any) -> None:
+    """Of a run that has not ended nobody knows the owner until its next record."""
+    async with journal() as one:
+        await begin(one, "r0", "one")
+        await begin(one, "r1", "one", "run.ended", {"status": "completed"})
+    await sql.execute("ALTER TABLE runs DROP COLUMN held")
+    await sql.execute("UPDATE agentflow_version SET version = 1")
+    async with journal() as one:
+        assert list(await one.tally()) == [("", "", 1)]
+        await one.append("r0", 1, 1, [Record("r0", 1, "step.completed", "a", {"output": 1}, 1)])
+        assert list(await one.tally()) == [("one", "", 1)]
+        assert [info.status for info in await one.runs(status="completed")] == ["completed"]
 
 
 async def test_tables_of_a_newer_version_are_refused_by_name(journal: Open, sql: Any, chain: Chain) -> None:

@@ -78,6 +78,12 @@ _TWIN = {"running": "waiting", "waiting": "running"}
 LIST_NOT_ENDED = """
 SELECT * FROM heads WHERE status NOT IN ('completed', 'failed', 'cancelled') ORDER BY started_at DESC, id DESC"""
 """Where the quarantined runs are: those that are set down as such, and those whose last record is damaged."""
+TALLY = """
+SELECT CASE status WHEN 'suspended' THEN '' ELSE owner END AS holder,
+    CASE status WHEN 'suspended' THEN coalesce(nullif(cause, ''), 'unknown') ELSE '' END AS reason, count(*)
+FROM runs
+WHERE status IN ('queued', 'running', 'waiting', 'suspended') AND status NOT IN ('completed', 'failed', 'cancelled')
+GROUP BY holder, reason"""
 HIDDEN_RUN = "SELECT 1 FROM runs NOT INDEXED WHERE run_id = ?"
 REMEMBERED = 10_000
 """Heads kept in mind; the oldest makes room."""
@@ -270,6 +276,12 @@ def list_heads(
             if status is None or status == "quarantined":
                 found.append(RunInfo(run_id, status="quarantined", code=error.code, cause=error.problem))
     return found
+
+
+def tally(connection: sqlite3.Connection, *, indexed: bool = True) -> list[tuple[str, str, int]]:
+    """Owner, cause and number of the runs that have not ended; ``indexed`` as in :func:`list_heads`."""
+    query = TALLY if indexed else TALLY.replace(" status ", " +status ").replace("CASE +status", "CASE status")
+    return connection.execute(query).fetchall()
 
 
 def _chain(batch: Batch, tail: str) -> str:

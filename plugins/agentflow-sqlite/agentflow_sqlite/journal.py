@@ -7,13 +7,13 @@ from hashlib import sha256
 from agentflow_kernel.contracts.journal import check_batch, encode_record
 from agentflow_kernel.errors import CorruptRecord, UnknownRun
 from agentflow_sqlite._database import Database
-from agentflow_sqlite._log import JOURNAL, Batch, Heads, are_indexes_sound, list_heads, look_up, read_records
+from agentflow_sqlite._log import JOURNAL, Batch, Heads, are_indexes_sound, list_heads, look_up, read_records, tally
 from agentflow_sqlite._store import Store, place_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from agentflow_kernel.contracts.journal import Record, RunInfo
     from agentflow_kernel.contracts.plugin import PluginContext
@@ -76,11 +76,21 @@ class SqliteJournal:
         found: list[RunInfo] = []
 
         def query(connection: sqlite3.Connection) -> list[RunInfo]:
-            if self._sound is None:
-                self._sound = are_indexes_sound(connection)
-            return list_heads(connection, status, limit, indexed=self._sound)
+            return list_heads(connection, status, limit, indexed=self._is_sound(connection))
 
         return await self._database.read(query, found)
+
+    async def tally(self) -> Collection[tuple[str, str, int]]:
+        """What the rows of the runs say, without a look at the records."""
+        found: list[tuple[str, str, int]] = []
+        return await self._database.read(
+            lambda connection: tally(connection, indexed=self._is_sound(connection)), found
+        )
+
+    def _is_sound(self, connection: sqlite3.Connection) -> bool:
+        if self._sound is None:
+            self._sound = are_indexes_sound(connection)
+        return self._sound
 
     async def put_blob(self, data: bytes) -> str:
         """Store bytes; bytes that were damaged on the disk are put right."""

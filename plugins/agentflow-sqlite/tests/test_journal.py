@@ -194,6 +194,21 @@ async def test_runs_come_newest_first_and_by_status(journal: SqliteJournal) -> N
     assert await ids("nonsense") == []
 
 
+async def test_the_tally_counts_runs_that_have_not_ended_by_owner_or_cause(journal: SqliteJournal) -> None:
+    """A suspended run has nobody, a stuck one waits for a person, an ended one is nobody's business."""
+    assert sorted(await journal.tally()) == []
+    ends = ("", "", "run.suspended", "run.suspended", "run.ended", "run.suspended")
+    told = ({}, {}, {"cause": "handover"}, {"cause": ""}, {"status": "completed"}, {"status": "stuck"})
+    for number, (end, payload) in enumerate(zip(ends, told, strict=True)):
+        run_id, owner = f"r{number}", "one" if number else "two"
+        await journal.append(run_id, 0, 1, [Record(run_id, 0, "run.started", "", {"name": "n", "owner": owner}, 1)])
+        if end:
+            await journal.append(run_id, 1, 1, [Record(run_id, 1, end, "", payload, 1)])
+    await journal.append("r9", 0, 1, [Record("r9", 0, "run.started", "", {"name": "n", "owner": "one"}, 1)])
+    expected = [("", "handover", 1), ("", "unknown", 1), ("one", "", 2), ("two", "", 1)]
+    assert sorted(await journal.tally()) == expected
+
+
 async def test_a_run_that_waits_is_listed_as_such_and_as_nothing_else(journal: SqliteJournal, author) -> None:
     """A wait does not touch the row of its run: its last record says it."""
     run = author("r")

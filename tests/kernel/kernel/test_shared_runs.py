@@ -317,3 +317,65 @@ async def test_a_worker_goes_on_looking_after_the_journal_was_away() -> None:
         again = worker._open._handles[handle.run_id]
         await again.signal("go", 5)
         assert await again.result() == 5
+
+
+class Counted(SharedJournal):
+    """Offers the tally, and counts the lists that were asked for."""
+
+    lists = 0
+
+    async def runs(self, **wished: Any) -> Any:
+        self.lists += 1
+        return await super().runs(**wished)
+
+    async def tally(self) -> Collection[tuple[str, str, int]]:
+        found: dict[tuple[str, str], int] = {}
+        for info in await super().runs(limit=1000):
+            place = ("", info.cause) if info.status == "suspended" else (info.owner, "")
+            if info.status in ("suspended", "running", "waiting"):
+                found[place] = found.get(place, 0) + 1
+        return [(*place, number) for place, number in found.items()]
+
+
+async def test_an_idle_worker_lists_no_runs_where_the_journal_counts_them() -> None:
+    """Those of living workers, its own and what people have suspended cost it nothing; a dead owner's are found."""
+    store, clock = Store(), FakeClock()
+    flow = waiting()
+    journal = Counted(store)
+    worker = Kernel(journal=journal, clock=clock, adopt=True)
+    worker.add(flow)
+    async with worker, Kernel(journal=store.worker(), clock=clock) as other:
+        await worker.start(flow)
+        left = await other.start(flow)
+        await (await other.start(flow)).suspend()
+        await clock.advance(30)
+        assert journal.lists == 0
+        await crash(other, store)
+        await tick(clock, lambda: left.run_id in worker._open._handles)
+
+
+async def test_a_worker_that_counts_takes_up_again_what_it_has_lost_itself() -> None:
+    """More of its runs are on record than are at work here."""
+    store, clock = Store(), FakeClock()
+    flow = waiting()
+
+    class Away(Counted):
+        away = False
+
+        async def append(self, *arguments: Any) -> None:
+            if self.away:
+                raise StorageUnavailable("away", executed="no")
+            await super().append(*arguments)
+
+    journal = Away(store)
+    worker = Kernel(journal=journal, clock=clock, adopt=True)
+    worker.add(flow)
+    async with worker:
+        handle = await worker.start(flow)
+        await tick(clock, lambda: ("wait.opened",) in journal.appended)
+        journal.away = True
+        with pytest.raises(StorageUnavailable):
+            await handle.signal("go", 4)
+        await handle.ended()
+        journal.away = False
+        await tick(clock, lambda: handle.run_id in worker._open._handles)

@@ -26,8 +26,7 @@ def command(shared: Shared, run_id: str, file: str | None) -> int:
     """End the run RUN_ID, an id or its beginning, for good.
 
     The request is left in the state folder, or in the database that workers share. The process that works on the run
-    takes it within a second; a run that
-    nobody works on ends when it is resumed.
+    takes it within a second; a run that nobody works on ends when it is resumed.
     """
     info, left = request(shared, run_id, file, cancel_run)
     show(shared.output, {"run_id": info.run_id, "request": left}, Table(("RUN", "ASKED"), [(info.run_id, "cancel")]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -10,70 +9,57 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-
-from agentflow_postgres.journal import PostgresJournal
+from ledger import CHILD, HERE, Ledger, wait_until
+from process import open_journal
+from stores import LEASE_S, LISTED, store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from postgres_server import PostgresServer
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from agentflow_kernel.contracts.journal import Record
 
-HERE = Path(__file__).parent
-SINK = HERE.parents[2] / "tests" / "chaos" / "sink.py"
-STEPS, LEASE_S = 6, 1.0
-KILLS = 200 if os.environ.get("AGENTFLOW_CHAOS") == "long" else 20
+STEPS = 6
+KILLS = 200 if os.environ.get("AGENTFLOW_CHAOS") == "long" else 8
 SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))
 
-pytestmark = [pytest.mark.chaos, pytest.mark.blocking, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.chaos, pytest.mark.blocking, pytest.mark.timeout(1800)]
 
 
 class Workers:
-    """Workers of one database, and the ledger that they tell."""
+    """Workers of one journal, and the ledger that they tell."""
 
-    def __init__(self, dsn: str, schema: str, folder: Path) -> None:
-        self.dsn, self.schema = dsn, schema
-        self._address, self._file = folder / "sink", folder / "ledger"
-        self._sink = subprocess.Popen([sys.executable, str(SINK), str(self._address), str(self._file)])
-        wait_until(lambda: self._address.exists() and self._file.exists())
+    def __init__(self, journal: str, folder: Path) -> None:
+        self._journal = journal
+        self._sink = Ledger(folder)
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def begin(self, start: int = 0, **environ: str) -> subprocess.Popen[bytes]:
-        """One more worker, which begins so many runs."""
-        words = [
-            sys.executable,
-            str(HERE / "children" / "worker.py"),
-            self.dsn,
-            self.schema,
-            str(self._address),
-            str(start),
-        ]
+    def begin(self, start: int = 0, *, step_s: float) -> subprocess.Popen[bytes]:
+        """One more worker, which begins so many runs, of steps that take so long."""
         process = subprocess.Popen(
-            words,
+            [sys.executable, str(HERE / "worker.py"), self._journal, str(self._sink.address), str(start)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "STEPS": str(STEPS), "LEASE_S": str(LEASE_S), **environ},
+            env={**CHILD, "STEPS": str(STEPS), "STEP_S": str(step_s)},
         )
         self.processes.append(process)
         return process
 
     def ledger(self) -> list[dict[str, Any]]:
         """Every effect so far, in order."""
-        return [json.loads(line) for line in self._file.read_bytes().splitlines()]
+        return self._sink.lines()
 
     def runs(self) -> dict[str, list[Record]]:
         """The checked records of every run."""
 
         async def read() -> dict[str, list[Record]]:
-            journal = PostgresJournal(self.dsn, schema=self.schema)
+            journal = open_journal(self._journal, ".")
             try:
-                return {info.run_id: list(await journal.read(info.run_id)) for info in await journal.runs(limit=10_000)}
+                return {info.run_id: list(await journal.read(info.run_id)) for info in await journal.runs(limit=LISTED)}
             finally:
                 await journal.aclose()
 
@@ -81,26 +67,20 @@ class Workers:
 
     def close(self) -> None:
         """End everything."""
-        for process in [*self.processes, self._sink]:
+        for process in self.processes:
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.communicate()
+        self._sink.stop()
 
 
 @pytest.fixture
-def workers(server: PostgresServer, schema: str, tmp_path: Path) -> Iterator[Workers]:
-    """None yet."""
-    made = Workers(server.dsn, schema, tmp_path)
-    yield made
-    made.close()
-
-
-def wait_until(condition: Callable[[], object], limit_s: float = 120) -> None:
-    """Poll until the condition holds."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
+def workers(tmp_path: Path) -> Iterator[Workers]:
+    """None yet, on the journal that has leases."""
+    with store("postgres") as journal:
+        made = Workers(journal, tmp_path)
+        yield made
+        made.close()
 
 
 def all_ended(workers: Workers) -> bool:
@@ -130,7 +110,7 @@ def check(workers: Workers, expected: int) -> int:
 def test_killed_workers_lose_no_run_and_no_effect(workers: Workers) -> None:
     """Whoever is left, or comes, goes on after the last completed step."""
     dice = random.Random(SEED)
-    alive = [workers.begin(5, STEP_S="0.4"), workers.begin(5, STEP_S="0.4")]
+    alive = [workers.begin(5, step_s=0.4), workers.begin(5, step_s=0.4)]
     expected, landed = 10, 0
     for _ in range(KILLS):
         for process in alive:
@@ -143,10 +123,10 @@ def test_killed_workers_lose_no_run_and_no_effect(workers: Workers) -> None:
         victim.kill()
         victim.wait()
         landed += before < expected * STEPS
-        alive.append(workers.begin(3, STEP_S="0.4"))
+        alive.append(workers.begin(3, step_s=0.4))
         expected += 3
-    wait_until(lambda: len(workers.runs()) == expected)
-    wait_until(lambda: all_ended(workers))
+    wait_until(lambda: len(workers.runs()) == expected, 600)
+    wait_until(lambda: all_ended(workers), 600)
     doubled = check(workers, expected)
     assert landed >= 0.9 * KILLS
     print(f"{KILLS} kills, {landed} in flight, {expected} runs, lost 0, in flight repeated {doubled} (seed {SEED})")
@@ -154,16 +134,16 @@ def test_killed_workers_lose_no_run_and_no_effect(workers: Workers) -> None:
 
 def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing_any_more(workers: Workers) -> None:
     """Another one has taken its runs over by then; not one step is run by both after that."""
-    first = workers.begin(20, STEP_S="0.5")
+    first = workers.begin(20, step_s=0.5)
     assert first.stdout is not None
     assert first.stdout.readline() == b"ready\n"
     wait_until(lambda: len({line["run"] for line in workers.ledger()}) == 20)
     first.send_signal(signal.SIGSTOP)
-    second = workers.begin(0, STEP_S="0.3")
+    second = workers.begin(0, step_s=0.3)
     wait_until(lambda: len({line["run"] for line in workers.ledger() if line["pid"] == second.pid}) == 20)
     first.send_signal(signal.SIGCONT)
     moment = len(workers.ledger())
-    wait_until(lambda: all_ended(workers))
+    wait_until(lambda: all_ended(workers), 600)
     time.sleep(2 * LEASE_S)  # the first one has every chance to write
     assert first.poll() is None, "it lives, and would take new work"
     assert {line["pid"] for line in workers.ledger()[moment:]} <= {second.pid}
