@@ -46,6 +46,7 @@ def _rows_of_postgres(steps: int) -> list[Row]:
 async def _measure_postgres(dsn: str, steps: int) -> tuple[float, float]:
     """Medians of interleaved rounds on one server."""
     import asyncpg
+
     from agentflow_postgres.journal import PostgresJournal
 
     values, floors = [], []
