@@ -10,6 +10,8 @@ from agentflow_kernel.kernel.recovery import recover
 from agentflow_kernel.telemetry import current_meter, get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from agentflow_kernel.kernel.runs import Runs
     from agentflow_kernel.kernel.wiring import Wiring
 
@@ -60,7 +62,7 @@ class Adoption:
 
     async def _look(self) -> None:
         """Recover what there is, apart from runs that somebody has stopped himself and those that were refused here."""
-        if not await self._runs.may_be_left(CAUSES):
+        if not await _may_be_left(self._runs):
             self._count_unservable(0)
             return
         infos = await self._runs.infos(status="suspended", limit=LISTED)
@@ -86,3 +88,17 @@ class Adoption:
             from agentflow_kernel.run.metrics import instruments_of  # only where somebody listens
 
             instruments_of(meter).unservable.add(change)
+
+
+async def _may_be_left(runs: Runs) -> bool:
+    """Whether a run may have no owner, or be handed over; cheap where the journal can tell."""
+    tally = getattr(runs.journal, "tally", None)
+    if tally is None:
+        return True
+    counted: Collection[tuple[str, str, int]] = await tally()
+    owners = {owner: number for owner, cause, number in counted if not cause}
+    if "" in owners or any(cause in CAUSES for _, cause, _ in counted):
+        return True
+    if owners.pop(runs._owner, 0) > len(runs._handles):  # noqa: SLF001 -- one room
+        return True
+    return not owners.keys() <= set(await runs._alive(owners))  # noqa: SLF001 -- one room

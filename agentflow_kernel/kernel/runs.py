@@ -396,19 +396,6 @@ class Runs:
         found.sort(key=lambda info: (info.started_at, info.run_id), reverse=True)
         return found[:limit]
 
-    async def may_be_left(self, causes: Collection[str]) -> bool:
-        """Whether a run may have no owner, or be suspended for one of ``causes``; cheap where the journal can tell."""
-        tally = getattr(self._journal, "tally", None)
-        if tally is None:
-            return True
-        counted: Collection[tuple[str, str, int]] = await tally()
-        owners = {owner: number for owner, cause, number in counted if not cause}
-        if "" in owners or any(cause in causes for _, cause, _ in counted):
-            return True
-        if owners.pop(self._owner, 0) > len(self._handles):
-            return True
-        return not owners.keys() <= set(await self._alive(owners))
-
     async def _true_infos(self, stored: str | None, wanted: str | None, limit: int) -> list[RunInfo]:
         """At least ``limit`` heads, if there are so many, that are on record as ``stored`` and truly ``wanted``."""
         asked = limit
