@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.event import Event
     from agentflow_kernel.flow.fork import Branch, Goto, Parallel
     from agentflow_kernel.flow.key import StateKey
+    from agentflow_kernel.flow.marking import node
     from agentflow_kernel.flow.node import END, Node, Route
     from agentflow_kernel.kernel import Kernel
     from agentflow_kernel.run.flow import Flow
@@ -35,6 +36,7 @@ _MODULES = {
     "Route": "flow.node",
     "RunHandle": "run.handle",
     "StateKey": "flow.key",
+    "node": "flow.marking",
 }
 
 __all__ = (
@@ -54,6 +56,7 @@ __all__ = (
     "RunHandle",
     "StateKey",
     "__version__",
+    "node",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.errors import UsageError
 from agentflow_kernel.flow.condition import Condition
+from agentflow_kernel.flow.marking import options_of
 from agentflow_kernel.flow.step import Step
 
 TYPE_CHECKING = False
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 WORKERS = 16
 """Branches at work at a time unless the fork says otherwise: measured, more workers make small branches no faster."""
+
+
+_OF_NODES = ("routes", "when", "max_visits")
+"""Options of nodes that branches cannot have."""
 
 
 class Branch:
@@ -57,10 +62,11 @@ class Parallel:
         self.conditions: dict[str, Condition] = {}
         for name, target in branches.items():
             branch = target if isinstance(target, Branch) else Branch(target)
-            for option in ("routes", "when", "max_visits"):
+            marked = options_of(branch.target, but=("name", *_OF_NODES))
+            for option in _OF_NODES:
                 if option in branch.options:
                     raise UsageError(f"Branch {name!r} cannot have {option!r}: a branch leads to its join. Use a flow.")
-            self.steps[name] = Step(name, branch.target, **branch.options)
+            self.steps[name] = Step(name, branch.target, **{**marked, **branch.options})
             if branch.only_if is not None:
                 self.conditions[name] = Condition(branch.only_if, "value")
         self.join: object = join.get("n_of_m", join.get("kind")) if isinstance(join, dict) else join

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.flow.reference import Template
 
     OnUnknownAction = Literal["error", "end"]
+    FlowScope = Literal["own", "shared"]
 
 __all__ = ("Graph", "MAX_STEPS", "Step", "next_of")
 
@@ -76,6 +77,8 @@ class Graph:
         """How writes of several branches to one key of the state become one value: a name, or a function of two."""
         self.keys: dict[str, StateKey[Any]] = {}
         """The keys of the state; where there are any, there are no others."""
+        self.scope: FlowScope = "own"
+        """Whose state it has where it is a node: ``own``, or ``shared`` with the flow round it, all of it."""
         self.state_schema: Mapping[str, JSON] | None = None
         self.state_model: object = None
         """A JSON Schema and a pydantic model that the state as a whole must fit at each commit."""
@@ -102,6 +105,15 @@ class Graph:
             found = {**flow.run_keys(), **found}
         return found
 
+    def shared_keys(self) -> dict[str, StateKey[Any]]:
+        """The keys of the flows in it that have this one's state."""
+        found: dict[str, StateKey[Any]] = {}
+        for flow in flows_in(self.steps.values()):
+            if flow.scope == "shared":
+                own = {name: key for name, key in flow.keys.items() if key.scope != "node"}
+                found = {**flow.shared_keys(), **own, **found}
+        return found
+
     @property
     def rules(self) -> StateRules | None:
         """Everything that is declared about the state, ``None`` where that is nothing."""
@@ -114,7 +126,7 @@ class Graph:
         self._rules = None
 
     def _make_rules(self) -> StateRules | None:
-        keys = {**self.run_keys(), **self.keys}
+        keys = {**self.run_keys(), **self.shared_keys(), **self.keys}
         reducers = {**{name: key.reducer for name, key in keys.items() if key.reducer is not None}, **self.reducers}
         if keys or reducers or self.state_schema is not None or self.state_model is not None:
             from agentflow_kernel.flow.key import StateRules  # only flows that declare something about it pay
@@ -122,14 +134,18 @@ class Graph:
             return StateRules(keys, reducers, closed=bool(self.keys), schema=self.state_schema, model=self.state_model)
         return None
 
-    def check_input(self, value: object) -> None:
-        """Raise :class:`InputInvalid` with everything in which the value does not fit ``input_schema``."""
+    def check_input(self, value: object, *, at: str = "") -> None:
+        """Raise :class:`InputInvalid` with everything in which the value does not fit ``input_schema``.
+
+        ``at`` is where the flow stands as a node: ``outer/inner``.
+        """
         if self.input_schema is not None:
             from agentflow_kernel.schema import find_problems  # only flows with a schema pay
 
             problems = find_problems(value, self.input_schema)  # type: ignore[arg-type]  # JSON, checked before
             if problems:
-                raise InputInvalid(f"The input of flow {self.name!r}", "; ".join(problems))
+                where = f" at {at!r}" if at else ""
+                raise InputInvalid(f"The input of flow {self.name!r}{where}", "; ".join(problems))
 
     def check(self) -> None:
         """Raise :class:`FlowInvalid` with all findings when the graph cannot be run."""
@@ -164,6 +180,8 @@ class Graph:
         if self.on_unknown_action not in ("error", "end"):
             text = f"its on_unknown_action must be 'error' or 'end', not {self.on_unknown_action!r}"
             yield Finding(OPTION, text, "on_unknown_action")
+        if self.scope not in ("own", "shared"):
+            yield Finding(OPTION, f"its scope must be 'own' or 'shared', not {self.scope!r}", "scope")
         if _holds(self, self, set()):
             yield Finding(HOLDS_ITSELF, "it holds itself as a node")
         else:
@@ -183,7 +201,8 @@ class Graph:
             from agentflow_kernel.flow.declared import check_keys, check_reads  # only flows with a state pay
 
             yield from check_keys(self.keys, self.reducers)
-            yield from check_reads(self.keys, reads, _written(self.steps.values()))
+            if self.scope == "own":  # else the flow round it may declare and write what is read here
+                yield from check_reads(self.keys, reads, _written(self.steps.values()))
 
     def _step_findings(self, step: Step) -> Iterator[Finding]:
         name = step.name
@@ -293,6 +312,9 @@ def _written(steps: Iterable[Step]) -> set[str] | None:
             part = _written(step.target.steps.values())
         elif isinstance(step.target, Graph):
             part = set(step.target.run_keys())
+            if step.target.scope == "shared":
+                inner = _written(step.target.steps.values())
+                part = None if inner is None else part | inner
         elif _is_node(step.target):
             writes = step.target.writes  # type: ignore[attr-defined]  # asked just now
             part = None if writes is None else {str(getattr(key, "name", key)) for key in writes}

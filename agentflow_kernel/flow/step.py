@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from agentflow_kernel.flow.condition import cases_of
+from agentflow_kernel.flow.marking import options_of
 from agentflow_kernel.flow.reference import Template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Literal
+    from collections.abc import Mapping, Sequence
+    from typing import Literal, TypedDict
 
     from agentflow_kernel.contracts.policy import Policy
     from agentflow_kernel.contracts.tool import Effect
@@ -18,6 +19,29 @@ if TYPE_CHECKING:
     BatchMode = Literal["sliding", "waves"]
     Blocking = Literal["thread", "inline"]
     OnUnknown = Literal["stuck", "retry", "fail"]
+
+    class StepOptions(TypedDict, total=False):
+        """The options of a step as type checkers see them."""
+
+        input: object
+        routes: Mapping[str, str]
+        when: Sequence[Mapping[str, str | None]]
+        each: object
+        batch_size: int
+        concurrency: int
+        on_item_error: OnItemError
+        policies: Sequence[Policy]
+        effect: Effect
+        blocking: Blocking
+        emits: str
+        fan_out: Sequence[str]
+        max_visits: int | None
+        on_unknown: OnUnknown
+        approve: bool | Mapping[str, object] | Approval | None
+        compensate: object
+        timeout_s: float | None
+        batch_mode: BatchMode
+        join: str | None
 
 
 class Step:
@@ -95,7 +119,8 @@ def _compensation(name: str, target: object) -> Step | None:
     if target is None:
         return None
     undo = target if isinstance(target, Compensation) else Compensation(target)
-    return Step(name, undo.target, **undo.options)
+    marked = {option: value for option, value in options_of(undo.target).items() if option in Compensation.OPTIONS}
+    return Step(name, undo.target, **{**marked, **undo.options})
 
 
 def _approval(option: object) -> Approval | None:

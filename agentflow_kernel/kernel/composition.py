@@ -181,6 +181,8 @@ class Composition:
             place = f"spec.nodes.{name}"
             options = self._options(resource, place, node, _NODE_OPTIONS)
             options["routes"] = {"default": node["next"]} if "next" in node else _routes(node.get("routes", {}))
+            for option in ("when", "fan_out", "join"):  # the manifest says its ways itself
+                options.setdefault(option, None if option == "join" else ())
             if "parallel" in node:
                 target: object = self._fork(resource, f"{place}.parallel.branches", node["parallel"])
             else:
@@ -190,6 +192,9 @@ class Composition:
         flow.reducers = {key: self._reducer(resource, f"reducers.{key}", text) for key, text in reducers.items()}
         if "state" in spec or "state_schema" in spec:
             flow.keeps(*self._state_keys(resource, spec.get("state", {})), schema=spec.get("state_schema"))
+        if "state_model" in spec:
+            flow.state_model = self._code(resource, "spec.state_model", spec["state_model"])
+        flow.scope = spec.get("scope", flow.scope)
         flow.input_schema = spec.get("input_schema")
         if "output" in spec:
             flow.returns(spec["output"])
@@ -216,11 +221,13 @@ class Composition:
     ) -> dict[str, object]:
         """What a node or a branch declares besides its target and its way."""
         options: dict[str, object] = {option: node[option] for option in known if option in node}
-        options["policies"] = self._policies(node.get("policies", []))
+        if node.get("policies"):
+            options["policies"] = self._policies(node["policies"])
         if "compensate" in node:
             undo = node["compensate"]
             own = {option: undo[option] for option in Compensation.OPTIONS if option in undo}
-            own["policies"] = self._policies(undo["policies"])
+            if undo["policies"]:
+                own["policies"] = self._policies(undo["policies"])
             options["compensate"] = Compensation(self._target(resource, f"{place}.compensate", undo), **own)
         if "emit" in node:
             options["emits"] = node["emit"]

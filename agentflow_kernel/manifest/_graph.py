@@ -170,7 +170,8 @@ def _state_findings(spec: Mapping[str, Any], context: Context) -> Iterator[Findi
             keys_read = [str(path[1]) for path in condition.paths if path[0] == "state" and len(path) > 1]
             reads += [(key, f"node {name!r}", where) for key in keys_read]
     yield from check_keys(keys, spec.get("reducers", {}))
-    yield from check_reads(keys, reads, None if _may_write(spec["nodes"].values()) else ())
+    if spec.get("scope") != "shared":  # else the flow round it may declare and write what is read here
+        yield from check_reads(keys, reads, None if _may_write(spec["nodes"].values()) else ())
 
 
 def _known_reducer(text: str | None) -> Any:

@@ -263,6 +263,8 @@ _SPECS: dict[str, Record] = {
             ),
             "state": MapOf(_STATE_KEY, "a mapping from keys of the state to what is declared about them"),
             "state_schema": _SCHEMA,
+            "state_model": Code(),
+            "scope": Choice("own", "shared"),
             "policies": _POLICIES,
             "output": Json("any value", data=True),
             "display": Data(),

@@ -48,7 +48,7 @@ async def run_batch(frame: Frame, node: BoundNode, path: str, items: object, per
     chunks: list[object] = items
     if step.batch_size > 1:
         chunks = [items[start : start + step.batch_size] for start in range(0, len(items), step.batch_size)]
-    rules = frame.graph.rules
+    rules = frame.rules
     if rules is None or not rules.reducers or (node.phased is None and not node.framed):
         return await _run_chunks(frame, node, path, [(frame, node, chunk) for chunk in chunks], perform)
     return await _run_branches(frame, node, path, [(node, chunk) for chunk in chunks], perform)

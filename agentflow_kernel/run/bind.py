@@ -193,10 +193,13 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
         node.kind = "flow"
         start = node.inner = bind(target, loopless=loopless, place=f"{node.place}/")
         shared = target.run_keys()
-        if shared:
+        if shared or target.scope == "shared":
             from agentflow_kernel.run.sharing import walk_sharing  # only flows that share keys pay
 
-            node.invoke, node.framed = walk_sharing(node, start, frozenset(shared)), True
+            node.invoke, node.framed = (
+                walk_sharing(node, start, None if target.scope == "shared" else frozenset(shared)),
+                True,
+            )
         else:
             node.invoke = _walk_from(start)
     elif getattr(target, "kind", "") in PAUSES:
@@ -274,9 +277,16 @@ def _walk_from(start: BoundNode) -> Invoke:
     async def walk(context: Context, value: object) -> object:
         from agentflow_kernel.run.walk import run_frame  # here, because the walk needs bound nodes
 
+        if start.graph.input_schema is not None:
+            check_inner(start.graph, context, value)
         return await run_frame(Frame(context.run, start.graph, value, prefix=f"{context.path}/"), start, value)
 
     return walk
+
+
+def check_inner(graph: Graph, context: Context, value: object) -> None:
+    """Raise :class:`InputInvalid` where the input of a flow that is a node does not fit its schema."""
+    graph.check_input(value, at=f"{context.run.name}/{context.path}")
 
 
 def wrap(policies: list[Any], call: Call) -> Call:

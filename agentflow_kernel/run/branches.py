@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentflow_kernel.flow.fork import Parallel
+    from agentflow_kernel.flow.key import StateRules
     from agentflow_kernel.flow.state import SharedState
     from agentflow_kernel.run.bind import BoundNode
 
@@ -39,18 +40,24 @@ class Roots(dict[str, object]):
 class BranchFrame(Frame):
     """The frame of one branch: results of its fork's frame, and a state whose writes wait for the join."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_values", "_rules")
 
     def __init__(self, parent: Frame, prefix: str, values: Mapping[str, object]) -> None:
         super().__init__(parent.run, parent.graph, None, prefix)
         self.roots = Roots(parent.roots)
         self._values = values
+        self._rules = parent.rules
+
+    @property
+    def rules(self) -> StateRules | None:
+        """What is declared about the state of the flow that forks."""
+        return self._rules
 
     @property
     def state(self) -> SharedState:
         """The state as of the fork, with the branch's own writes."""
         if self._state is None:
-            self._state = BranchState(self._values, self.graph.rules)
+            self._state = BranchState(self._values, self._rules)
         return self._state
 
     @property
@@ -75,7 +82,7 @@ def merge(frame: Frame, node: str, values: Mapping[str, object], branches: Seque
     writers = [(path, branch.written) for path, branch in branches if branch.written]
     if not writers:
         return
-    rules = frame.graph.rules
+    rules = frame.rules
     diff = joined(values, {} if rules is None else rules.reducers, writers)
     if isinstance(frame.state, BranchState):  # an outer join merges what was written, not what became of it here
         frame.state.commit_join(diff, [change for _, written in writers for change in written], node=node)

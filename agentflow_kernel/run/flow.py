@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.contracts.values import overload
 from agentflow_kernel.errors import UsageError
 from agentflow_kernel.flow.fork import WORKERS, Parallel
 from agentflow_kernel.flow.graph import MAX_STEPS, Graph, Step, compensates
+from agentflow_kernel.flow.marking import name_of, options_of
 from agentflow_kernel.flow.node import DEFAULT
 from agentflow_kernel.flow.reference import Template
 from agentflow_kernel.run.bind import BoundNode, bind, needs_loop
@@ -14,15 +16,18 @@ from agentflow_kernel.run.walk import run_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
-    from typing import Any, Self
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from typing import Any, Self, TypeVar, Unpack
 
     from agentflow_kernel.contracts.policy import Policy
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_kernel.flow.graph import OnUnknownAction
+    from agentflow_kernel.flow.graph import FlowScope, OnUnknownAction
     from agentflow_kernel.flow.key import StateKey
     from agentflow_kernel.flow.reducer import Reduce
+    from agentflow_kernel.flow.step import StepOptions
     from agentflow_kernel.run.progress import Listener
+
+    T = TypeVar("T")
 
 
 class Flow(Graph):
@@ -54,9 +59,10 @@ class Flow(Graph):
 
         Options are those of :class:`Step`: ``input``, ``routes``, ``when``, ``each``, ``batch_size``, ``concurrency``,
         ``on_item_error``, ``policies``, ``effect``, ``blocking``, ``emits``, ``fan_out``, ``max_visits``,
-        ``on_unknown``, ``approve``, ``compensate``. The name is the function's or the flow's.
+        ``on_unknown``, ``approve``, ``compensate``, ``timeout_s``, ``batch_mode``, ``join``. The name is
+        the function's or the flow's. Options that stand at the function itself (:func:`node`) hold where none is given.
         """
-        name = name or _name_of(target)
+        name = name or name_of(target)
         previous = self._last
         self._last = self.add_step(name, target, options)
         if previous is not None and not previous.routes and not previous.when:
@@ -103,23 +109,49 @@ class Flow(Graph):
 
     def aside(self, target: object, *, name: str | None = None, **options: object) -> Self:
         """Add a step that stands beside the way: it is reached by the ``routes``, ``when`` or ``fan_out`` of others."""
-        self.add_step(name or _name_of(target), target, options)
+        self.add_step(name or name_of(target), target, options)
         return self
+
+    @overload
+    def node(self, target: T, /) -> T: ...
+    @overload
+    def node(
+        self, /, *, name: str | None = None, aside: bool = False, **options: Unpack[StepOptions]
+    ) -> Callable[[T], T]: ...
+    def node(self, target: Any = None, /, *, name: str | None = None, aside: bool = False, **options: Any) -> Any:
+        """Add the function or :class:`Node` class under it as a step: ``@flow.node`` or ``@flow.node(routes=…)``.
+
+        It is what :meth:`step` adds, with ``aside=True`` what :meth:`aside` adds; the function itself stays as it is.
+        """
+
+        def add(target: Any) -> Any:
+            (self.aside if aside else self.step)(target, name=name, **options)
+            return target
+
+        return add if target is None else add(target)
 
     def add_step(self, name: str, target: object, options: Mapping[str, object]) -> Step:
         """Add a step that is linked by its own ``routes`` only."""
-        step = Step(name, target, **options)
+        step = Step(name, target, **{**options_of(target), **options})
         self.add(step)
         self._bound.clear()
         self._compensates = None
         return step
 
-    def keeps(self, *keys: StateKey[Any], schema: Mapping[str, JSON] | None = None, model: type | None = None) -> Self:
+    def keeps(
+        self,
+        *keys: StateKey[Any],
+        schema: Mapping[str, JSON] | None = None,
+        model: type | None = None,
+        scope: FlowScope | None = None,
+    ) -> Self:
         """Declare keys of the state; once there is one, no others may be read or written.
 
         ``schema``, a JSON Schema, and ``model``, a pydantic model, are what the state as a whole must fit whenever a
         visit or a join has written to it; private keys do not belong to it. What does not fit is
-        :class:`StateInvalid`. Raises :class:`UsageError` for a key that is declared already.
+        :class:`StateInvalid`. With ``scope="shared"`` the flow, where it is a node, has the whole state of the flow
+        round it instead of its own, but for keys private to nodes; its writes take effect when it completes. Raises
+        :class:`UsageError` for a key that is declared already.
         """
         for key in keys:
             if key.name in self.keys:
@@ -127,6 +159,7 @@ class Flow(Graph):
             self.keys[key.name] = key
         self.state_schema = schema if schema is not None else self.state_schema
         self.state_model = model if model is not None else self.state_model
+        self.scope = scope or self.scope
         self._bound.clear()
         return self
 
@@ -141,6 +174,15 @@ class Flow(Graph):
         self.timeout_s = self.timeout_s if timeout_s is None else timeout_s
         self.compensation_s = self.compensation_s if compensation_s is None else compensation_s
         self.on_unknown_action = on_unknown_action or self.on_unknown_action
+        self._bound.clear()
+        return self
+
+    def takes(self, schema: Mapping[str, JSON]) -> Self:
+        """Set the JSON Schema that every input must fit; one that does not is :class:`InputInvalid`.
+
+        :meth:`run` and :meth:`run_sync` do not look at it; kernels do, and flows that have this one as a node.
+        """
+        self.input_schema = schema
         self._bound.clear()
         return self
 
@@ -191,10 +233,6 @@ class Flow(Graph):
         run = Run("", self.name, services=_ALONE, listener=listener, loopless=True)
         start = self.bound(loopless=True)
         return drive_to_end(run_frame(Frame(run, self, value), start, value), f"Flow {self.name!r}")
-
-
-def _name_of(target: object) -> str:
-    return str(getattr(target, "__name__", None) or getattr(target, "name", type(target).__name__))
 
 
 _ALONE = Services()

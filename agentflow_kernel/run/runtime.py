@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.event import Event
     from agentflow_kernel.flow.graph import Graph
+    from agentflow_kernel.flow.key import StateRules
     from agentflow_kernel.run.compensate import Due
     from agentflow_kernel.run.history import History
     from agentflow_kernel.run.observing import RunObserver
@@ -175,10 +176,15 @@ class Frame:
         self._state: SharedState | None = None
 
     @property
+    def rules(self) -> StateRules | None:
+        """What is declared about the state."""
+        return self.graph.rules
+
+    @property
     def state(self) -> SharedState:
         """The shared state; most flows have none."""
         if self._state is None:
-            self._state = SharedState(self.roots["state"], self.graph.rules)  # type: ignore[arg-type]  # put there
+            self._state = SharedState(self.roots["state"], self.rules)  # type: ignore[arg-type]  # put there
         return self._state
 
     def path_of(self, node: str) -> str:

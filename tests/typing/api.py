@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_type
 
-from agentflow_kernel import END, Agent, Context, Event, Flow, Kernel, Node, Route, RunHandle, StateKey
+from agentflow_kernel import END, Agent, Context, Event, Flow, Kernel, Node, Route, RunHandle, StateKey, node
 from agentflow_kernel.contracts.bus import Ack
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.testing import FakeClock, FunctionToolset, ScriptedProvider
@@ -92,3 +92,31 @@ def alone(flow: Flow) -> object:
     """Without a kernel."""
     flow.run_sync("a b", listener=print)
     return flow.run_sync("a b", "c")  # type: ignore[call-arg, arg-type]
+
+
+decorated = Flow("decorated")
+
+
+@decorated.node
+def lengths(words: list[str]) -> list[int]:
+    """A decorated function keeps its type."""
+    return [len(word) for word in words]
+
+
+@decorated.node(each={"$ref": "input"}, concurrency=2, on_item_error="skip")
+@node(effect="pure", timeout_s=3.0)
+async def double(number: int, context: Context) -> int:
+    """With options."""
+    return number * 2
+
+
+@decorated.node(name="kept", aside=True)
+class Kept(Node):
+    """A class is decorated in the same way."""
+
+
+assert_type(lengths(["a"]), list[int])
+assert_type(Kept(), Kept)
+decorated.node(concurrency="two")  # type: ignore[call-overload]
+decorated.node(retires=3)  # type: ignore[call-overload]
+node(effect="none")  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ from test_crash import Life, records_of, undisturbed
 from zoo import noted
 
 from agentflow_kernel import Flow, Kernel, Node, StateKey
-from agentflow_kernel.errors import FlowInvalid, NotSerialisable, RunFailed, StateConflict, StateInvalid
+from agentflow_kernel.errors import FlowInvalid, InputInvalid, NotSerialisable, RunFailed, StateConflict, StateInvalid
 from agentflow_kernel.testing import InProcessJournal
 
 if TYPE_CHECKING:
@@ -202,3 +202,66 @@ async def test_the_state_is_whole_again_after_a_death_at_each_durable_operation(
         records = await records_of(survivor)
         check_history(records)
         assert len(set(completed(records))) == len(completed(records))
+
+
+async def test_a_flow_with_shared_scope_reads_and_writes_the_whole_state_round_it() -> None:
+    """By the declarations of that flow, also from branches and two levels down; nothing of it is private."""
+    deep = Flow("deep").step(put(SEEN, "deep"), name="put").keeps(scope="shared")
+    inner = Flow("inner").parallel({"a": put(SEEN, "a"), "b": put(SUM, 2)}).step(deep).keeps(scope="shared")
+    inner.step(lambda value: value, name="seen", input={"$ref": "state.seen"}, blocking="inline")
+    flow = Flow("f").keeps(SEEN, SUM).step(put(SEEN, "outer"), name="put").step(inner, name="one")
+    flow.step(inner, name="two").returns({"state": {"$ref": "state"}, "one": {"$ref": "one.result"}})
+    seen = ["outer", "a", "deep", "a", "deep"]
+    assert await flow.run() == {"state": {"seen": seen, "sum": 4}, "one": seen[:3]}
+
+
+async def test_private_keys_of_a_flow_with_shared_scope_stay_in_it() -> None:
+    """The flow round it has none of them."""
+    inner = Flow("inner").keeps(TURNS, scope="shared")
+    inner.step(Does(lambda shared, given: shared.set(TURNS, 1)), name="set")
+    flow = Flow("f").step(inner).returns({"$ref": "state"})
+    assert await flow.run() == {}
+
+
+async def test_a_flow_with_a_scope_of_its_own_shares_nothing() -> None:
+    """Unless it says so; one in it that shares, shares with it."""
+    deep = Flow("deep").keeps(scope="shared").step(Does(lambda shared, given: shared.set("x", 1)), name="set")
+    inner = Flow("inner").step(deep).returns({"$ref": "state"})
+    assert await Flow("f").step(inner).returns([{"$ref": "state"}, {"$ref": "inner.result"}]).run() == [{}, {"x": 1}]
+
+
+async def test_writes_of_a_flow_with_shared_scope_are_on_record_with_its_visit() -> None:
+    """Each visit of it writes once; the journal takes them as one change of state."""
+    journal = DurableJournal()
+    inner = Flow("inner").keeps(scope="shared").step(put(SEEN, 1), name="put").step(put(SEEN, 2), name="last")
+    flow = Flow("f").keeps(SEEN).step(inner, name="one").step(inner, name="two").returns({"$ref": "state.seen"})
+    async with Kernel(journal=journal) as kernel:
+        assert await kernel.run(flow, None) == [1, 2, 1, 2]
+
+
+async def test_a_failed_flow_with_shared_scope_has_written_nothing() -> None:
+    """What it wrote before it failed is gone with it."""
+
+    def fail(shared: Any, given: object) -> None:
+        raise ValueError
+
+    inner = Flow("inner").keeps(scope="shared").step(put(SEEN, 1), name="put").step(Does(fail), name="fail")
+    flow = Flow("f").keeps(SEEN).parallel({"bad": inner, "good": put(SEEN, 2)}, join="any")
+    assert await flow.returns({"$ref": "state.seen"}).run() == [2]
+
+
+@pytest.mark.parametrize("scope", ["own", "shared"])
+async def test_the_input_of_a_nested_flow_is_checked_where_it_is_a_node(scope: str) -> None:
+    """The error tells the place, whatever depth it has."""
+    inner = Flow("inner").keeps(scope=scope).takes({"type": "integer"}).step(lambda value: value, name="same")
+    middle = Flow("middle").step(inner, name="in")
+    flow = Flow("outer").step(lambda value: value, name="first").step(middle)
+    assert await flow.run(3) == 3
+    with pytest.raises(InputInvalid, match=r"The input of flow 'inner' at 'outer/middle/in': .*integer"):
+        await flow.run("three")
+
+
+def test_a_scope_that_there_is_not_is_found() -> None:
+    """With those that there are."""
+    with pytest.raises(FlowInvalid, match="its scope must be 'own' or 'shared', not 'open'"):
+        Flow("f").keeps(scope="open").step(put(SEEN, 1), name="put").check()  # type: ignore[arg-type]
