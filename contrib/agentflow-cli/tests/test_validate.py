@@ -30,9 +30,14 @@ def test_validate_is_a_document(agentflow, manifest: str) -> None:
 
 
 def test_validate_runs_nothing(agentflow, manifest: str, workplace: Path) -> None:
-    """The manifest's code is not imported, and no state folder is made."""
+    """Code that is not allowed is not imported, which is said, and no state folder is made."""
+    (workplace / "agentflow.toml").unlink()
     (workplace / "app" / "code.py").write_text("import pathlib\npathlib.Path('imported').touch()\n", encoding="utf-8")
-    assert agentflow("validate", "app").code == 0
+    answer = agentflow("validate", "app")
+    assert answer.code == 0
+    assert "Not checked: what flow 'hello' does in ./code.py, which is not allowed; give --trust-code." in answer.err
+    document = json.loads(agentflow("validate", "app", "-o", "json").out)
+    assert {"flow": "hello", "file": "./code.py"} in document["unchecked"]
     assert not (workplace / "imported").exists()
     assert not (workplace / ".agentflow").exists()
 
@@ -97,3 +102,43 @@ def test_validate_checks_the_settings_of_a_planner(agentflow, workplace: Path) -
     answer = agentflow("validate", "m.yaml")
     assert answer.code == 2
     assert "m.yaml:12:45: spec.planner.with.depth: unknown setting; this plugin takes none." in answer.err
+
+
+TYPED = (
+    HEAD.format(kind="Flow", name="typed")
+    + """  nodes:
+    count: {uses: "./typed.py:count", next: shout}
+    shout: {uses: "./typed.py:shout"}
+"""
+)
+TYPED_CODE = (
+    "def count(text: str) -> int:\n    return len(text)\n\ndef shout(text: str) -> str:\n    return text.upper()\n"
+)
+
+
+@pytest.mark.parametrize("allowed", ["by the file", "for this call", "not at all"])
+def test_validate_checks_flows_with_the_code_that_is_allowed(agentflow, workplace: Path, allowed: str) -> None:
+    """Types that do not meet along an edge are found at the node."""
+    (workplace / "m.yaml").write_text(TYPED, encoding="utf-8")
+    (workplace / "typed.py").write_text(TYPED_CODE, encoding="utf-8")
+    if allowed == "by the file":
+        (workplace / "agentflow.toml").write_text('[code]\nallow = ["typed.py"]\n', encoding="utf-8")
+    answer = agentflow("validate", "m.yaml", *(["--trust-code"] if allowed == "for this call" else []))
+    if allowed == "not at all":
+        assert answer.code == 0
+        assert "Not checked: what flow 'typed' does in ./typed.py" in answer.err
+    else:
+        assert answer.code != 0
+        assert "m.yaml:7:12" in answer.err
+        assert "Node 'count' gives number, but node 'shout' takes string [F020]." in answer.err
+
+
+def test_validate_tells_of_code_that_is_not_there(agentflow, workplace: Path) -> None:
+    """A name that the file does not define, and a file that cannot be imported, each at its place, each once."""
+    (workplace / "m.yaml").write_text(TYPED, encoding="utf-8")
+    (workplace / "typed.py").write_text(TYPED_CODE.replace("count", "counts"), encoding="utf-8")
+    answer = agentflow("validate", "m.yaml", "--trust-code")
+    assert "m.yaml:6:19: spec.nodes.count.uses: Unknown name in ./typed.py 'count'" in answer.err
+    (workplace / "typed.py").write_text("raise ValueError('no')\n", encoding="utf-8")
+    answer = agentflow("validate", "m.yaml", "--trust-code")
+    assert answer.err.count("cannot be imported: ValueError: no") == 1

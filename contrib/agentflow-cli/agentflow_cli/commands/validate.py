@@ -13,6 +13,7 @@ from agentflow_cli.setting_check import findings
 from agentflow_cli.shared import common_options, files
 from agentflow_cli.terminal import answer_only, one_line, say
 from agentflow_kernel.errors import ManifestErrors
+from agentflow_kernel.kernel.inspection import inspect_flows
 from agentflow_kernel.loading import Catalogue, Plugins
 from agentflow_kernel.manifest import read
 
@@ -20,21 +21,25 @@ if TYPE_CHECKING:
     from agentflow_cli.shared import Shared
     from agentflow_kernel.errors import ManifestError
     from agentflow_kernel.manifest import Manifest, Resource
+    from agentflow_kernel.settings import Settings
 
 
 @click.command("validate")
 @click.argument("path", shell_complete=files)
+@click.option("--trust-code", is_flag=True, help="Import the manifest's own code to check its flows with it.")
 @common_options
 @click.pass_obj
-def command(shared: Shared, path: str) -> int:
+def command(shared: Shared, path: str, trust_code: bool) -> int:  # noqa: FBT001 - passed by name
     """Check the manifest at PATH, a file or a folder.
 
-    Its form and references, that its plugins are installed, and the settings it gives them. The plugins that it names
-    are imported for that; its own code is not.
+    Its form and references, that its plugins are installed, the settings it gives them, and its flows. The plugins that
+    it names are imported for that, and that of its own code which is allowed in agentflow.toml.
     """
     try:
         with answer_only(for_people=shared.for_people):
-            manifest = _checked(path, Catalogue(shared.settings()))
+            settings = shared.settings()
+            manifest = _checked(path, Catalogue(settings))
+            unchecked = _inspected(manifest, settings, trusted=trust_code)
     except ManifestErrors as error:
         report(error, debug=shared.debug)
         if not shared.for_people:
@@ -44,10 +49,17 @@ def command(shared: Shared, path: str) -> int:
     for line in warnings(manifest, marks=True):
         say(one_line(line))
     resources = manifest.resources
-    document = {"valid": True, "resources": [_resource(resource) for resource in resources], "findings": []}
+    document: dict[str, object] = {
+        "valid": True,
+        "resources": [_resource(resource) for resource in resources],
+        "findings": [],
+    }
+    document["unchecked"] = [{"flow": flow, "file": file} for flow, file in unchecked]
     rows = [(resource.kind, resource.name, f"{resource.file}:{resource.line}") for resource in resources]
     show(shared.output, document, Table(("KIND", "NAME", "PLACE"), rows))
     if shared.for_people:
+        for flow, file in unchecked:
+            say(one_line(f"Not checked: what flow {flow!r} does in {file}, which is not allowed; give --trust-code."))
         say(f"{path} is valid: {len(resources)} resource{'' if len(resources) == 1 else 's'}.")
     return 0
 
@@ -59,6 +71,14 @@ def _checked(path: str, catalogue: Catalogue) -> Manifest:
     if refused:
         raise ManifestErrors(refused)
     return manifest
+
+
+def _inspected(manifest: Manifest, settings: Settings, *, trusted: bool) -> list[tuple[str, str]]:
+    """Flows and files of code that could not be checked; raises where what could be is not sound."""
+    inspection = inspect_flows(manifest, settings, trusted=trusted)
+    if inspection.findings:
+        raise ManifestErrors(inspection.findings)
+    return inspection.unchecked
 
 
 def _resource(resource: Resource) -> dict[str, object]:
