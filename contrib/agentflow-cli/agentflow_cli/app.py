@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "plugins": ("plugins", "List the installed plugins, from metadata alone."),
     "tools": ("tools", "List the toolsets, or the tools of one."),
     "lock": ("lock", "Pin the plugins that may be imported, in agentflow.toml."),
+    "init": ("init", "Write the files of a new plugin."),
     "doctor": ("doctor", "Examine this installation and its state folder."),
     "completion": ("completion", "Print the script that completes words in a shell."),
     "version": ("version", "Show the versions of everything that takes part."),
