@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import time
 import tomllib
 from pathlib import Path
@@ -236,6 +237,19 @@ def conformance(session: nox.Session, harness: str) -> None:
     command = ("python", "-m", "pytest", *config, "-p", "no:randomly", "--pyargs", "agentflow_specs")
     command = (*(("python", SERVED[harness]) if harness in SERVED else ()), *command)
     session.run(*command, "--harness", target, *session.posargs, env=TEST_ENV)
+
+
+@nox.session
+@nox.parametrize("kind", ["journal"])
+def outside(session: nox.Session, kind: str) -> None:
+    """Write a plugin, build it and certify its wheel, outside the workspace, where nothing is but built wheels."""
+    install(session, ["agentflow-kernel", "agentflow-cli", "agentflow-specs"])
+    name = f"my-{kind}"
+    with tempfile.TemporaryDirectory() as folder, session.chdir(folder):
+        session.run("agentflow", "init", "plugin", name, "--kind", kind, "--folder", "source", env=TEST_ENV)
+        session.run("uv", "build", "--quiet", "--wheel", "source", "--out-dir", "dist", external=True)
+        session.install("--no-deps", *map(str, Path(folder, "dist").glob("*.whl")))
+        session.run("agentflow", "certify", f"agentflow-{name}", env=TEST_ENV)
 
 
 def generate(name: str, folder: str, doc: str, *, options: dict[str, Any], env: dict[str, str] | None = None) -> None:
