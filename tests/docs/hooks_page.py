@@ -11,16 +11,18 @@ from agentflow_kernel.contracts import plugin
 
 HEAD = """# Hooks
 
-A plugin is a module named by an entry point of its kind's group; it holds functions with the names below, each marked with
-`agentflow_kernel.hookspecs.hookimpl`. The entry point's *name* is the name used in manifests. Hooks are synchronous, do no
-I/O and import nothing heavy: `factory` and `settings` of a spec are `module:Name` strings, resolved when first used.
+A plugin is a module named by an entry point of its kind's group; it holds functions with the names below, each marked
+with `agentflow_kernel.hookspecs.hookimpl`. The entry point's *name* is the name used in manifests. Hooks are
+synchronous, do no I/O and import nothing heavy: `factory` and `settings` of a spec are `module:Name` strings,
+resolved when first used.
 
 `factory(settings, context)` makes the object of the contract. `settings` is an instance of the pydantic model behind
-`settings` (`None` without one), `context` a `PluginContext`: `name`, `folder`, `state_folder`, `clock`, `random`, `emit`.
+`settings` (`None` without one), `context` a `PluginContext`: `name`, `folder`, `state_folder`, `clock`, `random`,
+`emit`.
 
 Two groups have no hook, for their entry points name the thing itself: `agentflow.commands` a `click.Command` that
-`agentflow` then has (`agentflow_kernel.contracts.command`), `agentflow.harnesses` the harness of the plugin `<kind>.<plugin>`
-([the kit](../../specs/README.md)). This page is written by `python tests/docs/hooks_page.py`.
+`agentflow` then has (`agentflow_kernel.contracts.command`), `agentflow.harnesses` the harness of the plugin
+`<kind>.<plugin>` ([the kit](../../specs/README.md)). This page is written by `python tests/docs/hooks_page.py`.
 
 | hook | group | contract |
 |---|---|---|

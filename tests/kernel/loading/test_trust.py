@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path  # noqa: TC003
 
 import pytest
 
@@ -218,3 +219,34 @@ def test_a_list_costs_no_import_of_a_plugin(site) -> None:
     settings = listed(good=PluginRule("~=1.0", record_digest(str(location))))
     assert Plugins(site.catalogue(settings)).catalogue.names("tool") == ("good",)
     assert "agentflow_good" not in sys.modules
+
+
+def test_nothing_of_a_plugin_that_is_not_listed_is_ever_executed(site, tmp_path: Path) -> None:
+    """Proved by audit events of the interpreter, whatever is asked: listing, naming it, the doctor."""
+    site.write_toolset("agentflow-listed", "listed")
+    site.write_toolset("agentflow-shut", "shut")
+    (tmp_path / "agentflow.toml").write_text('[plugins.allow]\nagentflow-listed = "*"\n')
+    seen = site.run(
+        "import sys, json\n"
+        "seen = []\n"
+        "sys.addaudithook(lambda event, args: seen.append(repr(args))"
+        " if event in {'import', 'open', 'exec', 'compile', 'subprocess.Popen'} else None)\n"
+        "from agentflow_kernel.errors import NotAllowed\n"
+        "from agentflow_kernel.loading import Catalogue, Plugins\n"
+        "from agentflow_kernel.loading.doctor import examine\n"
+        "from agentflow_kernel.settings import Settings\n"
+        "catalogue = Catalogue(Settings.find())\n"
+        "plugins = Plugins(catalogue)\n"
+        "plugins.spec('tool', 'listed')\n"
+        "for ask in (plugins.spec, plugins.load):\n"
+        "    try:\n"
+        "        ask('tool', 'shut')\n"
+        "    except NotAllowed:\n"
+        "        continue\n"
+        "    sys.exit('it was admitted')\n"
+        "examine([entry for entry in catalogue.entries('tool') if entry.name == 'shut'])\n"
+        "print(json.dumps([text for text in seen if 'dist-info' not in text]))",
+        AGENTFLOW_CONFIG=str(tmp_path / "agentflow.toml"),
+    )
+    assert any("agentflow_listed" in text for text in seen)
+    assert not [text for text in seen if "agentflow_shut" in text]
