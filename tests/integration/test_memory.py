@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.blocking]  # a kernel reads its settings when it opens
 
-WARM, MORE = 100, 300
+WARM, MORE = 60, 150
 
 
 async def ends(value: int) -> int:
