@@ -317,7 +317,7 @@ class Composition:
             )
             return self._plugged("provider", resource), settings
         plugin, slash, model = name.partition("/")
-        if not slash:
+        if not (slash and plugin and model):
             known = [each for resource in self.manifest.of("Model") for each in resource.names]
             raise UnknownName("model", name, [*known, "<provider>/<model>"])
         key = ("provider", name)

@@ -67,7 +67,8 @@ def _first_fault(value: object, path: str, depth: int) -> tuple[str, str] | None
                 return path, f"an object with the key {key!r}"
         children = [(f"{path}.{key}", child) for key, child in value.items()]
     else:
-        return path, f"a {type(value).__name__}"
+        name = type(value).__name__
+        return path, f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
     for place, child in children:
         fault = _first_fault(child, place, depth + 1)
         if fault:

@@ -59,7 +59,7 @@ class _Message(msgspec.Struct):
     model: str = ""
     content: list[dict[str, Any]] = []
     stop_reason: str | None = None
-    usage: _Tokens = msgspec.field(default_factory=_Tokens)
+    usage: _Tokens | None = None
 
 
 class _MessageStart(msgspec.Struct):
@@ -72,7 +72,7 @@ class _Change(msgspec.Struct):
 
 class _MessageDelta(msgspec.Struct):
     delta: _Change = msgspec.field(default_factory=_Change)
-    usage: _Tokens = msgspec.field(default_factory=_Tokens)
+    usage: _Tokens | None = None
 
 
 class _Named(msgspec.Struct):
@@ -128,11 +128,11 @@ class AnswerDecoder:
         if delta.type == "input_json_delta":
             block.json.append(delta.partial_json)
         elif delta.type == "thinking_delta":
-            block.document["thinking"] = str(block.document.get("thinking", "")) + delta.thinking
+            block.add("thinking", delta.thinking)
         elif delta.type == "signature_delta":
-            block.document["signature"] = str(block.document.get("signature") or "") + delta.signature
+            block.add("signature", delta.signature)
         elif delta.type == "citations_delta":
-            block.document["citations"] = [*(block.document.get("citations") or []), delta.citation]
+            block.add("citations", delta.citation)
 
     def _feed_seldom(self, name: bytes, data: bytes, *, named: bool) -> str:
         """The events that come a few times in an answer; unknown ones are read past."""
@@ -143,11 +143,11 @@ class AnswerDecoder:
                 return block.begin_text()
             case b"message_start":
                 message = _decode_message_start(data).message
-                self._begun, self._model, self._tokens = True, message.model, message.usage
+                self._begun, self._model, self._tokens = True, message.model, message.usage or _Tokens()
             case b"message_delta":
                 change = _decode_message_delta(data)
                 self._stop_reason = change.delta.stop_reason or self._stop_reason
-                self._tokens = _later(self._tokens, change.usage)
+                self._tokens = _later(self._tokens, change.usage or _Tokens())
             case b"message_stop":
                 self.done = True
             case b"error":
@@ -168,7 +168,7 @@ def decode_message(body: bytes, tools: Sequence[ToolInfo]) -> ModelReply:
     blocks = [Block(document) for document in message.content]
     for block in blocks:
         block.begin_text()
-    return _build(blocks, ToolNames(tools), message.stop_reason, message.usage, message.model)
+    return _build(blocks, ToolNames(tools), message.stop_reason, message.usage or _Tokens(), message.model)
 
 
 def _build(

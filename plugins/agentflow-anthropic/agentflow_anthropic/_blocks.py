@@ -25,12 +25,19 @@ _PLACE: dict[str, JSON] = {"type": "tool_use"}
 class Block:
     """One block of an answer as it grows."""
 
-    __slots__ = ("document", "text", "json")
+    __slots__ = ("document", "text", "json", "_pieces")
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
         self.text: list[str] = []
         self.json: list[str] = []
+        self._pieces: dict[str, list[Any]] | None = None
+
+    def add(self, field: str, piece: object) -> None:
+        """Another piece of a field that is no text of the answer; all are put together when the block is whole."""
+        if self._pieces is None:
+            self._pieces = {}
+        self._pieces.setdefault(field, []).append(piece)
 
     def begin_text(self) -> str:
         """The text that the block began with."""
@@ -42,6 +49,10 @@ class Block:
     def finish(self) -> dict[str, Any]:
         """The whole block."""
         document = self.document
+        for field, pieces in (self._pieces or {}).items():
+            begun = document.get(field)
+            whole = "".join([str(begun or ""), *pieces]) if isinstance(pieces[0], str) else [*(begun or ()), *pieces]
+            document = {**document, field: whole}
         if document.get("type") == "text":
             return {**document, "text": "".join(self.text)}
         if self.json and document.get("type") != "tool_use":

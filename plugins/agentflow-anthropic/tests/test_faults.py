@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anthropic
 import pytest
-from fault_table import CASES, play
+from anthropic_fault_table import CASES, play
 
 pytestmark = pytest.mark.anyio
 

@@ -40,7 +40,8 @@ class Answer:
         """Why the model stopped, in the server's word; empty while it has not."""
         self._text: list[str] = []
         self._refused = False
-        self._thought: dict[str, str | list[JSON]] = {}
+        self._thought: dict[str, list[JSON]] = {}
+        """The pieces of each field: texts to be joined, or parts of a list."""
         self._parts: list[Mapping[str, JSON]] = []
         self._calls = Calls()
         self._usage: JSON = None
@@ -110,15 +111,15 @@ class Answer:
         return text
 
     def _add_thought(self, field: str, value: JSON) -> None:
-        known = self._thought.get(field)
+        pieces: list[JSON] = self._thought.setdefault(field, [])
         if isinstance(value, str):
-            self._thought[field] = (known if isinstance(known, str) else "") + value
+            pieces.append(value)
         elif isinstance(value, list):
-            self._thought[field] = [*(known if isinstance(known, list) else ()), *value]
+            pieces.extend(value)
 
     def reply(self, names: ToolNames) -> ModelReply:
         """The reply, with its cost where the table knows the model that answered."""
-        parts = [{"type": field, field: value} for field, value in self._thought.items()]
+        parts = [{"type": field, field: _whole(pieces)} for field, pieces in self._thought.items()]
         calls = self._calls.read(names, self.id)
         message = Message("assistant", "".join(self._text), calls=calls, parts=[*parts, *self._parts])
         usage = decode_usage(self._usage)
@@ -137,3 +138,8 @@ class Answer:
 
 def _text(value: JSON) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _whole(pieces: list[JSON]) -> JSON:
+    """Texts are joined; anything else is a list of parts."""
+    return "".join(map(str, pieces)) if all(isinstance(piece, str) for piece in pieces) else pieces

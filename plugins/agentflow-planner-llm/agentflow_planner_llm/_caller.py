@@ -12,7 +12,6 @@ from agentflow_planner_llm import _sentences
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import TypeAlias
 
     from agentflow_kernel.contracts.planner import Observation
@@ -38,10 +37,10 @@ class Caller:
         self._parallel = settings.parallel_tools
         self._max_result_chars = settings.max_result_chars
 
-    def check(self, run: LoopState, turn: Turn, draft: Draft, malformed: Sequence[int]) -> int:
+    def check(self, run: LoopState, turn: Turn, draft: Draft, malformed: Mapping[int, str]) -> int:
         """Refuse the calls that cannot run, each with its reason; how many are left to start."""
         for index, call in enumerate(turn.calls):
-            refusal = _refuse_call(run.task.tools, call, malformed=index in malformed)
+            refusal = _refuse_call(run.task.tools, call, malformed.get(index))
             if refusal is not None:
                 text, code = refusal
                 turn.settle(index, text, "failed")
@@ -91,14 +90,15 @@ def read_error(value: JSON) -> tuple[str, str, str]:
     return str(value.get("message") or code), code, executed
 
 
-def _refuse_call(tools: Mapping[str, Tool], call: Object, *, malformed: bool) -> tuple[str, str] | None:
-    """Why a call cannot run, and the code of that; ``None`` when it can."""
+def _refuse_call(tools: Mapping[str, Tool], call: Object, malformed: str | None) -> tuple[str, str] | None:
+    """Why a call cannot run, and the code of that; ``None`` when it can. ``malformed`` arguments are no object."""
     name = str(call["name"])
     tool = tools.get(name)
     if tool is None:
         unknown = UnknownName("tool", name[:_LONGEST_NAME], tools)
         return _sentences.refuse_unknown(str(unknown)), UnknownName.code
-    problems = ["the whole value: must be object"] if malformed else find_problems(call["arguments"], tool.parameters)
+    whole = None if malformed is None else [f"the whole value: {malformed}"]
+    problems = whole or find_problems(call["arguments"], tool.parameters)
     if not problems:
         return None
     return _sentences.refuse_arguments(name, problems), InputInvalid.code

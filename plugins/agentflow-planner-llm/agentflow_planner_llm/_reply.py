@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from agentflow_kernel.schema import read_strictly
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Reply:
-    """One turn of the model. ``malformed`` holds the indexes of calls whose arguments were no JSON object."""
+    """One turn of the model. ``malformed`` says of calls, by index, why their arguments are no JSON object."""
 
     __slots__ = ("text", "stop_reason", "usage", "malformed", "message", "calls")
 
@@ -24,11 +26,13 @@ class Reply:
         self.text = str(message["text"])
         self.stop_reason = stop_reason
         self.usage = usage
-        self.malformed: Sequence[int] = ()
+        self.malformed: Mapping[int, str] = {}
         if calls:
-            self.malformed = [
-                index for index, call in enumerate(calls) if not isinstance(call["arguments"], (dict, Mapping))
-            ]
+            self.malformed = {
+                index: _why_no_object(call["arguments"])
+                for index, call in enumerate(calls)
+                if not isinstance(call["arguments"], (dict, Mapping))
+            }
             if self.malformed or not _told_apart(calls):
                 calls = _repaired(calls)
                 message = {**message, "calls": calls}
@@ -52,6 +56,12 @@ def read_reply(value: JSON) -> Reply | None:
         return Reply(message, calls, str(document["stop_reason"]), known)
     except (AttributeError, KeyError, TypeError):
         return None
+
+
+def _why_no_object(arguments: JSON) -> str:
+    """What is wrong with arguments that are none; a text is what the model wrote, where that is no JSON."""
+    unreadable = read_strictly(arguments)[1] if isinstance(arguments, str) else None
+    return unreadable or "must be object"
 
 
 def _told_apart(calls: Sequence[Object]) -> bool:

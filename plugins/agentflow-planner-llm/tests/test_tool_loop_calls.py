@@ -72,12 +72,21 @@ def test_invalid_arguments_become_a_result_with_the_json_path() -> None:
     assert run.tool_actions == []
 
 
-def test_arguments_that_are_no_object_become_a_result() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("path=a.txt", "is not JSON: Expecting value"),
+        ('{"path": "x", ', "is not JSON: "),
+        ("[1]", "must be object"),
+        ([1], "must be object"),
+    ],
+)
+def test_arguments_that_are_no_object_become_a_result(arguments: object, reason: str) -> None:
     """A call whose arguments are not an object is refused and kept in the history with an empty object."""
     turn = calls(call("c1"))
-    turn["message"]["calls"][0]["arguments"] = "path=a.txt"
+    turn["message"]["calls"][0]["arguments"] = arguments
     run = play(turn, says("Done."))
-    assert "must be object" in answers(run)[0][1]
+    assert f"the whole value: {reason}" in answers(run)[0][1]
     assert run.requests[1]["messages"][2]["calls"][0]["arguments"] == {}
 
 
