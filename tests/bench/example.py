@@ -36,7 +36,7 @@ def rows(*, lines: int) -> list[Row]:
             "… second half beside the first",
             growth,
             "",
-            f"{expected:.2f} is linear",
+            linear_note,
             growth / expected,
             "≤ 1.3 x",
             linear,
