@@ -240,7 +240,9 @@ def conformance(session: nox.Session, harness: str) -> None:
 
 
 @nox.session
-@nox.parametrize("kind", ["journal"])
+@nox.parametrize(
+    "kind", [kind for kind in ("journal", "memory", "policy", "tool") if (ROOT / f"specs/{kind}.md").exists()]
+)
 def outside(session: nox.Session, kind: str) -> None:
     """Write a plugin, build it and certify its wheel, outside the workspace, where nothing is but built wheels."""
     install(session, ["agentflow-kernel", "agentflow-cli", "agentflow-specs"])
