@@ -254,6 +254,13 @@ def outside(session: nox.Session, kind: str) -> None:
         session.run("agentflow", "certify", f"agentflow-{name}", env=TEST_ENV)
 
 
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """See that the suites catch faulty plugins: a table of each with the requirement that caught it."""
+    install(session, ["agentflow-kernel", "agentflow-specs"], "test")
+    session.run("python", "specs/tests/mutants.py", *session.posargs, env=TEST_ENV)
+
+
 def generate(name: str, folder: str, doc: str, *, options: dict[str, Any], env: dict[str, str] | None = None) -> None:
     """Make a session that runs the tests of one folder with all wheels installed, if the folder has tests.
 

@@ -43,8 +43,8 @@ class InProcessMemory:
     ) -> Entry | None:
         """Write at once; what repeated writes return is kept as long as the memory itself."""
         before = self._live(namespace, key)
-        if ttl_s is not None and ttl_s <= 0:
-            raise UsageError(f"Memory key {key!r}: ttl_s must be above 0, not {ttl_s!r}.")
+        if ttl_s is not None and not 0 < ttl_s < float("inf"):
+            raise UsageError(f"Memory key {key!r}: ttl_s must be a finite number of seconds above 0, not {ttl_s!r}.")
         if write_key is not None and (write_key, namespace, key) in self._writes:
             first = self._writes[write_key, namespace, key]
             return None if first is None else _copy(first)

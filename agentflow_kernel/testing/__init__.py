@@ -9,9 +9,18 @@ from agentflow_kernel.testing.cassette_rules import CassetteRules, replace_text
 from agentflow_kernel.testing.clock import FakeClock
 from agentflow_kernel.testing.crash_points import CrashPoints, try_crash_points, try_crash_points_of
 from agentflow_kernel.testing.effects import Effect, Ledger
+from agentflow_kernel.testing.fakes_harness import FunctionToolsetHarness
 from agentflow_kernel.testing.faults import CrashAt, Faults, Strike
 from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
-from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness
+from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness, InProcessMemoryHarness
+from agentflow_kernel.testing.kind_harness import (
+    ClockHarness,
+    CountingToolHarness,
+    FailingToolHarness,
+    MemoryStoreHarness,
+    SlowToolHarness,
+    ToolHarness,
+)
 from agentflow_kernel.testing.provider import ScriptedProvider
 from agentflow_kernel.testing.replay import always_replay
 from agentflow_kernel.testing.seed_search import Failure, Regression, SeedSearch, read_regression
@@ -31,27 +40,35 @@ __all__ = (
     "CassetteRules",
     "CassetteStale",
     "CassetteUnplayed",
+    "ClockHarness",
+    "CountingToolHarness",
     "Crash",
     "CrashAt",
     "CrashPoints",
     "DamageHarness",
     "Deadlock",
     "Effect",
+    "FailingToolHarness",
     "Failure",
     "FakeClock",
     "Faults",
     "FunctionToolset",
+    "FunctionToolsetHarness",
     "Harness",
     "InProcessJournal",
     "InProcessJournalHarness",
     "InProcessMemory",
+    "InProcessMemoryHarness",
     "Ledger",
+    "MemoryStoreHarness",
     "Regression",
     "ScriptedProvider",
     "SeedSearch",
     "Simulation",
+    "SlowToolHarness",
     "StoreHarness",
     "Strike",
+    "ToolHarness",
     "World",
     "always_replay",
     "differences",

@@ -1,4 +1,4 @@
-"""The harness of the in-process journal: it keeps the contract of all journals, and is no promise of durability."""
+"""The harnesses of what the kernel keeps in memory: it keeps every contract, and is no promise of durability."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from agentflow_kernel.inprocess.journal import InProcessJournal
+from agentflow_kernel.inprocess.memory import InProcessMemory
+from agentflow_kernel.testing.clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -30,3 +32,24 @@ class InProcessJournalHarness:
         journal = InProcessJournal()
         yield journal
         await journal.aclose()
+
+
+class InProcessMemoryHarness:
+    """Opens an empty memory; ``clock`` is the clock of the latest one."""
+
+    kind: ClassVar[str] = "memory"
+    declared: ClassVar[Mapping[str, bool]] = {"clock": True, "durable": False}
+    known_deviations: ClassVar[Mapping[str, str]] = {}
+    made_of: ClassVar[type[InProcessMemory]] = InProcessMemory
+    """What is opened, so that variants of it can be tested."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[InProcessMemory]:
+        """An empty memory."""
+        self.clock = FakeClock()
+        memory = self.made_of(clock=self.clock)
+        yield memory
+        await memory.aclose()

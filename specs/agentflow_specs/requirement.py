@@ -71,11 +71,11 @@ def kinds() -> list[str]:
 def capabilities_of(kind: str) -> dict[str, str]:
     """Each capability that a harness of the kind declares, and what it means.
 
-    The contract of the kind names those of the plugin; the suite adds what it needs of the harness.
+    The contract of the kind may name those of the plugin; the suite adds what it needs of the harness.
     """
     contract = importlib.import_module(f"agentflow_kernel.contracts.{kind}")
     suite = importlib.import_module(f"{SUITES}.{kind}.abilities")
-    return {**contract.CAPABILITIES, **suite.ABILITIES}
+    return {**getattr(contract, "CAPABILITIES", {}), **suite.ABILITIES}
 
 
 def requirements_of(kind: str) -> list[Requirement]:

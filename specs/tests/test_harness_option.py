@@ -6,7 +6,7 @@ import pytest
 
 GOOD = """
 class Good:
-    kind = "memory"
+    kind = "other"
     declared = {}
     known_deviations = {}
 
@@ -15,7 +15,7 @@ class Good:
 
 
 class Bare:
-    kind = "memory"
+    kind = "other"
 
 
 class Broken:
@@ -29,7 +29,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     """A folder with one harness module and one test that asks for the harness."""
     pytester.makeini("[pytest]\n")
     pytester.makepyfile(some_harness=GOOD)
-    pytester.makepyfile(test_it="def test_kind(harness):\n    assert harness.kind == 'memory'\n")
+    pytester.makepyfile(test_it="def test_kind(harness):\n    assert harness.kind == 'other'\n")
     pytester.syspathinsert()
     return pytester
 
@@ -41,7 +41,7 @@ def run(project: pytest.Pytester, *args: str) -> pytest.RunResult:
 def test_a_harness_class_is_found_made_and_handed_to_the_suite(project: pytest.Pytester) -> None:
     result = run(project, "--harness", "some_harness:Good")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["agentflow harness: some_harness:Good (memory)"])
+    result.stdout.fnmatch_lines(["agentflow harness: some_harness:Good (other)"])
 
 
 def test_a_suite_without_the_option_says_how_to_name_a_harness(project: pytest.Pytester) -> None:

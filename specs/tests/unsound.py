@@ -241,3 +241,15 @@ Shares = sharing("")
 SharesUndying = sharing("undying")
 SharesConfused = sharing("confused")
 SharesDeaf = sharing("deaf")
+
+MUTANTS = {
+    **{f"{name}Harness": asked for name, asked in {
+        "Changes": "JOURNAL-01", "Disordered": "JOURNAL-02", "Inventive": "JOURNAL-03", "Piecemeal": "JOURNAL-04",
+        "Sharing": "JOURNAL-08", "Overwriting": "JOURNAL-10", "Unfenced": "JOURNAL-12", "Hasty": "JOURNAL-14",
+        "Unfolded": "JOURNAL-20", "OldestFirst": "JOURNAL-21", "LimitFirst": "JOURNAL-22", "Forgetful": "JOURNAL-33",
+        "CaseFolding": "JOURNAL-41", "Racing": "JOURNAL-51", "Torn": "JOURNAL-60", "Stuck": "JOURNAL-60",
+        "ClosedOnce": "JOURNAL-70", "Immortal": "JOURNAL-72", "Leaking": "JOURNAL-74", "NoInline": "JOURNAL-76",
+    }.items()},
+    "SharesUndying": "JOURNAL-85", "SharesConfused": "JOURNAL-86", "SharesDeaf": "JOURNAL-87",
+}  # fmt: skip
+"""Harnesses of unsound journals, each with the requirement that must see it."""

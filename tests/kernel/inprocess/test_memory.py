@@ -76,10 +76,10 @@ async def test_a_later_write_without_a_time_to_live_stays(memory: InProcessMemor
     assert await memory.get("space", "key") is not None
 
 
-@pytest.mark.parametrize("ttl_s", [0, -1])
+@pytest.mark.parametrize("ttl_s", [0, -1, float("nan"), float("inf")])
 async def test_a_time_to_live_is_above_zero(memory: InProcessMemory, ttl_s: float) -> None:
-    """An entry that is never there is a mistake."""
-    with pytest.raises(UsageError, match=rf"Memory key 'key': ttl_s must be above 0, not {ttl_s}"):
+    """An entry that is never there is a mistake, and one that is there for ever says so with none."""
+    with pytest.raises(UsageError, match=rf"Memory key 'key': ttl_s must be a finite .* above 0, not {ttl_s}"):
         await memory.put("space", "key", 1, ttl_s=ttl_s)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from agentflow_kernel.errors import Unsupported
+from agentflow_specs.members import with_members
 
 if TYPE_CHECKING:
     from agentflow_kernel.contracts.journal import AppendsInline, Journal, SharesRuns
@@ -16,26 +16,19 @@ ABILITIES: Final = {"damage": "the harness can spoil what is stored, so that the
 
 def store_of(harness: Harness) -> StoreHarness:
     """The harness as one that finds a store again."""
-    return cast("StoreHarness", _with_members(harness, "place", "attach"))
+    return cast("StoreHarness", with_members(harness, "place", "attach"))
 
 
 def damager_of(harness: Harness) -> DamageHarness:
     """The harness as one that spoils what is stored."""
-    return cast("DamageHarness", _with_members(harness, "damage_record", "damage_blob"))
+    return cast("DamageHarness", with_members(harness, "damage_record", "damage_blob"))
 
 
 def inline_of(journal: Journal) -> AppendsInline:
     """The journal as one that appends without an event loop."""
-    return cast("AppendsInline", _with_members(journal, "append_inline"))
+    return cast("AppendsInline", with_members(journal, "append_inline"))
 
 
 def sharing_of(journal: Journal) -> SharesRuns:
     """The journal as one whose runs are shared by workers on several machines."""
-    return cast("SharesRuns", _with_members(journal, "leases", "inbox"))
-
-
-def _with_members(subject: object, *names: str) -> object:
-    missing = [name for name in names if not hasattr(subject, name)]
-    if missing:
-        raise Unsupported(f"{type(subject).__name__}.{missing[0]}", "there is no such method.")
-    return subject
+    return cast("SharesRuns", with_members(journal, "leases", "inbox"))

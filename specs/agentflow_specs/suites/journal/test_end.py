@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import threading
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -12,6 +9,7 @@ import pytest
 
 from agentflow_kernel.contracts.journal import Record
 from agentflow_kernel.errors import StorageUnavailable
+from agentflow_specs.leaks import find_leaks
 from agentflow_specs.requirement import requirement
 from agentflow_specs.suites.journal.abilities import inline_of
 from agentflow_specs.suites.journal.author import Author
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.journal import Journal
     from agentflow_kernel.testing import Harness
-
-POOLS = ("AnyIO worker thread", "Trio thread", "asyncio_")
-"""Names of threads that belong to the event loop; it keeps them for the next one."""
 
 
 @requirement(
@@ -121,24 +116,16 @@ async def test_closing_while_appends_are_under_way_settles_each(journal: Journal
 def test_nothing_is_left_after_the_end(harness: Harness, anyio_backend: str) -> None:
     """Leaves no task, no thread and no open file behind."""
 
-    async def use() -> None:
-        tasks = _count_tasks(anyio_backend)
-        async with harness.open() as subject:
-            journal = cast("Journal", subject)
-            async with anyio.create_task_group() as group:
-                for number in range(10):
-                    group.start_soon(Author(f"r{number}").append, journal, 1, 2)
-            await journal.read("r1")
-            await journal.runs()
-            await journal.get_blob(await journal.put_blob(b"data"))
-        assert _count_tasks(anyio_backend) == tasks
+    async def use(subject: object) -> None:
+        journal = cast("Journal", subject)
+        async with anyio.create_task_group() as group:
+            for number in range(10):
+                group.start_soon(Author(f"r{number}").append, journal, 1, 2)
+        await journal.read("r1")
+        await journal.runs()
+        await journal.get_blob(await journal.put_blob(b"data"))
 
-    anyio.run(use, backend=anyio_backend)  # what the first use loads and keeps is no leak
-    threads, files = _threads(), _files()
-    anyio.run(use, backend=anyio_backend)
-    gc.collect()
-    assert _threads() - threads == set()
-    assert _files() - files == set()
+    assert find_leaks(harness, use, anyio_backend) == []
 
 
 @requirement(
@@ -193,31 +180,3 @@ async def test_inline_appends_are_appends(journal: Journal) -> None:
     await journal.aclose()
     with pytest.raises(StorageUnavailable):
         await anyio.to_thread.run_sync(append, 6)
-
-
-def _count_tasks(backend: str) -> int:
-    """How many tasks the event loop has."""
-    if backend == "trio":
-        import trio  # lazy: the other loop needs none of it
-
-        return trio.lowlevel.current_statistics().tasks_living
-    import asyncio  # lazy: the other loop needs none of it
-
-    return len(asyncio.all_tasks())
-
-
-def _threads() -> set[int | None]:
-    threads = (thread for thread in threading.enumerate() if not thread.name.startswith(POOLS))
-    return {thread.ident for thread in threads}
-
-
-def _files() -> set[int]:
-    """The file descriptors that are open; those of the event loops are closed with them."""
-    found = set()
-    for descriptor in range(256):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            continue
-        found.add(descriptor)
-    return found

@@ -1,0 +1,62 @@
+"""A harness of one kind: the members that a suite needs beside those of every harness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from agentflow_kernel.testing.harness import Harness
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from agentflow_kernel.contracts.memory import Memory
+    from agentflow_kernel.contracts.tool import Toolset
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.testing.clock import FakeClock
+
+    Arguments = Mapping[str, JSON]
+
+
+class ToolHarness(Harness, Protocol):
+    """What the suite of tools needs: calls that it may make."""
+
+    examples: ClassVar[Mapping[str, Arguments]]
+    """Arguments for each tool with which it works, any number of times, also at the same time."""
+
+
+class FailingToolHarness(Protocol):
+    """Optional ability of a tool's harness, declared as ``fails``."""
+
+    failing: ClassVar[Sequence[tuple[str, Arguments, type[Exception]]]]
+    """Calls whose arguments fit and that go wrong, each with the error that it raises."""
+
+
+class SlowToolHarness(Protocol):
+    """Optional ability of a tool's harness, declared as ``slow``."""
+
+    slow: ClassVar[tuple[str, Arguments]]
+    """A call that takes longer than 30 seconds unless it is cancelled."""
+
+
+class CountingToolHarness(Protocol):
+    """Optional ability of a tool's harness, declared as ``counts``: it has tools whose effect is ``idempotent``."""
+
+    def count_effects(self, toolset: Toolset, name: str) -> int:
+        """How often the tool took effect, seen from outside. Blocks."""
+        ...
+
+
+class ClockHarness(Protocol):
+    """Optional ability, declared as ``clock``: the subjects live by a clock that the suite moves."""
+
+    clock: FakeClock
+    """The clock of the latest subject."""
+
+
+class MemoryStoreHarness(Protocol):
+    """Optional ability of a memory's harness, with ``durable``: find the same store again."""
+
+    def attach(self, memory: Memory) -> AbstractAsyncContextManager[Memory]:
+        """Another memory on the store of this one, which may be closed meanwhile; closed at the end."""
+        ...
