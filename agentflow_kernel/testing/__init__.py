@@ -18,8 +18,10 @@ from agentflow_kernel.testing.kind_harness import (
     CountingToolHarness,
     FailingToolHarness,
     MemoryStoreHarness,
+    PlannerHarness,
     SlowToolHarness,
     ToolHarness,
+    VersionedPlannerHarness,
 )
 from agentflow_kernel.testing.provider import ScriptedProvider
 from agentflow_kernel.testing.replay import always_replay
@@ -61,6 +63,7 @@ __all__ = (
     "InProcessMemoryHarness",
     "Ledger",
     "MemoryStoreHarness",
+    "PlannerHarness",
     "Regression",
     "ScriptedProvider",
     "SeedSearch",
@@ -69,6 +72,7 @@ __all__ = (
     "StoreHarness",
     "Strike",
     "ToolHarness",
+    "VersionedPlannerHarness",
     "World",
     "always_replay",
     "differences",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from agentflow_kernel.contracts.memory import Memory
+    from agentflow_kernel.contracts.planner import Action, Task
     from agentflow_kernel.contracts.tool import Toolset
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.testing.clock import FakeClock
@@ -59,4 +60,25 @@ class MemoryStoreHarness(Protocol):
 
     def attach(self, memory: Memory) -> AbstractAsyncContextManager[Memory]:
         """Another memory on the store of this one, which may be closed meanwhile; closed at the end."""
+        ...
+
+
+class PlannerHarness(Harness, Protocol):
+    """What the suite of planners needs: a task, and how its actions end."""
+
+    task: ClassVar[Task]
+    """The task of every run."""
+    input: ClassVar[JSON]
+    """What the task is started with."""
+
+    def answers(self, action: Action, number: int) -> JSON:
+        """What an action gives, the one that ends as ``number`` of its run (from 0); the run comes to a good end."""
+        ...
+
+
+class VersionedPlannerHarness(Protocol):
+    """Optional ability of a planner's harness, declared as ``versions``."""
+
+    def make_newer(self, document: JSON) -> JSON:
+        """A stored state as a newer version of the planner would have written it."""
         ...

@@ -13,6 +13,7 @@ from kit_runs import run_each
 MODULES = {
     "journal": "unsound",
     "memory": "faulty_memory",
+    "planner": "faulty_planner",
     "policy": "faulty_policy",
     "tool": "faulty_tool",
 }
@@ -26,7 +27,7 @@ def mutants_of(kind):
 
 def try_mutants(kind, folder):
     """Name of each mutant → the requirements that it failed, of those meant for it, and what the kit said."""
-    only = [] if kind == "plugin" else ["-k", "asyncio"]
+    only = [] if kind == "planner" else ["-k", "asyncio"]
     runs = {name: [f"{MODULES[kind]}:{name}", "--require", asked, *only] for name, asked in mutants_of(kind).items()}
     found = {}
     for name, (code, output) in run_each(runs, folder).items():
