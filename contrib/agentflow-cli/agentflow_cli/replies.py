@@ -46,7 +46,7 @@ def reply(
     by = subject or getpass.getuser()
     body = {"value": value, "by": by, "hash": found.question.hash}
     _, sent = request(shared, info.run_id, file or None, lambda kernel, id: answer_run(kernel, id, found.path, body))
-    document = {"run_id": info.run_id, "id": sent, "by": by, "value": value, **found.as_document()}
+    document = {**found.as_document(), "run_id": info.run_id, "id": sent, "by": by, "value": value}
     content = [(key, _text(part)) for key, part in found.question.content.items()]
     rows = [("run id", info.run_id), ("wait", found.path), *content, ("hash", found.question.hash), ("by", by)]
     show(shared.output, document, Table(("FIELD", "VALUE"), [*rows, ("answer", _text(value))]))

@@ -98,7 +98,8 @@ def test_a_person_answers_and_approves_what_was_shown(paying, agentflow) -> None
         "-o",
         "json",
     )
-    assert json.loads(done.out)["arguments"] == {"euros": 15}
+    answered = json.loads(done.out)
+    assert (answered["arguments"], answered["by"]) == ({"euros": 15}, "ops")  # who did it, not who might have
     out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, err
     (run,) = json.loads(out)["runs"]
