@@ -17,6 +17,7 @@
 
     [runs]
     snapshot_records = 10_000             # and snapshot_mib, max_records, max_mib
+    keep = "30d"                          # delete runs that ended so long ago; without it all are kept
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Settings:
     ``file`` is its absolute path or ``None``. ``trust`` is ``installed`` without a file or its ``[plugins]`` table;
     with it ``listed``, unless the table says otherwise. ``plugins`` maps the normalised name of a distribution to its
     rule. ``code`` are the entries of ``[code] allow``. ``journal`` is the plugin of runs whose manifest names none.
-    ``runs`` are the entries of ``[runs]``.
+    ``runs`` are the entries of ``[runs]``, ``keep`` in seconds.
     """
 
     __slots__ = ("file", "trust", "plugins", "code", "journal", "runs")
@@ -240,14 +241,29 @@ def _code(code: _Table) -> list[str]:
 _RUNS = ("snapshot_records", "snapshot_mib", "max_records", "max_mib")
 
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
 def _runs(table: _Table) -> dict[str, int]:
-    table.only(*_RUNS)
+    table.only(*_RUNS, "keep")
     found: dict[str, int] = {}
     for name, value in table.values.items():
+        if name == "keep":
+            found[name] = _span(table, name)
+            continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             table.refuse(name, f"must be a whole number above 0, not {value!r}.")
         found[name] = value
     return found
+
+
+def _span(table: _Table, key: str) -> int:
+    """A time such as ``30d`` in seconds."""
+    text = table.text(key, "")
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and int(number) and unit in _SECONDS):
+        table.refuse(key, f'must be a whole number above 0 with s, m, h or d, such as "30d", not {text!r}.')
+    return int(number) * _SECONDS[unit]
 
 
 def _covers(entry: str, path: list[str]) -> bool:

@@ -32,11 +32,14 @@ RunStatus = Literal[
     "queued", "running", "waiting", "suspended", "stuck", "quarantined", "completed", "failed", "cancelled"
 ]
 TERMINAL: frozenset[str] = frozenset(("completed", "failed", "cancelled"))
+AT_WORK: frozenset[str] = frozenset(("queued", "running", "waiting"))
+"""Somebody may be about to append to such a run."""
 CAPABILITIES = {
     "durable": "what was acknowledged outlives the process",
     "inline": "appends on the calling thread, for runs without an event loop",
     "shared": "several processes use one store at the same time",
     "shared-runs": "workers on several machines own its runs, by leases and an inbox of its own",
+    "prunes": "runs that have ended can be deleted, and payloads that no record names",
 }
 """What a journal may offer, beyond the contract that all keep."""
 
@@ -276,6 +279,33 @@ class Talliable(Protocol):
         Suspended runs count under no owner (``""``) and their cause, which is never empty here; those that are at work,
         as far as the journal knows, under their owner and no cause. Runs that are stuck or quarantined are left out.
         A damaged run may be counted or not.
+        """
+        ...
+
+
+GRACE_S = 3600.0
+"""How long a payload stays that no record names: the record may be about to be appended."""
+
+
+class Prunes(Protocol):
+    """Optional ability ``prunes``: delete runs that have ended, whole, and payloads that no record names any more."""
+
+    async def prune(self, before: float, statuses: Collection[str] = TERMINAL, *, limit: int = 100) -> Sequence[str]:
+        """Delete at most ``limit`` runs with their records, in one transaction, and return their ids.
+
+        Only runs that have ended, with one of ``statuses``, whose last record is older than ``before`` (wall time).
+        Damaged runs stay. Fewer than ``limit`` may go, so that no append waits long; call it until nothing is
+        returned. A later append begins such a run anew. Raises :class:`StorageUnavailable`; then nothing was deleted.
+        """
+        ...
+
+    async def collect(self, *, grace_s: float = GRACE_S) -> int:
+        """Delete payloads that no record names, and return how many; those of a run at work must never go.
+
+        So only those go that were last put more than ``grace_s`` seconds before now, and as long before the oldest
+        run began that is on record as queued, running or waiting. A payload that is put again counts from then on;
+        a journal may note that up to ten minutes late, so a shorter grace is for stores that nobody writes to.
+        Works in steps; cancelled, or after :class:`StorageUnavailable`, some may be deleted.
         """
         ...
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from hashlib import sha256
 
 from agentflow_kernel.contracts.journal import (
+    AT_WORK,
+    GRACE_S,
     TERMINAL,
     Record,
     RunInfo,
@@ -17,7 +20,7 @@ from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, Stora
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 KEEP_ENDED = 1000
 """Ended runs that stay readable; older ones are forgotten so that memory stays bounded."""
@@ -31,6 +34,7 @@ class InProcessJournal:
         self._heads: dict[str, RunInfo] = {}
         self._ended: dict[str, None] = {}
         self._blobs: dict[str, bytes] = {}
+        self._put_at: dict[str, float] = {}
         self._named: dict[str, int] = {}
         """How many records name each blob."""
         self._keep_ended = keep_ended
@@ -59,7 +63,8 @@ class InProcessJournal:
         if head.status in TERMINAL:
             self._ended[run_id] = None
             while len(self._ended) > self._keep_ended:
-                self._forget(next(iter(self._ended)))
+                for ref in self._forget(next(iter(self._ended))):
+                    self._drop_blob(ref)
 
     async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append one batch, at once."""
@@ -89,6 +94,7 @@ class InProcessJournal:
         self._open()
         ref = sha256(data).hexdigest()
         self._blobs[ref] = bytes(data)
+        self._put_at[ref] = time.time()
         return ref
 
     async def get_blob(self, ref: str) -> bytes:
@@ -99,20 +105,48 @@ class InProcessJournal:
             raise CorruptRecord("", -1, f"the payload {ref} is missing")
         return data
 
+    async def prune(self, before: float, statuses: Collection[str] = TERMINAL, *, limit: int = 100) -> Sequence[str]:
+        """Forget runs, those that ended first before the others."""
+        self._open()
+        gone = [
+            run_id
+            for run_id in self._ended
+            if self._heads[run_id].status in statuses and self._heads[run_id].updated_at < before
+        ][: max(limit, 0)]
+        for run_id in gone:
+            self._forget(run_id)
+        return gone
+
+    async def collect(self, *, grace_s: float = GRACE_S) -> int:
+        """Drop the bytes that no record names."""
+        self._open()
+        begun = [head.started_at for head in self._heads.values() if head.status in AT_WORK]
+        before = min([time.time(), *begun]) - grace_s
+        gone = [ref for ref, at in self._put_at.items() if at < before and ref not in self._named]
+        for ref in gone:
+            self._drop_blob(ref)
+        return len(gone)
+
     async def aclose(self) -> None:
         """Refuse further calls; nothing is given back before the journal itself is."""
         self._closed = True
 
-    def _forget(self, run_id: str) -> None:
-        """Drop a run, and the blobs that no other run names."""
+    def _forget(self, run_id: str) -> list[str]:
+        """Drop a run; the blobs that no other run names."""
         del self._ended[run_id], self._heads[run_id]
+        orphans = []
         for data in self._records.pop(run_id):
             ref = decode_record(data).ref
             if ref:
                 self._named[ref] -= 1
                 if not self._named[ref]:
                     del self._named[ref]
-                    self._blobs.pop(ref, None)
+                    orphans.append(ref)
+        return orphans
+
+    def _drop_blob(self, ref: str) -> None:
+        self._blobs.pop(ref, None)
+        self._put_at.pop(ref, None)
 
     def _open(self) -> None:
         if self._closed:

@@ -6,9 +6,10 @@ from agentflow_kernel.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from agentflow_kernel.contracts.journal import RunInfo
+    from agentflow_kernel.kernel.pruning import Pruned
     from agentflow_kernel.kernel.recovery import Recovery
     from agentflow_kernel.kernel.runs import Runs
     from agentflow_kernel.run.handle import RunHandle
@@ -74,3 +75,24 @@ class RunOperations:
         from agentflow_kernel.kernel.forking import fork  # only kernels that do it pay
 
         return await fork(self._open, run_id, step, value, by)
+
+    async def prune(
+        self,
+        older_than_s: float,
+        *,
+        statuses: Collection[str] = ("completed", "failed", "cancelled"),
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Delete the runs that ended more than ``older_than_s`` seconds ago, with their records and payloads.
+
+        A run that has not ended is never deleted. It is done in small transactions, beside the runs at work. Payloads
+        stored apart go when no run names them and an hour has passed; while a run is running or waiting, only those
+        that were stored before it began. With ``dry_run`` nothing is deleted, and payloads are not counted.
+        A key may be used anew when its run is gone: keep runs longer than anybody delivers an event or request again.
+        Raises :class:`UsageError` for a status that is no end, :class:`Unsupported` where the journal cannot delete,
+        :class:`StorageUnavailable`. Cancelled, what was deleted until then is gone.
+        """
+        from agentflow_kernel.kernel.pruning import prune  # only kernels that do it pay
+
+        runs = self._open
+        return await prune(runs.journal, runs.clock, older_than_s, statuses, dry_run=dry_run)

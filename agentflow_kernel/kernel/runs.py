@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.event import Event
     from agentflow_kernel.inprocess.bus import InProcessSubscription
     from agentflow_kernel.kernel.adoption import Adoption
+    from agentflow_kernel.kernel.pruning import Retention
     from agentflow_kernel.kernel.verdict import Verdict
     from agentflow_kernel.kernel.wiring import Wiring
     from agentflow_kernel.run.flow import Flow
@@ -92,6 +93,7 @@ class Runs:
         """Runs that are just being put on record here."""
         self._watch: InboxWatch | None = None
         self._adoption: Adoption | None = None
+        self._retention: Retention | None = None
         self._claims: dict[str, anyio.Lock] = {}
         """Runs that are just being taken up here."""
 
@@ -112,6 +114,12 @@ class Runs:
 
             self._adoption = Adoption(self, self._wiring)
             self._group.start_soon(self._adoption.work)
+        if self._wiring.keep_s:
+            from agentflow_kernel.kernel.pruning import Retention  # only kernels that delete pay
+
+            self._retention = Retention(self.journal, self.clock, self._wiring.keep_s)
+            if self._adoption is not None:
+                self._retention.begin(self._group)
 
     def _choose_journal(self) -> tuple[Journal, bool]:
         """The journal and whether it outlives the process: the manifest's, else the one asked for, else in memory."""
@@ -341,6 +349,8 @@ class Runs:
             handle.stop_soon("cancel")  # by an earlier owner that did not get that far, or in the inbox
         self._group.start_soon(work)
         self._watch_inbox()
+        if self._retention is not None:
+            self._retention.begin(self._group)
         return handle
 
     def _watch_inbox(self) -> None:

@@ -89,6 +89,11 @@ class Wiring:
         return self.limits
 
     @property
+    def keep_s(self) -> int:
+        """Seconds for which ended runs are kept: ``[runs] keep`` of settings that are read already; 0: for ever."""
+        return 0 if self._settings is None else self._settings.runs.get("keep", 0)
+
+    @property
     def plugins(self) -> Plugins:
         """The installed plugins; nothing is imported before it is named."""
         if self._plugins is None:

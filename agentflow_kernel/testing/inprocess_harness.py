@@ -22,6 +22,7 @@ class InProcessJournalHarness:
         "inline": True,
         "shared": False,
         "shared-runs": False,
+        "prunes": True,
         "damage": False,
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}

@@ -65,10 +65,13 @@ def test_a_harness_that_says_what_is_not_so_fails(results: Mapping[str, tuple[in
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Silent", "'unsound:Silent': it does not declare durable, shared, shared-runs, damage. Answer True or False"),
+        (
+            "Silent",
+            "'unsound:Silent': it does not declare durable, shared, shared-runs, prunes, damage. Answer True or False",
+        ),
         (
             "Inventor",
-            "'unsound:Inventor': it declares magic; a journal has only durable, inline, shared, shared-runs, damage.",
+            "it declares magic; a journal has only durable, inline, shared, shared-runs, prunes, damage.",
         ),
         ("Stranger", "'unsound:Stranger': it knows a deviation from JOURNAL-00, which the kit does not ask for."),
         ("no such", "--require 'JOURNAL-00': the suite of a journal has no such requirement."),

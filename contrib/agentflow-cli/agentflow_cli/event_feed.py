@@ -134,7 +134,7 @@ class Feed:
         self._from = (ts, info.run_id, int(number))
 
 
-def moment(text: str, now: float) -> float:
+def moment(text: str, now: float, option: str = "--since") -> float:
     """The wall time that `10m`, `2h` or an ISO 8601 time means; without a zone that is local time.
 
     Raises :class:`UsageError` for any other text.
@@ -145,4 +145,4 @@ def moment(text: str, now: float) -> float:
     try:
         return dt.datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"--since expects a span (30s, 10m, 2h, 1d) or an ISO 8601 time, found {text!r}.") from error
+        raise UsageError(f"{option} expects a span (30s, 10m, 2h, 1d) or an ISO 8601 time, found {text!r}.") from error

@@ -30,6 +30,7 @@ class LevelJournalHarness:
         "inline": True,
         "shared": False,
         "shared-runs": False,
+        "prunes": False,
         "damage": True,
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}

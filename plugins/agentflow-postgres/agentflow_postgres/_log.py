@@ -132,7 +132,7 @@ async def find_heads(connection: Connection, run_ids: Sequence[str]) -> dict[str
     found: dict[str, Head | CorruptRecord] = {}
     for row in await connection.fetch(FIND_HEADS, run_ids):
         try:
-            found[row["run_id"]] = _to_head(row)
+            found[row["run_id"]] = to_head(row)
         except CorruptRecord as error:
             found[row["run_id"]] = error
     return found
@@ -164,7 +164,7 @@ async def list_heads(connection: Connection, status: str | None, limit: int) -> 
     infos = []
     for row in rows:
         try:
-            infos.append(_to_head(row).info)
+            infos.append(to_head(row).info)
         except CorruptRecord as error:
             if status is None:
                 infos.append(RunInfo(row["run_id"], status="quarantined", code=error.code, cause=error.problem))
@@ -208,7 +208,8 @@ def _pack(info: RunInfo) -> bytes:
     return b"%08x " % zlib.crc32(body) + body
 
 
-def _to_head(row: Sequence[object]) -> Head:
+def to_head(row: Sequence[object]) -> Head:
+    """The head in a row of :data:`HEADS`; raises :class:`CorruptRecord`."""
     run_id, epoch, next_seq, tail, head, number, last = row
     data = bytes(head)  # type: ignore[call-overload]  # a bytea column
     if data[:9] != b"%08x " % zlib.crc32(data[9:]):

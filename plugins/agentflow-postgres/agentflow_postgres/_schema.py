@@ -32,7 +32,12 @@ SECOND_STEP = (
     "CREATE INDEX runs_held ON runs (held) WHERE held <> ''",
 )
 """``held`` is ``o`` and the owner of a run at work, ``c`` and the cause of a suspended one; of an older run ``o``."""
-STEPS = (FIRST_STEP, SECOND_STEP)
+PUTS_STEP = (
+    'CREATE TABLE puts (sha256 text COLLATE "C" PRIMARY KEY, at timestamptz NOT NULL)',
+    "INSERT INTO puts SELECT sha256, now() FROM blobs",
+)
+"""When each blob was last put; apart from the blobs, so that nothing large is written again for it."""
+STEPS = (FIRST_STEP, SECOND_STEP, PUTS_STEP)
 """``STEPS[n]`` leads from version n to n + 1. A released step is never changed: a change is a further step."""
 VERSION = len(STEPS)
 FIND = "SELECT version FROM agentflow_version"

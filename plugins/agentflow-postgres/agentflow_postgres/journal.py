@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from agentflow_kernel.contracts.journal import check_batch, encode_record
+from agentflow_kernel.contracts.journal import GRACE_S, TERMINAL, check_batch, encode_record
 from agentflow_kernel.errors import CorruptRecord, StorageUnavailable, UnknownRun, UsageError
 from agentflow_postgres._link import Link, describe, require_asyncio
 from agentflow_postgres._log import Batch, find_head, list_heads, read_records, tally
+from agentflow_postgres._pruning import MOST_BLOBS, delete_blobs, delete_runs, find_names, find_old
 from agentflow_postgres._writer import Writer
 from agentflow_postgres.sharing import PostgresInbox, PostgresLeases
 
@@ -25,6 +27,11 @@ DSN_VARIABLE = "AGENTFLOW_POSTGRES_DSN"
 PUT_BLOB = """
 INSERT INTO blobs (sha256, data) VALUES ($1, $2)
 ON CONFLICT (sha256) DO UPDATE SET data = excluded.data WHERE blobs.data <> excluded.data"""
+
+
+NOTE_PUT = """
+INSERT INTO puts (sha256, at) VALUES ($1, now())
+ON CONFLICT (sha256) DO UPDATE SET at = excluded.at WHERE puts.at < excluded.at - interval '10 minutes'"""
 
 
 def create_journal(settings: JournalSettings, context: PluginContext) -> PostgresJournal:
@@ -108,7 +115,9 @@ class PostgresJournal:
         ref = sha256(data).hexdigest()
 
         async def job(connection: Connection) -> None:
-            await connection.execute(PUT_BLOB, ref, data)
+            async with connection.transaction():
+                await connection.execute(NOTE_PUT, ref)  # first, so that nobody deletes it from here on
+                await connection.execute(PUT_BLOB, ref, data)
 
         await self._reading.run(job, make=True)
         return ref
@@ -127,6 +136,29 @@ class PostgresJournal:
         if sha256(data).hexdigest() != ref:
             raise CorruptRecord("", -1, f"the payload {ref} does not match its hash")
         return data
+
+    async def prune(self, before: float, statuses: Collection[str] = TERMINAL, *, limit: int = 100) -> Sequence[str]:
+        """Delete ended runs."""
+        self._open()
+        return await self._reading.run(lambda connection: delete_runs(connection, before, statuses, limit)) or []
+
+    async def collect(self, *, grace_s: float = GRACE_S) -> int:
+        """Delete blobs without a name: one reading of the records in parts, then a few blobs in each transaction."""
+        self._open()
+        found = await self._reading.run(lambda connection: find_old(connection, grace_s))
+        if found is None:
+            return 0
+        before, old = found
+        place: tuple[int, int] | None = (0, -1)
+        while old and place is not None:
+            names, place = await self._reading.run(partial(find_names, after=place)) or (set(), None)
+            old -= names
+        count = 0
+        orphans = sorted(old)
+        for start in range(0, len(orphans), MOST_BLOBS):
+            some = orphans[start : start + MOST_BLOBS]
+            count += await self._reading.run(partial(delete_blobs, refs=some, before=before)) or 0
+        return count
 
     async def aclose(self) -> None:
         """Finish the appends under way, give the lease back, close all connections."""

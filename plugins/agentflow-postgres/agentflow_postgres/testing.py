@@ -35,6 +35,7 @@ class PostgresJournalHarness:
         "inline": False,
         "shared": True,
         "shared-runs": True,
+        "prunes": True,
         "damage": True,
     }
     event_loops: ClassVar[tuple[str, ...]] = ("asyncio",)

@@ -56,7 +56,12 @@ CREATE VIEW heads AS SELECT
     run_id, id, (SELECT data FROM log WHERE log.run = runs.id ORDER BY seq DESC LIMIT 1) AS last,
     name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent, crc FROM runs""",
 )
-JOURNAL = Schema("journal", 0x4146_6A6E, (FIRST_STEP, PARENT_STEP))
+PUTS_STEP = (
+    "CREATE TABLE puts (sha256 TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
+    "INSERT INTO puts SELECT sha256, CAST(strftime('%s', 'now') AS REAL) FROM blobs",
+)
+"""When each blob was last put; apart from the blobs, so that nothing large is written again for it."""
+JOURNAL = Schema("journal", 0x4146_6A6E, (FIRST_STEP, PARENT_STEP, PUTS_STEP))
 """The tables of a journal; the mark of its files reads ``AFjn``."""
 
 INSERT_RECORD = "INSERT INTO log (run, seq, data) VALUES (?, ?, ?)"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
 
-from agentflow_kernel.contracts.journal import check_batch, encode_record
+from agentflow_kernel.contracts.journal import GRACE_S, TERMINAL, check_batch, encode_record
 from agentflow_kernel.errors import CorruptRecord, UnknownRun
 from agentflow_sqlite._database import Database
 from agentflow_sqlite._log import JOURNAL, Batch, Heads, are_indexes_sound, list_heads, look_up, read_records, tally
+from agentflow_sqlite._pruning import MOST_BLOBS, delete_blobs, delete_runs, find_names, find_old, note_put
 from agentflow_sqlite._store import Store, place_file
 
 TYPE_CHECKING = False
@@ -103,9 +105,33 @@ class SqliteJournal:
             raise CorruptRecord("", -1, f"the payload {ref} is missing")
         return data
 
+    async def prune(self, before: float, statuses: Collection[str] = TERMINAL, *, limit: int = 100) -> Sequence[str]:
+        """Delete ended runs; that with the newest record of the file stays until there is a newer one."""
+        if not TERMINAL.intersection(statuses) or not await self._has_file():
+            return []
+        return await self._database.write(lambda connection: delete_runs(connection, before, statuses, limit))
+
+    async def collect(self, *, grace_s: float = GRACE_S) -> int:
+        """Delete blobs without a name: one reading of the log in parts, then a few blobs in each transaction."""
+        before, old = await self._database.read(lambda connection: find_old(connection, grace_s), (0.0, set[str]()))
+        nothing: tuple[set[str], int | None] = (set(), None)
+        place: int | None = 0
+        while old and place is not None:
+            names, place = await self._database.read(partial(find_names, after=place), nothing)
+            old -= names
+        count = 0
+        orphans = sorted(old)
+        for start in range(0, len(orphans), MOST_BLOBS):
+            some = orphans[start : start + MOST_BLOBS]
+            count += await self._database.write(partial(delete_blobs, refs=some, before=before))
+        return count
+
     async def aclose(self) -> None:
         """Finish the appends and readings under way, then close the file."""
         await self._database.aclose()
+
+    async def _has_file(self) -> bool:
+        return await self._database.read(lambda _: True, False)
 
 
 def _to_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Batch:
@@ -117,6 +143,7 @@ def _to_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Reco
 def _put_blob(connection: sqlite3.Connection, data: bytes) -> str:
     ref = sha256(data).hexdigest()
     connection.execute(PUT_BLOB, (ref, data))
+    note_put(connection, ref)
     return ref
 
 

@@ -37,6 +37,7 @@ class SqliteJournalHarness:
         "inline": True,
         "shared": True,
         "shared-runs": False,
+        "prunes": True,
         "damage": True,
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agentflow_kernel import Kernel
     from agentflow_kernel.contracts.journal import Record, RunInfo
 
-    Found = tuple[RunInfo, Sequence[Record], Mapping[str, Any], Sequence[str]]
+    Found = tuple[RunInfo, Sequence[Record], Mapping[str, Any], Mapping[str, Any]]
 
 
 @click.command("run")
@@ -52,8 +52,8 @@ def command(
     """
     if watching:
         return watch(shared.output, lambda: _view(*_found(shared, run_id, file)), interval_s=interval_s)
-    info, records, origin, forks = _found(shared, run_id, file)
-    document = _document(info, records, origin, forks)
+    info, records, origin, kin = _found(shared, run_id, file)
+    document = _document(info, records, origin, kin)
     asked = open_questions(records)
     show(
         shared.output,
@@ -66,14 +66,17 @@ def command(
 
 
 def _found(shared: Shared, run_id: str, file: str | None) -> Found:
-    """The run with its records, its origin, and the runs that go on from it."""
+    """The run with its records, its origin, and what is left of the runs before and after it."""
 
     async def ask(kernel: Kernel) -> Found:
         infos = await kernel.runs(limit=ALL)
         info = pick(infos, run_id)
-        forks = [other.run_id for other in reversed(infos) if other.parent == info.run_id]
+        kin = {
+            "parent_pruned": bool(info.parent) and all(other.run_id != info.parent for other in infos),
+            "forks": [other.run_id for other in reversed(infos) if other.parent == info.run_id],
+        }
         records = await kernel.history(info.run_id, whole=True)
-        return info, records, await kernel.origin(info.run_id), forks
+        return info, records, await kernel.origin(info.run_id), kin
 
     found = look(shared, ask, file)
     if found is None:
@@ -82,13 +85,13 @@ def _found(shared: Shared, run_id: str, file: str | None) -> Found:
 
 
 def _document(
-    info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any], forks: Sequence[str]
+    info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any], kin: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
         **as_document(info),
         "origin": origin,
         "forked_from": _payload(records, "run.started", "forked_from"),
-        "forks": list(forks),
+        **kin,
         "figures": figures_of(records),
         "input": _payload(records, "run.started", "input"),
         "output": _payload(records, "run.ended", "output"),
@@ -97,9 +100,9 @@ def _document(
     }
 
 
-def _view(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any], forks: Sequence[str]) -> View:
+def _view(info: RunInfo, records: Sequence[Record], origin: Mapping[str, Any], kin: Mapping[str, Any]) -> View:
     """The run as it is watched: its head, then one row for each record."""
-    document = _document(info, records, origin, forks)
+    document = _document(info, records, origin, kin)
     table = as_table(moments(records))
     rows = [
         Row(str(moment["seq"]), cells, moment, moment["seq"])
@@ -127,7 +130,7 @@ def _head(info: RunInfo, document: Mapping[str, Any]) -> Table:
         "duration": span(duration_s(info)),
         "records": str(info.next_seq),
         "owners": str(info.epoch),
-        "goes on from": _link(document["forked_from"]),
+        "goes on from": _link(document["forked_from"], pruned=document["parent_pruned"]),
         "goes on in": ", ".join(document["forks"]),
         "model calls": _calls(document["figures"]),
         "manifest": document["origin"].get("manifest"),
@@ -144,13 +147,14 @@ def _text(value: Any) -> str:
     return text if len(text) <= 400 else text[:399] + "…"
 
 
-def _link(forked_from: Mapping[str, Any] | None) -> str:
+def _link(forked_from: Mapping[str, Any] | None, *, pruned: bool) -> str:
     """Which run a retry or a fork goes on from, and where."""
     if not forked_from:
         return ""
     at = f" at {forked_from['step']}" if forked_from.get("step") else ""
     by = f", by {forked_from['by']}" if forked_from.get("by") else ""
-    return f"{forked_from['run']}{at} (record {forked_from['seq']}, {forked_from.get('kind', 'fork')}{by})"
+    gone = ", pruned since" if pruned else ""
+    return f"{forked_from['run']}{at} (record {forked_from['seq']}, {forked_from.get('kind', 'fork')}{by}{gone})"
 
 
 def _calls(figures: Mapping[str, Any]) -> str:

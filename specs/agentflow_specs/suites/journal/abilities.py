@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from agentflow_specs.members import with_members
 
 if TYPE_CHECKING:
-    from agentflow_kernel.contracts.journal import AppendsInline, Journal, SharesRuns
+    from agentflow_kernel.contracts.journal import AppendsInline, Journal, Prunes, SharesRuns
     from agentflow_kernel.testing import DamageHarness, Harness, StoreHarness
 
 ABILITIES: Final = {"damage": "the harness can spoil what is stored, so that the suite sees whether that is found"}
@@ -32,3 +32,8 @@ def inline_of(journal: Journal) -> AppendsInline:
 def sharing_of(journal: Journal) -> SharesRuns:
     """The journal as one whose runs are shared by workers on several machines."""
     return cast("SharesRuns", with_members(journal, "leases", "inbox"))
+
+
+def pruning_of(journal: Journal) -> Prunes:
+    """The journal as one whose ended runs can be deleted."""
+    return cast("Prunes", with_members(journal, "prune", "collect"))
