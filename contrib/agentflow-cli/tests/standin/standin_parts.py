@@ -53,6 +53,16 @@ class FileJournal:
     async def get_blob(self, ref):
         return (self.folder / f"{ref}.blob").read_bytes()
 
+    async def prune(self, before, statuses=("completed", "failed", "cancelled"), *, limit=100):
+        infos = await self.runs(limit=1_000_000)
+        gone = [info.run_id for info in infos if info.status in statuses and info.updated_at < before][:limit]
+        for run_id in gone:
+            (self.folder / run_id).unlink()
+        return gone
+
+    async def collect(self, *, grace_s=3600.0):
+        return 0
+
     async def aclose(self):
         pass
 
