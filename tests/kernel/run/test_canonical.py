@@ -67,7 +67,7 @@ def test_json_comes_back_as_it_went_in(value: object) -> None:
         ([float("-inf")], "[0]", "the number -inf"),
         ({"a": {"b": {1, 2}}}, ".a.b", "a set"),
         ({"a": b"bytes"}, ".a", "a bytes"),
-        ([object()], "[0]", "a object"),
+        ([object()], "[0]", "an object"),
         ({"a": "ok", "b": ["\ud800"]}, ".b[0]", "a string with a lone surrogate"),
         ({"\udcff": 1}, "", r"an object with the key '\udcff'"),
     ],
