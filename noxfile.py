@@ -195,8 +195,24 @@ def requirements(*names: str) -> list[str]:
 # ---------------------------------------------------------------- tests
 
 
-@nox.session(python=PYTHONS or None)
-@nox.parametrize("dist", [nox.param(name, id=name) for name, dist in DISTS.items() if has_tests(dist.tests)])
+ONCE: Final = ("agentflow-specs",)
+"""Distributions whose tests are long and hardly depend on the interpreter: the first one is enough."""
+
+
+def pairs() -> list[Any]:
+    """Each interpreter asked for with each distribution that it tests."""
+    tested = [name for name, dist in DISTS.items() if has_tests(dist.tests)]
+    pythons = PYTHONS or [f"{sys.version_info[0]}.{sys.version_info[1]}"]
+    return [
+        nox.param(python, name, id=f"{name}, {python}" if PYTHONS else name)
+        for python in pythons
+        for name in tested
+        if python == pythons[0] or name not in ONCE
+    ]
+
+
+@nox.session
+@nox.parametrize("python, dist", pairs())
 def tests(session: nox.Session, dist: str) -> None:
     """Run a distribution's own tests with its wheel, what it declares to need, and the test tools."""
     install(session, closure(DISTS[dist]), "test")
@@ -233,7 +249,7 @@ def conformance(session: nox.Session, harness: str) -> None:
     dist, target = HARNESSES[harness]
     install(session, [*closure(DISTS[dist]), "agentflow-specs"], "test")
     report = REPORTS / f"{slug(session.name)}.xml"
-    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report))
+    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report), "-n", "auto")
     command = ("python", "-m", "pytest", *config, "-p", "no:randomly", "--pyargs", "agentflow_specs")
     command = (*(("python", SERVED[harness]) if harness in SERVED else ()), *command)
     session.run(*command, "--harness", target, *session.posargs, env=TEST_ENV)
@@ -254,9 +270,9 @@ def outside(session: nox.Session, kind: str) -> None:
         session.run("agentflow", "certify", f"agentflow-{name}", env=TEST_ENV)
 
 
-@nox.session
+@nox.session(default=False)
 def mutants(session: nox.Session) -> None:
-    """See that the suites catch faulty plugins: a table of each with the requirement that caught it."""
+    """Show which requirement catches which faulty plugin; the kit's own tests see that each is caught."""
     install(session, ["agentflow-kernel", "agentflow-specs"], "test")
     session.run("python", "specs/tests/mutants.py", *session.posargs, env=TEST_ENV)
 
