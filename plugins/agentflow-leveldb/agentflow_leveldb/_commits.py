@@ -33,7 +33,7 @@ class Commits:
     """
 
     __slots__ = ("name", "pace", "commits", "_accept_loss", "_space", "_lock", "_opened", "_keeper", "_use", "_readers",
-                 "_closed")  # fmt: skip
+                 "_closed", "_failed")  # fmt: skip
 
     def __init__(self, folder: str, *, least_free: float = 0.05, accept_loss: bool = False) -> None:
         self.name = folder
@@ -45,6 +45,8 @@ class Commits:
         """Held by who writes, opens or closes."""
         self._opened: Opened | None = None
         self._keeper: Keeper | None = None
+        self._failed: tuple[Opened, Transaction, Exception, Ticket[Any]] | None = None
+        """A write of an event loop that failed: a thread has to look whether it is there."""
         self._use = threading.Condition()
         """Guards what readers and the keeper of the mark look at."""
         self._readers = 0
@@ -53,13 +55,16 @@ class Commits:
     def run(self, tickets: Sequence[Ticket[Any]]) -> None:
         """Settle all tickets in order with one synced write; one that refuses does not harm the others."""
         with self._lock:
+            self._look_for_failed()
             try:
                 opened = self._open()
                 self.pace.turns = 0
-                self._together(opened, tickets)
+                if open_tickets := [ticket for ticket in tickets if not ticket.settled]:
+                    self._together(opened, open_tickets)
             except BaseException as error:  # noqa: BLE001 -- each caller gets it from its own ticket
                 for ticket in tickets:
-                    ticket.settle(_own(error))
+                    if not ticket.settled:
+                        ticket.settle(_own(error))
         for ticket in tickets:
             ticket.settled = True
 
@@ -68,11 +73,13 @@ class Commits:
         if not self.pace.allows_loop() or not self._lock.acquire(blocking=False):
             return False
         try:
-            if self._opened is None:
+            opened = self._opened
+            if opened is None or self._failed is not None:
                 return False
             self.pace.turns += 1
             try:
-                self._together(self._opened, [ticket])
+                if not self._together(opened, [ticket], aside=True):
+                    return False
             except BaseException as error:  # noqa: BLE001 -- the caller gets it from the ticket
                 ticket.settle(_own(error))
             ticket.settled = True
@@ -151,7 +158,20 @@ class Commits:
             write_mark(paths(self.name)[1], opened.mark)
         opened.db.close()
 
-    def _together(self, opened: Opened, tickets: Sequence[Ticket[Any]]) -> None:
+    def _look_for_failed(self) -> None:
+        """Settle the ticket whose write failed in an event loop, which must not wait for a store to be opened anew."""
+        if self._failed is None:
+            return
+        (opened, transaction, error, ticket), self._failed = self._failed, None
+        try:
+            opened = self._settle_fault(opened, transaction, error)
+            self._take_over(opened, transaction)
+        except BaseException as fault:  # noqa: BLE001 -- the caller gets it from the ticket
+            ticket.settle(_own(fault))
+        ticket.settled = True
+
+    def _together(self, opened: Opened, tickets: Sequence[Ticket[Any]], *, aside: bool = False) -> bool:
+        """One transaction. With ``aside``, for one ticket, a failed write is put aside for the thread: ``False``."""
         transaction = Transaction(opened, allows_new_run=self._space.allows_new_run())
         for ticket in tickets:
             ticket.error = None
@@ -162,10 +182,18 @@ class Commits:
         start = time.perf_counter()
         try:
             if not transaction.commit():
-                return
+                return True
         except opened.errors as error:
+            if aside:
+                self._failed = (opened, transaction, error, tickets[0])
+                return False
             opened = self._settle_fault(opened, transaction, error)
         self.pace.note(time.perf_counter() - start)
+        self._take_over(opened, transaction)
+        return True
+
+    def _take_over(self, opened: Opened, transaction: Transaction) -> None:
+        """Remember what a durable transaction has changed."""
         self.commits += 1
         with self._use:
             transaction.apply(opened)

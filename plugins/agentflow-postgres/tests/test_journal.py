@@ -212,6 +212,7 @@ async def test_tables_of_the_first_version_are_migrated(journal: Open, sql: Any)
         await begin(one, "r0", "one")
         await begin(one, "r1", "one", "run.ended", {"status": "completed"})
     await sql.execute("ALTER TABLE runs DROP COLUMN held")
+    await sql.execute("DROP TABLE puts")
     await sql.execute("UPDATE agentflow_version SET version = 1")
     async with journal() as one:
         assert list(await one.tally()) == [("", "", 1)]
