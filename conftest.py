@@ -72,17 +72,19 @@ def network_is_off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that runs tests in the mode in which a run forgets everything after each of its records."""
+    """Add the options: the mode in which a run forgets everything after each of its records, and one loop alone."""
     text = "Break each run off after each of its records and resume it from the journal; on asyncio alone."
     parser.addoption("--always-replay", action="store_true", help=text)
+    parser.addoption("--asyncio-only", action="store_true", help="Leave out what runs on the second event loop.")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With `--always-replay` leave out what must keep its memory, and the second event loop."""
-    if not config.getoption("--always-replay"):
+    replayed = config.getoption("--always-replay")
+    if not replayed and not config.getoption("--asyncio-only"):
         return
-    left_out = [item for item in items if item.get_closest_marker("keeps_memory") or _is_on_trio(item)]
-    config.hook.pytest_deselected(items=left_out)
+    left_out = {item for item in items if _is_on_trio(item) or (replayed and item.get_closest_marker("keeps_memory"))}
+    config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
 

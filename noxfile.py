@@ -195,8 +195,8 @@ def requirements(*names: str) -> list[str]:
 # ---------------------------------------------------------------- tests
 
 
-ONCE: Final = ("agentflow-specs",)
-"""Distributions whose tests are long and hardly depend on the interpreter: the first one is enough."""
+EVERYWHERE: Final = ("agentflow-kernel", "agentflow-sqlite", "agentflow-starter")
+"""Distributions that each interpreter tests, on asyncio alone; the first one tests all of them, on both event loops."""
 
 
 def pairs() -> list[Any]:
@@ -207,7 +207,7 @@ def pairs() -> list[Any]:
         nox.param(python, name, id=f"{name}, {python}" if PYTHONS else name)
         for python in pythons
         for name in tested
-        if python == pythons[0] or name not in ONCE
+        if python == pythons[0] or name in EVERYWHERE
     ]
 
 
@@ -216,7 +216,9 @@ def pairs() -> list[Any]:
 def tests(session: nox.Session, dist: str) -> None:
     """Run a distribution's own tests with its wheel, what it declares to need, and the test tools."""
     install(session, closure(DISTS[dist]), "test")
-    pytest(session, DISTS[dist].tests)
+    pytest(
+        session, DISTS[dist].tests, options=("--asyncio-only",) if session.python not in {None, *PYTHONS[:1]} else ()
+    )
 
 
 @nox.session
@@ -300,7 +302,8 @@ def folder_of(pattern: str) -> str:
 
 
 SINGLE: Final[dict[str, Any]] = {}
-EACH: Final[dict[str, Any]] = {"python": PYTHONS or None}
+EACH: Final[dict[str, Any]] = {"python": sorted({*PYTHONS[:1], *PYTHONS[-1:]}) or None}
+"""The first and the last of the interpreters asked for."""
 generate("house", "tests/house", "Check the rules of the house.", options=SINGLE)
 generate("integration", "tests/integration", "Test the whole line with real components.", options=EACH)
 generate("chaos", "tests/chaos", "Kill real processes, in short.", options=SINGLE, env={"AGENTFLOW_CHAOS": "short"})
