@@ -216,9 +216,8 @@ def pairs() -> list[Any]:
 def tests(session: nox.Session, dist: str) -> None:
     """Run a distribution's own tests with its wheel, what it declares to need, and the test tools."""
     install(session, closure(DISTS[dist]), "test")
-    pytest(
-        session, DISTS[dist].tests, options=("--asyncio-only",) if session.python not in {None, *PYTHONS[:1]} else ()
-    )
+    first = session.python in {None, *PYTHONS[:1]}
+    pytest(session, DISTS[dist].tests, options=() if first else ("--asyncio-only",))
 
 
 @nox.session

@@ -120,7 +120,7 @@ def test_retry_knows_every_error_of_the_kernel() -> None:
     assert {error.__name__ for error in all_errors() if not issubclass(error, FINAL)} == {
         "AgentFlowError", "PlanFailed", "Unavailable", "RateLimited", "Overloaded", "Elapsed", "PeerUnavailable",
         "StorageUnavailable", "ProtocolViolation", "PluginError", "PluginLoadError", "JournalError", "AppendConflict",
-        "UnknownRun", "MemoryConflict", "RunError", "RunFailed",
+        "UnknownRun", "MemoryConflict", "RunError", "RunFailed", "FlowElapsed", "SeveralFailed",
     }  # fmt: skip
 
 
