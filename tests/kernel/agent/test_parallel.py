@@ -215,6 +215,7 @@ async def test_the_result_of_an_action_that_was_quicker_than_its_cancellation_st
     assert output == [["result", "a"], ["result", "b"], ["started", ""]]
 
 
+@pytest.mark.keeps_memory("the tools list the order in which one life cancels them")
 async def test_what_a_cancellation_makes_the_planner_cancel_is_cancelled_too() -> None:
     """Its decision about a cancelled action counts like any other."""
     tools = Tools("a", "b", "c")
