@@ -13,6 +13,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # the script's folder is left out of a safe path
+
 from postgres_server import PostgresServer
 
 if TYPE_CHECKING:
