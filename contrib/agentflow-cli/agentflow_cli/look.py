@@ -49,10 +49,11 @@ def look(shared: Shared, ask: Callable[[Kernel], Awaitable[T]], file: str | None
 
 
 def pick(infos: Sequence[RunInfo], given: str) -> RunInfo:
-    """The run that is meant by an id or by the beginning of one.
+    """The run that is meant by an id or by the beginning of one, also as ``get runs -o name`` writes it: ``run/…``.
 
     Raises :class:`UnknownRun` where no run is, :class:`UsageError` where several are.
     """
+    given = given.removeprefix("run/")
     found = [info for info in infos if info.run_id.startswith(given)]
     exact = [info for info in found if info.run_id == given]
     if exact or len(found) == 1:

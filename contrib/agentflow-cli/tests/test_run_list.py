@@ -14,7 +14,10 @@ def runs() -> list[RunInfo]:
     return [RunInfo(run_id, f"flow/{run_id}") for run_id in IDS]
 
 
-@pytest.mark.parametrize(("given", "meant"), [("0190aaaa-1", "0190aaaa-1"), ("0190b", "0190bbbb-1"), ("0190", "0190")])
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("0190aaaa-1", "0190aaaa-1"), ("0190b", "0190bbbb-1"), ("0190", "0190"), ("run/0190b", "0190bbbb-1")],
+)
 def test_a_run_is_meant_by_its_id_or_a_beginning(given: str, meant: str) -> None:
     """The beginning must be that of one run only; a whole id counts before longer ones."""
     assert pick(runs(), given).run_id == meant

@@ -55,7 +55,7 @@ def command(
     name, specs = _found(shared, target, file)
     picture = picture_of(outline_of(name, specs))
     if run_id is not None:
-        picture.mark(_marks(shared, run_id.removeprefix("run/"), file, name, picture))
+        picture.mark(_marks(shared, run_id, file, name, picture))
     text = _drawn(picture, form or _form_of(out))
     if out is None:
         write(text)
