@@ -10,9 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentflow_kernel.contracts.finding import PlanFinding
     from agentflow_kernel.contracts.policy import ActionKind
     from agentflow_kernel.contracts.tool import Tool
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.drawing import Picture
 
 ObservationKind = Literal["started", "result", "error", "signal", "timer", "cancelled"]
 
@@ -21,8 +23,14 @@ class Action(Value):
     """Something to do, in the one vocabulary of all planners.
 
     ``id`` is chosen by the planner, unique in its run, and the same when the planner is restored: the engine makes
-    the action's identity from it. ``name`` is what is meant (``files.read`` for a tool, ``""`` for the agent's model),
-    ``arguments`` is JSON: for ``model`` ``{"messages": [...], "tools": ["files.read", ...], "output_schema": ...}``.
+    the action's identity from it; it holds none of ``/ ! @``. ``name`` is what is meant (``files.read`` for a tool,
+    ``""`` for the agent's model), ``arguments`` is JSON and depends on the kind:
+
+    - ``tool``: the tool's arguments. ``model``: ``{"messages", "tools", "output_schema"}``, the tools by full name.
+    - ``agent``, ``flow``, ``plan``: ``{"input"}``; the result is its output.
+    - ``emit``, named by the event's type: ``{"data", "subject"?}``; no result.
+    - ``wait``: ``{"type": "timer", "seconds"}``, or ``{"type": "signal", "name", "schema"?, "timeout_s"?}`` with the
+      signal's value as result. ``ask``: ``{"question", "choices"?, "schema"?, "timeout_s"?}`` with the answer.
     """
 
     __slots__ = ("id", "kind", "name", "arguments")
@@ -67,8 +75,10 @@ class Decision(Value):
 
     The engine finishes all of ``cancel`` before it begins ``start``; an action that was quicker is observed with its
     result. ``waits`` may hold ``{"type": "timer", "after_s": 30}``: it stays until it fires or another one takes its
-    place, and a resumed run waits only for what is left of it. A decision with ``end`` starts nothing. ``events`` are
-    progress events to publish, each ``(name, fields)``.
+    place (``"after_s": None`` for none at all), and a resumed run waits only for what is left of it; and
+    ``{"type": "signal", "name": "order.paid"}``, ``"*"`` for any name: from then on the run's signals of that name are
+    observed in the order of their arrival. A decision with ``end`` starts nothing. ``events`` are progress events to
+    publish, each ``(name, fields)``.
     """
 
     __slots__ = ("start", "cancel", "waits", "end", "events")
@@ -94,21 +104,59 @@ class Observation(Value):
 
     ``started`` comes once a run and never on resume, its ``value`` is the task's input. ``result`` and ``error`` and
     ``cancelled`` carry the ``action_id`` they answer; an error's ``value`` is ``{"code", "message", "executed"}``.
-    A model's result is a :class:`~agentflow_kernel.contracts.provider.ModelReply` as JSON.
+    A model's result is a :class:`~agentflow_kernel.contracts.provider.ModelReply` as JSON. A ``signal`` has its name
+    as ``action_id`` and its payload as ``value``. ``at`` is the wall time in seconds since 1970 at which the engine saw
+    it, the only time that a planner knows; ``traced`` says whether anyone listens to the decision's ``events``.
     """
 
-    __slots__ = ("kind", "action_id", "value")
+    __slots__ = ("kind", "action_id", "value", "at", "traced")
 
-    def __init__(self, kind: ObservationKind, action_id: str = "", value: JSON = None) -> None:
+    def __init__(
+        self,
+        kind: ObservationKind,
+        action_id: str = "",
+        value: JSON = None,
+        *,
+        at: float = 0.0,
+        traced: bool = False,
+    ) -> None:
         self.kind = kind
         self.action_id = action_id
         self.value = value
+        self.at = at
+        self.traced = traced
+
+
+class PlanScope(Value):
+    """What a plan may name: tools by full name; agents, flows and plans by name, each with its description.
+
+    ``None`` where it is not known: then nothing of that kind is found to be missing.
+    """
+
+    __slots__ = ("tools", "agents", "flows", "plans")
+
+    def __init__(
+        self,
+        *,
+        tools: Mapping[str, Tool] | None = None,
+        agents: Mapping[str, str] | None = None,
+        flows: Mapping[str, str] | None = None,
+        plans: Mapping[str, str] | None = None,
+    ) -> None:
+        self.tools = tools
+        self.agents = agents
+        self.flows = flows
+        self.plans = plans
 
 
 class Task(Value):
-    """What a planner is given once: instructions, tools it may use (full names), a seed, an optional output schema."""
+    """What a planner is given once: instructions, tools it may use (full names), a seed, an optional output schema.
 
-    __slots__ = ("name", "instructions", "tools", "output_schema", "seed")
+    ``scope`` says what else its actions may name: agents, flows and plans, each with a description. ``plan`` is what
+    the planner's :meth:`ReadsPlans.read` made of the document that is followed, ``None`` without one.
+    """
+
+    __slots__ = ("name", "instructions", "tools", "output_schema", "seed", "plan", "scope")
 
     def __init__(
         self,
@@ -118,12 +166,16 @@ class Task(Value):
         tools: Mapping[str, Tool] | None = None,
         output_schema: Mapping[str, JSON] | None = None,
         seed: str = "",
+        plan: object = None,
+        scope: PlanScope | None = None,
     ) -> None:
         self.name = name
         self.instructions = instructions
         self.tools = tools if tools is not None else {}
         self.output_schema = output_schema
         self.seed = seed
+        self.plan = plan
+        self.scope = scope if scope is not None else PlanScope(tools=self.tools)
 
 
 class Planner(Protocol):
@@ -149,4 +201,42 @@ class Planner(Protocol):
 
     def load(self, task: Task, document: JSON) -> object:
         """The state that :meth:`dump` wrote; raises :class:`NewerSchema` for one of a newer version."""
+        ...
+
+
+class ReadsPlans(Protocol):
+    """Optional ability: the planner follows a document, the one of a plan."""
+
+    def read(self, document: Mapping[str, JSON]) -> object:
+        """The document made ready, once for all runs; it is given back as ``task.plan`` and never changes.
+
+        Raises :class:`PlanInvalid` with all findings.
+        """
+        ...
+
+
+class ChecksPlans(Protocol):
+    """Optional ability: the planner finds the faults of a document before any run."""
+
+    def check(self, document: Mapping[str, JSON], scope: PlanScope) -> Sequence[PlanFinding]:
+        """All findings in the order of the document, none for a good one; raises nothing for a bad one."""
+        ...
+
+
+class DrawsPlans(Protocol):
+    """Optional ability: the planner draws a document, and where a run is in it."""
+
+    def graph(self, document: Mapping[str, JSON], state: JSON = None) -> Picture:
+        """The picture; with ``state``, as :meth:`Planner.dump` wrote it, what is active stands out.
+
+        Raises :class:`PlanInvalid`.
+        """
+        ...
+
+
+class MakesPlans(Protocol):
+    """Optional ability: the planner makes a document for a goal, without doing any of it."""
+
+    def plan(self, goal: str, context: Task) -> Mapping[str, JSON]:
+        """A document that a planner follows; synchronous and without a model, like :meth:`Planner.step`."""
         ...

@@ -11,6 +11,7 @@
     │   ├── UnknownPlugin         a plugin that is not installed; carries the pip line
     │   ├── UntrustedCode         a manifest names code that ``agentflow.toml`` does not allow
     │   ├── FlowInvalid           the graph is wrong; carries all findings
+    │   ├── PlanInvalid           the document of a plan is wrong; carries all findings
     │   ├── InputInvalid          a value breaks a declared schema
     │   ├── NotSerialisable       a value that must be journalled is not JSON
     │   ├── StateConflict         two writers of one key without a reducer
@@ -40,6 +41,8 @@
     │   ├── OutputInvalid         a model's answer does not fit, also after it was asked to mend it
     │   ├── CorruptRecord         a journal record fails its check
     │   ├── NewerSchema           written by a newer version
+    │   ├── PlanError             a plan did at work what no plan may; carries the path of the node
+    │   │   └── PlanLoopError     it goes round without rest; names the cycle
     │   └── NonDeterminism        history and code disagree: the run is parked, never guessed
     ├── PluginError
     │   └── PluginLoadError       a plugin that failed to import, register or answer
@@ -79,7 +82,9 @@ from agentflow_kernel.errors.broken import (
     NonDeterminism,
     OutcomeUnknown,
     OutputInvalid,
+    PlanError,
     PlanFailed,
+    PlanLoopError,
     PluginError,
     PluginLoadError,
     ProtocolViolation,
@@ -122,6 +127,7 @@ from agentflow_kernel.errors.usage import (
     ManifestError,
     ManifestErrors,
     NotSerialisable,
+    PlanInvalid,
     PromptTooLong,
     RunBusy,
     RunEnded,
@@ -171,7 +177,10 @@ __all__ = (
     "Overloaded",
     "PathRefused",
     "PeerUnavailable",
+    "PlanError",
     "PlanFailed",
+    "PlanInvalid",
+    "PlanLoopError",
     "PluginError",
     "PluginLoadError",
     "PromptTooLong",

@@ -56,6 +56,26 @@ class NonDeterminism(ProtocolViolation):
         self.run_id, self.path, self.problem = run_id, path, problem
 
 
+class PlanError(ProtocolViolation):
+    """A plan did at work what no plan may; ``path`` names the state or node, ``outer/inner``."""
+
+    code = "AF-PLAN-ERROR"
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}" if path else problem)
+        self.path, self.problem = path, problem
+
+
+class PlanLoopError(PlanError):
+    """A plan took more steps in a row than its limit without waiting for anything; ``cycle`` names them."""
+
+    code = "AF-PLAN-LOOP"
+
+    def __init__(self, path: str, limit: int, cycle: Sequence[str]) -> None:
+        super().__init__(path, f"no rest after {limit} steps; it goes round {' -> '.join(cycle)}.")
+        self.limit, self.cycle = limit, tuple(cycle)
+
+
 class PluginError(AgentFlowError):
     """A plugin did something wrong; it disables itself only."""
 

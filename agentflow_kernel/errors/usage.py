@@ -103,6 +103,16 @@ class FlowInvalid(UsageError):
         self.flow, self.findings = flow, tuple(findings)
 
 
+class PlanInvalid(UsageError):
+    """A plan's document is wrong; ``findings`` holds one sentence for each fault."""
+
+    code = "AF-PLAN-INVALID"
+
+    def __init__(self, plan: str, findings: Sequence[str]) -> None:
+        super().__init__(f"Plan {plan!r} is not valid: " + "; ".join(findings))
+        self.plan, self.findings = plan, tuple(findings)
+
+
 class InputInvalid(UsageError):
     """A value breaks the schema that was declared for it; ``path`` is a JSON pointer into the value."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.contracts.finding import Finding
 from agentflow_kernel.errors import nearest
-from agentflow_kernel.flow.finding import OPTION, STATE_KEY, UNKNOWN_VALUE, UNWRITTEN, Finding
+from agentflow_kernel.flow.finding import OPTION, STATE_KEY, UNKNOWN_VALUE, UNWRITTEN
 from agentflow_kernel.flow.key import NOTHING, SCOPES
 from agentflow_kernel.flow.reducer import REDUCERS
 

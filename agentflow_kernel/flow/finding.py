@@ -1,27 +1,6 @@
-"""A finding: one fault of a graph, as a sentence with a stable code and the place in the flow where it stands."""
+"""The codes of a flow's findings."""
 
 from __future__ import annotations
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Self
-
-
-class Finding(str):
-    """The sentence, ending in its code: ``… [F009]``. ``where`` is the path below the flow's spec, ``()`` for all."""
-
-    __slots__ = ("code", "where")
-
-    code: str
-    where: tuple[str | int, ...]
-
-    def __new__(cls, code: str, text: str, *where: str | int) -> Self:
-        """Made of code, sentence and place."""
-        finding = super().__new__(cls, f"{text} [{code}]")
-        finding.code = code
-        finding.where = where
-        return finding
-
 
 EMPTY = "F001"
 START = "F002"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.contracts.finding import Finding
 from agentflow_kernel.flow.annotation import schema_of
-from agentflow_kernel.flow.finding import MISMATCH, Finding
+from agentflow_kernel.flow.finding import MISMATCH
 from agentflow_kernel.flow.fork import Parallel
 from agentflow_kernel.flow.node import DEFAULT, END, Node
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.contracts.finding import Finding
 from agentflow_kernel.errors import FlowInvalid, InputInvalid, UsageError, nearest
 from agentflow_kernel.flow.finding import (
     EMPTY,
@@ -13,7 +14,6 @@ from agentflow_kernel.flow.finding import (
     UNKNOWN_ACTION,
     UNKNOWN_NODE,
     UNKNOWN_VALUE,
-    Finding,
 )  # fmt: skip
 from agentflow_kernel.flow.fitting import check_edges
 from agentflow_kernel.flow.fork import Parallel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.contracts.finding import Finding
 from agentflow_kernel.errors import nearest
 from agentflow_kernel.flow.condition import KNOWN
 from agentflow_kernel.flow.finding import (
@@ -18,7 +19,6 @@ from agentflow_kernel.flow.finding import (
     UNKNOWN_NODE,
     UNKNOWN_VALUE,
     UNREACHABLE,
-    Finding,
 )  # fmt: skip
 from agentflow_kernel.flow.node import DEFAULT, ELAPSED, END, REFUSED
 

@@ -5,9 +5,10 @@ What goes beyond names is checked on a sketch of the flow, by the same rules as 
 
 from __future__ import annotations
 
+from agentflow_kernel.contracts.finding import Finding
 from agentflow_kernel.flow.condition import cases_of
 from agentflow_kernel.flow.declared import check_keys, check_reads
-from agentflow_kernel.flow.finding import OPTION, Finding
+from agentflow_kernel.flow.finding import OPTION
 from agentflow_kernel.flow.fork import Branch, Parallel
 from agentflow_kernel.flow.graph import actions_of
 from agentflow_kernel.flow.key import NOTHING, StateKey

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.contracts.finding import Finding
 from agentflow_kernel.errors import FlowInvalid, StopFlow, UsageError
-from agentflow_kernel.flow.finding import JOIN, Finding
+from agentflow_kernel.flow.finding import JOIN
 from agentflow_kernel.flow.node import Route
 from agentflow_kernel.flow.reducer import joined
 from agentflow_kernel.flow.state import BranchState

@@ -87,15 +87,18 @@ class Drive:
 
     def observe(self, observation: Observation) -> Decision:
         """Give the planner one observation; returns its decision, with open actions and timer brought up to date."""
+        observation.at = self.clock.now()
+        traced = observation.traced = self.context.run.listener is not None
         if observation.kind == "timer":
             self.timer = None
         decision = self.planner.step(self.state, observation)
-        if self.context.run.listener is not None:
+        if traced:
             for name, fields in decision.events:
                 self.context.tell(name, fields)
         for wait in decision.waits:
             if wait.get("type") == "timer":
-                self.timer = self.clock.now() + cast("float", wait["after_s"])
+                after_s = cast("float | None", wait["after_s"])
+                self.timer = None if after_s is None else observation.at + after_s
         self.open.pop(observation.action_id, None)
         for action in decision.start if decision.end is None else ():
             self.open[action.id] = action

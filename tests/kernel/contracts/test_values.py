@@ -26,6 +26,7 @@ EXAMPLES: list[Value] = [
     planner.End({"a": 1}),
     planner.Observation("result", "a", 1),
     planner.Task("t"),
+    planner.PlanScope(agents={"reviewer": "Reads a change."}),
     plugin.PluginSpec("n", "m:F"),
     plugin.ProviderSpec("n", "m:F", capabilities=["stream"]),
     policy.Request("call", "n", None),
