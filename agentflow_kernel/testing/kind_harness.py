@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.memory import Memory
     from agentflow_kernel.contracts.planner import Action, Task
+    from agentflow_kernel.contracts.source import Source
     from agentflow_kernel.contracts.tool import Toolset
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.testing.clock import FakeClock
@@ -81,4 +82,50 @@ class VersionedPlannerHarness(Protocol):
 
     def make_newer(self, document: JSON) -> JSON:
         """A stored state as a newer version of the planner would have written it."""
+        ...
+
+
+class SourceHarness(Harness, Protocol):
+    """What the suite of sources needs: how many events there are, and another source on the same input."""
+
+    items: ClassVar[int]
+    """So many events a source of ``open`` gives without further ado, at least 1; a finite one ends after them."""
+
+    def again(self, source: Source) -> AbstractAsyncContextManager[Source]:
+        """Another source of the same settings, state and input as this one, which is not read meanwhile."""
+        ...
+
+
+class ContentSourceHarness(Protocol):
+    """Optional ability of a source's harness, declared as ``content``."""
+
+    def open_on(self, content: bytes) -> AbstractAsyncContextManager[Source]:
+        """A source whose input holds these bytes; it ends by itself."""
+        ...
+
+
+class FailingSourceHarness(Protocol):
+    """Optional ability of a source's harness, declared as ``fails``."""
+
+    failing: ClassVar[Mapping[str, type[Exception]]]
+    """Inputs that cannot be read, by any name, each with the error that reading it raises."""
+
+    def open_failing(self, name: str) -> AbstractAsyncContextManager[Source]:
+        """A source on such an input."""
+        ...
+
+
+class SlowSourceHarness(Protocol):
+    """Optional ability of a source's harness, declared as ``slow``."""
+
+    def open_slow(self) -> AbstractAsyncContextManager[Source]:
+        """A source whose first event takes longer than 30 seconds, because it waits or has much to read."""
+        ...
+
+
+class FeedingSourceHarness(SlowSourceHarness, Protocol):
+    """Optional ability of a source's harness, declared as ``feeds``, beside ``slow``."""
+
+    async def feed(self, source: Source) -> None:
+        """Bring what makes one event of a source of ``open_slow``, in pieces where it has some."""
         ...

@@ -15,6 +15,7 @@ MODULES = {
     "memory": "faulty_memory",
     "planner": "faulty_planner",
     "policy": "faulty_policy",
+    "source": "faulty_source",
     "tool": "faulty_tool",
 }
 """The module of each kind; its `MUTANTS` says which requirement sees which harness."""

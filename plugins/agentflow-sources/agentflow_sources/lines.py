@@ -66,6 +66,8 @@ class LineSource:
             await anyio.to_thread.run_sync(spool.open)
             received = -1 if known is None else known.chunk
             for number in [number for number in spool.numbers if number > received]:
+                if not self._life.goes_on():
+                    return
                 chunk = await anyio.to_thread.run_sync(spool.load, number)
                 known = Position.from_json(chunk.item.cursor, name)
                 yield chunk.item

@@ -264,3 +264,15 @@ async def test_a_large_log_is_read_in_small_pieces(log, following, monkeypatch) 
         await following().chunks()
     assert max(sizes) <= 65_536
     assert sum(sizes) < 40_000_000
+
+
+async def test_a_closed_source_stops_telling_of_what_is_on_disk(log, following) -> None:
+    """However many chunks wait there."""
+    log.write_bytes(b"line\n" * 5)
+    followed = following(lines=1)
+    assert len(await followed.chunks()) > 5
+    source = followed.source()
+    async with aclosing(source.events()) as items:
+        await anext(items)
+        await source.aclose()
+        assert [item async for item in items] == []

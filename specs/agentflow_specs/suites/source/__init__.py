@@ -1,0 +1,1 @@
+"""The suite of sources: events and cursors, input of every kind, waiting, cancellation, and the end."""
