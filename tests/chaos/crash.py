@@ -288,10 +288,10 @@ class Life:
         self._news.set()
         self._news = anyio.Event()
 
-    def _note(self, run_id: str, path: str) -> None:
+    def _note(self, run_id: str, path: str, key: str) -> None:
         if self.doom.dead:  # what a dead process does did not happen
             return
-        ledger, key = self.estate.auditor.ledger, key_of(run_id, path)
+        ledger = self.estate.auditor.ledger
         again = sum(each.key == key and each.process == self.number for each in ledger.effects)
         attempt = 1 + again if path in self.case.retried else 1
         ledger.add(Effect(key, run_id, path, self.number, attempt))
@@ -304,7 +304,7 @@ def _is_death(error: BaseException) -> bool:
 
 
 def key_of(run_id: str, path: str) -> str:
-    """The idempotency key of an action."""
+    """The idempotency key of an action, as the promise has it; what the engine gives must be the same."""
     return sha256(f"{run_id}\n{path}".encode()).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""A ledger: the effects of real processes, written down by another process that never dies in a test."""
+"""A ledger: the effects of real processes, received and written down by another process that never dies in a test."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.address = folder / "sink"
         self.file = folder / "ledger"
+        self.applied = folder / "ledger.applied"
+        """What was applied, each key once."""
         self._process = subprocess.Popen([sys.executable, str(HERE / "sink.py"), str(self.address), str(self.file)])
         wait_until(lambda: self.address.exists() and self.file.exists())
 
@@ -36,7 +38,7 @@ class Ledger:
         return self.file.read_bytes().count(b"\n")
 
     def clear(self) -> None:
-        """Forget what was written; the sink appends, so it goes on at the start."""
+        """Forget the ledger; the sink appends, so it goes on at the start, and what was applied stays applied."""
         os.truncate(self.file, 0)
 
     def stop(self) -> None:

@@ -17,7 +17,6 @@ from collections import Counter
 from typing import Any
 
 import anyio
-from crash import key_of
 from flows import CASES, World
 
 from agentflow_kernel import Kernel
@@ -46,9 +45,9 @@ class Sink:
         self._address = address
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
-    def note(self, run_id: str, path: str) -> None:
+    def note(self, run_id: str, path: str, key: str) -> None:
         """One effect."""
-        line = {"key": key_of(run_id, path), "run": run_id, "path": path, "pid": os.getpid(), "t": time.time()}
+        line = {"key": key, "run": run_id, "path": path, "pid": os.getpid(), "t": time.time()}
         self._sender.sendto(json.dumps(line).encode(), self._address)
 
 

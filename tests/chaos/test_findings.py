@@ -24,7 +24,7 @@ MANIFESTS = sorted(path for path in EXAMPLES.rglob("*.yaml") if "kind: Flow" in 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_no_flow_of_these_tests_has_a_finding(case: Case) -> None:
     """Nor have those that its events start."""
-    world = World(lambda run_id, path: None)
+    world = World(lambda run_id, path, key: None)
     built = [case.build(world), *(case.others(world) if case.others is not None else ())]
     for flow in built:
         if isinstance(flow, Flow):

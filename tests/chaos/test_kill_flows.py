@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -94,7 +95,12 @@ def test_no_kill_loses_or_doubles_anything(journal: str, ledger: Ledger, tmp_pat
     assert not audit.violations, (SEED, audit.violations[:5])
     assert audit.accepted == count
     assert problems_of(auditor.ledger, told["runs"]) == []
-    print(f"{journal.partition(':')[0]}: {kills} kills, {landed} in flight, seed {SEED}; {audit}")
+    applied = Effects.from_lines(ledger.applied.read_bytes().splitlines())
+    assert problems_of(applied, told["runs"]) == []
+    twice = [what for what, times in Counter((each.run_id, each.path) for each in applied.effects).items() if times > 1]
+    assert not twice, f"the receiver honours keys and has applied these twice (seed {SEED}): {twice[:5]}"
+    honoured = f"the receiver that honours keys has applied {len(applied.effects)}, lost 0, doubled {len(twice)}"
+    print(f"{journal.partition(':')[0]}: {kills} kills, {landed} in flight, seed {SEED}; {audit}; {honoured}")
 
 
 def problems_of(effects: Effects, runs: dict[str, str]) -> list[str]:

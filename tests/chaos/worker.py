@@ -26,7 +26,7 @@ def make_flow(sink: Sink) -> Flow:
     flow = Flow("ledgered")
 
     async def step(value: int, context: Context) -> int:
-        sink.note(context.run_id, context.path)
+        sink.note(context.run_id, context.path, context.key)
         await anyio.sleep(STEP_S)
         return value + 1
 

@@ -60,7 +60,7 @@ class Told:
         """The call, told first."""
 
         async def told(request: Request) -> object:
-            self.world.called(request.run_id, request.path)
+            self.world.called(request)
             await anyio.lowlevel.checkpoint()
             return await call(request)
 

@@ -11,25 +11,26 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from agentflow_kernel import Agent, Context, Flow
+    from agentflow_kernel.contracts.policy import Request
 
 
 class World:
-    """What a flow touches outside its run: ``note(run_id, path)`` is one effect on the ledger.
+    """What a flow touches outside its run: ``note(run_id, path, key)`` is one effect on the ledger.
 
     ``answers`` outlives processes: a peer that is down the first time is up the second time.
     """
 
-    def __init__(self, note: Callable[[str, str], None], answers: dict[str, int] | None = None) -> None:
+    def __init__(self, note: Callable[[str, str, str], None], answers: dict[str, int] | None = None) -> None:
         self._note = note
         self.answers: dict[str, int] = {} if answers is None else answers
 
     def effect(self, context: Context, below: str = "") -> None:
         """The effect of an action, or of what is done below it under an identity of its own."""
-        self._note(context.run_id, context.path + below)
+        self._note(context.run_id, context.path + below, context.key + below)
 
-    def called(self, run_id: str, path: str) -> None:
+    def called(self, request: Request) -> None:
         """The effect of a call that comes by a policy."""
-        self._note(run_id, path)
+        self._note(request.run_id, request.path, request.key)
 
     def count(self, name: str) -> int:
         """How often this was asked for, this time included."""

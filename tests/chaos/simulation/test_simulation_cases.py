@@ -40,8 +40,8 @@ def play(case: Case, seed: int, faults: tuple[str, ...]) -> tuple[Simulation, se
     paths: set[str] = set()
 
     def build(world: World) -> Kernel:
-        def note(run_id: str, path: str) -> None:
-            world.ledger.add(Effect(f"{run_id} {path}", run_id, path, world.process))
+        def note(run_id: str, path: str, key: str) -> None:
+            world.ledger.add(Effect(key, run_id, path, world.process))
             paths.add(path)
 
         outside = Outside(note, answers)
