@@ -24,7 +24,7 @@ INLINE_LIMIT_BYTES = 256 * 1024
 
 RecordType = Literal[
     "run.started", "step.intent", "step.completed", "step.failed", "decision", "timer.set", "timer.fired",
-    "signal.received", "signal.consumed", "wait.opened", "wait.resolved", "child.started", "child.ended", "patch",
+    "signal.received", "signal.consumed", "wait.opened", "wait.resolved", "patch",
     "event.emitted", "event.published", "cancel.requested", "compensation.started", "compensation.completed",
     "snapshot", "lease", "run.suspended", "run.ended",
 ]  # fmt: skip

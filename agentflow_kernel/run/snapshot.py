@@ -51,6 +51,11 @@ async def take_snapshot(frame: Frame, node: str, value: object) -> None:
     line: Line = ("snapshot", "", payload, "", len(text))
     ref = await history.store_large(line)
     while folded.next_seq != history.next_seq or history.marks or history.queued:
+        if history.broken is not None:
+            raise history.broken
+        import anyio.lowlevel  # lazy: only here, and loaded already wherever there is a loop
+
+        await anyio.lowlevel.checkpoint()  # what has a number and is not there yet is being appended
         if history.marks or history.queued:
             await history.append([])  # they are part of what the snapshot holds
         folded = await _fold(history)

@@ -2,136 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.lowlevel
-from flows import World
+import anyio.to_thread
+import pytest
+from flows import CASES, World
+from flows.triggered import in_world
 from idle_clock import IdleClock
+from mortal import Doom, MortalJournal, MortalMemory, ProcessDied, mortal_cursors
+from play import Play, starter
 
-from agentflow_kernel import Event, Kernel
+from agentflow_kernel import Kernel
 from agentflow_kernel.contracts.journal import TERMINAL
-from agentflow_kernel.errors import AgentFlowError, RunError
-from agentflow_kernel.run.inbox import leave_cancel
-from agentflow_kernel.testing import Auditor, Effect
+from agentflow_kernel.errors import RunError
+from agentflow_kernel.settings import Settings
+from agentflow_kernel.testing import Auditor, Effect, Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
-    from flows import Case, Send
+    from flows import Case
 
-    from agentflow_kernel import Progress, RunHandle
     from agentflow_kernel.contracts.journal import Journal, Record, RunInfo
     from agentflow_kernel.contracts.memory import Memory
-
-KEY = "one"
-"""The run has the same id in every process, so that whoever comes next finds it."""
+    from agentflow_kernel.run.history_limits import Limits
 
 MOST_S = 15
 """Of real time, for one process: after that its run hangs."""
-
-
-class ProcessDied(Exception):
-    """The process is gone; nothing it does from here on counts."""
-
-
-class Doom:
-    """Counts durable operations. At the ``at``-th the process is gone; it is carried out only with ``applied``."""
-
-    def __init__(self, at: int = 0, *, applied: bool = False) -> None:
-        self.at = at
-        self.applied = applied
-        self.operations = 0
-        self.dead = False
-        self._begun = self._at_work = 0
-        self._turn = anyio.Lock()
-
-    async def durably(self, operation: Callable[[], Awaitable[Any]]) -> Any:
-        """Carry out one operation, as a disk would: one after another."""
-        async with self._turn:
-            await anyio.lowlevel.checkpoint()
-            self.check()
-            self.operations += 1
-            if self.operations != self.at:
-                return await self.during(operation)
-            if self.applied:
-                await self.during(operation)
-            self.dead = True
-            raise ProcessDied
-
-    async def during(self, operation: Callable[[], Awaitable[Any]]) -> Any:
-        """Carry out what the clock has to wait for."""
-        self._begun += 1
-        self._at_work += 1
-        try:
-            return await operation()
-        finally:
-            self._at_work -= 1
-
-    def progress(self) -> int | None:
-        """Operations so far, those that only read included; ``None`` in the middle of one."""
-        return None if self._at_work else self._begun
-
-    def check(self) -> None:
-        """Refuse whatever a dead process still tries."""
-        if self.dead:
-            raise ProcessDied
-
-
-class MortalJournal:
-    """A journal as a process that may die uses it; what it holds outlives the process."""
-
-    def __init__(self, store: Journal, doom: Doom) -> None:
-        self.store = store
-        self.doom = doom
-
-    async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
-        await self.doom.durably(lambda: self.store.append(run_id, expected_seq, epoch, records))
-
-    async def put_blob(self, data: bytes) -> str:
-        ref: str = await self.doom.durably(lambda: self.store.put_blob(data))
-        return ref
-
-    async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
-        return await self._looking(lambda: self.store.read(run_id, from_seq))
-
-    async def head(self, run_id: str) -> RunInfo:
-        await anyio.lowlevel.checkpoint()
-        return await self._looking(lambda: self.store.head(run_id))
-
-    async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
-        return await self._looking(lambda: self.store.runs(status=status, limit=limit))
-
-    async def get_blob(self, ref: str) -> bytes:
-        return await self._looking(lambda: self.store.get_blob(ref))
-
-    async def _looking(self, operation: Callable[[], Awaitable[Any]]) -> Any:
-        self.doom.check()
-        return await self.doom.during(operation)
-
-    async def aclose(self) -> None:
-        """The store stays open for the next process."""
-
-
-class MortalMemory:
-    """A memory as a process that may die uses it."""
-
-    def __init__(self, store: Memory, doom: Doom) -> None:
-        self.store = store
-        self.doom = doom
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self.store, name)
-
-        async def call(*arguments: Any, **options: Any) -> Any:
-            if name in ("put", "delete"):
-                return await self.doom.durably(lambda: method(*arguments, **options))
-            return await self.doom.during(lambda: method(*arguments, **options))
-
-        return call
 
 
 @dataclass
@@ -156,41 +57,50 @@ class Estate:
 
 
 class Life:
-    """One process: a kernel over the estate, until its runs have ended or it dies."""
+    """One process: a kernel over the estate, until its runs have ended or it dies.
 
-    def __init__(self, case: Case, estate: Estate, number: int, doom: Doom | None = None) -> None:
+    ``limits`` are those of its histories, where not the case's.
+    """
+
+    def __init__(
+        self, case: Case, estate: Estate, number: int, doom: Doom | None = None, *, limits: Limits | None = None
+    ) -> None:
         self.case = case
         self.estate = estate
         self.number = number
         self.doom = doom or Doom()
-        self.refused: list[str] = []
+        self._limits = limits or case.limits
+        self._play = Play(
+            case,
+            estate.answers,
+            state=estate.state,
+            suspended=partial(self._crashed, estate.journal),
+            is_gone=lambda: self.doom.dead,
+        )
+
+    @property
+    def refused(self) -> list[str]:
         """Codes of the errors that senders got."""
-        self._told: Counter[str] = Counter()
-        self._news = anyio.Event()
-        self._resumed = 0
+        return self._play.refused
 
     async def live(self) -> tuple[str, Any] | None:
         """Start the run or go on with it; how it ended (status, output or code), ``None`` when the process died."""
         world = World(self._note, self.estate.answers)
         target = self.case.build(world)
         others = self.case.others(world) if self.case.others else ()
-        memories = {"notes": MortalMemory(self.estate.memory, self.doom)}
         try:
-            async with Kernel(
-                journal=MortalJournal(self.estate.journal, self.doom),
-                clock=IdleClock(self.doom.progress),
-                memories=memories,  # type: ignore[arg-type]  # it passes everything on
-                state=self.estate.state,
-            ) as kernel:
-                kernel.listen(self._hear)
-                kernel.add(target)
-                for other in others:
-                    kernel.add(other)
-                    kernel.on(other.name)(self._starter(kernel, other))
-                with anyio.fail_after(MOST_S):  # a time limit of the test runner is lost where the loop never rests
-                    ended = await self._play(kernel, target)
-                await kernel.recover()  # runs of others that a process before has left
-                await kernel.idle()
+            with mortal_cursors(self.doom), in_world(world):
+                async with await anyio.to_thread.run_sync(self._kernel) as kernel:
+                    kernel.listen(self._play.hear)
+                    if target is not None:
+                        kernel.add(target)
+                    for other in others:
+                        kernel.add(other)
+                        kernel.on(other.name)(starter(kernel, other))
+                    with anyio.fail_after(MOST_S):  # a time limit of the test runner is lost where the loop never rests
+                        ended = await self._play.perform(kernel, target)
+                    await kernel.recover()  # runs of others that a process before has left
+                    await kernel.idle()
         except BaseException as error:
             if not self.doom.dead or not _is_death(error):
                 raise
@@ -199,94 +109,22 @@ class Life:
         await self.estate.auditor.crashed(self.estate.journal, self.number)
         return None
 
-    def _starter(self, kernel: Kernel, target: Any) -> Any:
-        async def start(event: Event) -> None:
-            await kernel.start(target, event.data, key=f"{event.source}/{event.id}")
+    def _kernel(self) -> Kernel:
+        journal = MortalJournal(self.estate.journal, self.doom)
+        if self.case.manifest:
+            path, state = self.case.manifest, self.estate.state
+            return Kernel.from_manifest(path, settings=Settings(), state=state, journal=journal, trust_code=True)
+        memories: Any = {"notes": MortalMemory(self.estate.memory, self.doom)}  # it passes everything on
+        return Kernel(
+            journal=journal,
+            clock=IdleClock(self.doom.progress),
+            memories=memories,
+            state=self.estate.state,
+            limits=self._limits,
+        )
 
-        return start
-
-    async def _play(self, kernel: Kernel, target: Any) -> tuple[str, Any]:
-        if self.case.event:
-            kernel.on(self.case.event)(self._starter(kernel, target))
-            await kernel.publish(Event(self.case.event, self.case.input, source="shop", id=KEY))
-            await kernel.idle()
-            return await self._ended(await kernel.start(target, self.case.input, key=f"shop/{KEY}"))
-        handle = await kernel.start(target, self.case.input, key=KEY)
-        self.estate.auditor.accept(handle.run_id)
-        while True:
-            ended = await self._accompany(kernel, handle)
-            if ended[0] != "suspended" or self._resumed >= self.case.resumes or self.doom.dead:
-                return ended
-            self._resumed += 1
-            await self.estate.auditor.crashed(self.estate.journal, self.number, run_id=handle.run_id)
-            handle = await kernel.resume(handle.run_id)
-
-    async def _accompany(self, kernel: Kernel, handle: RunHandle) -> tuple[str, Any]:
-        """Wait for the end of a run while others send to it what the case says."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._send, kernel, handle)
-            ended = await self._ended(handle)
-            group.cancel_scope.cancel()
-        for send in self.case.sends:
-            if send.when == "ended":
-                await self._do(kernel, handle, send)
-        return ended
-
-    async def _ended(self, handle: RunHandle) -> tuple[str, Any]:
-        try:
-            return "completed", await handle.result()
-        except RunError as error:
-            if handle.status == "stuck":
-                return "stuck", "AF-NON-DETERMINISM"
-            return handle.status, error.code
-
-    async def _send(self, kernel: Kernel, handle: RunHandle) -> None:
-        """Send at once what is for at once, then each group as soon as its event was told.
-
-        A process that comes later may never be told of some of them: what they wait for is over.
-        """
-        groups: dict[str, list[Send]] = {}
-        for send in self.case.sends:
-            if send.when != "ended" and not (send.kind == "suspend" and self._resumed):
-                groups.setdefault(send.when, []).append(send)
-        for send in groups.pop("", ()):
-            await self._do(kernel, handle, send)
-        async with anyio.create_task_group() as group:
-            for when, sends in groups.items():
-                group.start_soon(self._send_when, when, sends, kernel, handle)
-
-    async def _send_when(self, when: str, sends: Sequence[Send], kernel: Kernel, handle: RunHandle) -> None:
-        while not self._told[when]:
-            await self._news.wait()
-        for send in sends:
-            await self._do(kernel, handle, send)
-            if send.kind == "suspend":
-                return
-
-    async def _do(self, kernel: Kernel, handle: RunHandle, send: Send) -> None:
-        try:
-            if send.kind == "signal":
-                await handle.signal(send.name, send.value, signal_id=send.id)
-            elif send.kind == "answer":
-                shown = {str(asked["wait"]): str(asked["hash"]) for asked in handle.questions}
-                content_hash = send.hash or shown.get(send.name, "")
-                await handle.answer(send.name, send.value, by=send.by, content_hash=content_hash, answer_id=send.id)
-            elif send.kind == "event":
-                await kernel.publish(Event(send.name, send.value, source="shop", id=send.id))
-            elif send.kind == "inbox_cancel":
-                assert self.estate.state is not None
-                await anyio.to_thread.run_sync(leave_cancel, self.estate.state, handle.run_id)
-            else:
-                handle.stop_soon(send.kind)
-        except (AgentFlowError, ProcessDied) as error:
-            if isinstance(error, AgentFlowError) and not self.doom.dead:
-                self.refused.append(error.code)
-
-    def _hear(self, progress: Progress) -> None:
-        name = progress.fields.get("name") if progress.name == "wait.opened" else None
-        self._told[f"{progress.name}:{name}" if name else progress.name] += 1
-        self._news.set()
-        self._news = anyio.Event()
+    async def _crashed(self, journal: Journal, run_id: str) -> None:
+        await self.estate.auditor.crashed(journal, self.number, run_id=run_id)
 
     def _note(self, run_id: str, path: str, key: str) -> None:
         if self.doom.dead:  # what a dead process does did not happen
@@ -319,6 +157,12 @@ def open_intents(records: Sequence[Record]) -> set[str]:
     return begun
 
 
+def names() -> list[Any]:
+    """The cases as parameters of tests; the code of a manifest is read when it is first needed."""
+    blocking = {True: [pytest.mark.blocking], False: []}
+    return [pytest.param(name, id=name, marks=blocking[bool(case.manifest)]) for name, case in CASES.items()]
+
+
 async def problems_of(case: Case, estate: Estate) -> list[str]:
     """What the auditor finds wrong at the end, and what is not as the case says."""
     infos = await estate.journal.runs(limit=1000)
@@ -326,7 +170,26 @@ async def problems_of(case: Case, estate: Estate) -> list[str]:
         estate.auditor.accept(info.run_id)
     audit = await estate.auditor.audit(estate.journal)
     allowed = TERMINAL | ({"stuck"} if case.otherwise else set())
+    expected = {case.status, *[status for status, _ in (case.copy.first if case.copy else ())]}
     found = [*audit.violations, *[f"a run is {status} at rest" for status in audit.statuses if status not in allowed]]
     misses = case.misses(estate.paths, crashed=bool(estate.auditor.crashes))
-    whole = all(info.status == case.status for info in infos)
+    whole = all(info.status in expected for info in infos)
+    if whole:
+        found += _problems_of_runs(case, infos, estate.auditor.ledger)
     return found + [each for each in misses if whole or not each.startswith("lost")]
+
+
+def _problems_of_runs(case: Case, infos: Sequence[RunInfo], ledger: Ledger) -> list[str]:
+    """What single runs have done too little or too much, where the case has several."""
+    expected = {info.run_id: case.effects for info in infos if case.manifest}
+    if case.copy is not None:
+        expected = {info.run_id: case.copy.effects for info in infos if info.parent}
+        assert len(expected) == 1, "there is one copy"
+    done: dict[str, set[str]] = {}
+    for effect in ledger.effects:
+        done.setdefault(effect.run_id, set()).add(effect.path)
+    return [
+        f"run {run_id} has done {sorted(done.get(run_id, ()))}, expected {sorted(paths)}"
+        for run_id, paths in expected.items()
+        if done.get(run_id, set()) != paths
+    ]

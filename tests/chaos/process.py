@@ -18,6 +18,7 @@ from typing import Any
 
 import anyio
 from flows import CASES, World
+from flows.folded import FEW
 
 from agentflow_kernel import Kernel
 from agentflow_kernel.contracts.clock import SystemClock
@@ -32,6 +33,7 @@ FLOWS = [
     name
     for name, case in CASES.items()
     if not (case.sends or case.others or case.event or case.resumes or case.otherwise or case.timed)
+    and not (case.copy or case.manifest)
     and name not in ("large", "batch_large", "remembering", "retried")
 ]
 """Those that need nobody outside and no other clock."""
@@ -66,7 +68,7 @@ async def main(journal: str, state: str, ledger: str, count: int) -> None:
     """Play all runs, a few at a time."""
     sink, ended, runs = Sink(ledger), Counter[str](), dict[str, str]()
     async with Kernel(
-        journal=open_journal(journal, state), state=state, memories={"notes": InProcessMemory()}
+        journal=open_journal(journal, state), state=state, memories={"notes": InProcessMemory()}, limits=FEW
     ) as kernel:
         world = World(sink.note)
         flows = {name: CASES[name].build(world) for name in FLOWS}

@@ -2,7 +2,7 @@
 
 ``python tests/chaos/stored.py VERSION`` writes those of a release to ``histories/VERSION/histories.jsonl.gz``: one JSON
 object a line with ``case``, ``cut`` (how many records of the first run are kept), ``runs`` (the encoded records of each
-run, as text) and ``blobs``. A line is never changed once its release is out.
+run, as text) and ``blobs``. A line is never changed: lines of flows that are new come after those that are there.
 """
 
 from __future__ import annotations
@@ -85,8 +85,9 @@ async def write_case(case: Case, folder: str, seen: set[str]) -> list[dict[str, 
     estate = Estate(journal, InProcessMemory(), folder)
     await Life(case, estate, 1).live()
     histories = list((await estate.histories()).values())
-    histories.sort(key=lambda records: records[0].payload["name"].partition("/")[2] not in (case.name, "helper"))
+    histories.sort(key=lambda records: _rank(case, records[0].payload))
     first = histories[0]
+    needed = histories[1:] if case.copy is not None else []
     cuts = {len(first), len(first) // 2}
     for place, record in enumerate(first, 1):
         if record.type not in seen and place < len(first):
@@ -94,7 +95,7 @@ async def write_case(case: Case, folder: str, seen: set[str]) -> list[dict[str, 
             cuts.add(place)
     lines = []
     for cut in sorted(cuts, reverse=True):
-        kept = [first[:cut], *histories[1:]] if cut == len(first) else [first[:cut]]
+        kept = [first[:cut], *(histories[1:] if cut == len(first) else needed)]
         refs = sorted({record.ref for records in kept for record in records if record.ref})
         blobs = [base64.b64encode(await journal.get_blob(ref)).decode() for ref in refs]
         runs = [[encode_record(record).decode() for record in records] for records in kept]
@@ -102,17 +103,26 @@ async def write_case(case: Case, folder: str, seen: set[str]) -> list[dict[str, 
     return lines
 
 
+def _rank(case: Case, started: Any) -> tuple[bool, bool]:
+    """A copy comes before the run that it is of, and a run of the flow itself before those of others."""
+    return started["name"].partition("/")[2] not in (case.name, "helper"), "forked_from" not in started
+
+
 async def write(version: str) -> None:
-    """Write all histories of a release."""
+    """Write the histories of a release that are not there yet."""
     target, seen = FOLDER / version / "histories.jsonl.gz", set[str]()
     target.parent.mkdir(parents=True, exist_ok=True)
+    text = gzip.decompress(target.read_bytes()).decode() if target.exists() else ""
+    before = [Stored(version, json.loads(line)) for line in text.splitlines()]
+    seen.update(decode_record(each.runs[0][-1].encode()).type for each in before if not each.has_ended)
     lines = []
     for case in CASES.values():
-        with tempfile.TemporaryDirectory() as folder:
-            lines += await write_case(case, folder, seen)
-    text = "".join(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n" for line in lines)
+        if case.name not in {each.case.name for each in before}:
+            with tempfile.TemporaryDirectory() as folder:
+                lines += await write_case(case, folder, seen)
+    text += "".join(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n" for line in lines)
     target.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-    print(f"{target}: {len(lines)} histories, {target.stat().st_size} bytes")
+    print(f"{target}: {len(before)} histories kept, {len(lines)} new, {target.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from crash import Doom, Estate, Life, open_intents, problems_of
+from crash import Estate, Life, names, open_intents, problems_of
 from flows import CASES
+from mortal import Doom
 
+from agentflow_kernel.run.history_limits import Limits
 from agentflow_kernel.testing import FakeClock, InProcessJournal, InProcessMemory
 from agentflow_sqlite.journal import SqliteJournal
 from agentflow_sqlite.memory import SqliteMemory
@@ -47,7 +49,7 @@ async def check_after_death(case: Case, estate: Estate) -> list[str]:
 
 
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", names())
 async def test_a_flow_survives_a_death_at_each_of_its_durable_operations(
     name: str, applied: bool, tmp_path: Path
 ) -> None:
@@ -66,15 +68,19 @@ async def test_a_flow_survives_a_death_at_each_of_its_durable_operations(
         assert not problems, f"{name}: gone at operation {moment} of {count}: {problems}"
 
 
-@pytest.mark.parametrize("name", CASES)
-async def test_a_flow_survives_a_death_in_each_of_its_lives(name: str, tmp_path: Path) -> None:
-    """Every process manages a few operations; the run ends all the same, and nothing is lost or done twice."""
+@pytest.mark.parametrize("limits", [None, Limits(snapshot_records=2)], ids=["", "folded"])
+@pytest.mark.parametrize("name", names())
+async def test_a_flow_survives_a_death_in_each_of_its_lives(name: str, limits: Limits | None, tmp_path: Path) -> None:
+    """Every process manages a few operations; the run ends all the same, and nothing is lost or done twice.
+
+    Folded, its history becomes a snapshot wherever it can.
+    """
     case = CASES[name]
     estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path))
     may_be_unknown = bool(case.otherwise)
     for number in range(1, 200):
         doom = Doom(0 if number == 199 else 3 + number % 10, applied=number % 2 == 0)
-        ended = await Life(case, estate, number, doom).live()
+        ended = await Life(case, estate, number, doom, limits=limits).live()
         if ended is not None:
             break
     assert ended in (case.ends if may_be_unknown else case.ends[:1])
@@ -137,7 +143,7 @@ async def disks() -> AsyncIterator[list[Disk]]:
 
 @pytest.mark.blocking
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", names())
 async def test_a_flow_on_a_disk_survives_a_death_at_its_durable_operations(
     name: str, fast_folder: Path, disks: list[Disk]
 ) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from crash import Doom, Estate, Life
+from crash import Estate, Life
 from flows import CASES
+from mortal import Doom
 
 from agentflow_kernel.contracts.journal import encode_record
 from agentflow_kernel.errors import AgentFlowError

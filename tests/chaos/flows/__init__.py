@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from flows import agents, batches, bounds, durable, effects, ends, events, pauses, sagas, scopes, shapes
-from flows.case import Case, Send, World
+from flows import (
+    agents,
+    batches,
+    bounds,
+    copies,
+    durable,
+    effects,
+    ends,
+    events,
+    folded,
+    pauses,
+    sagas,
+    scopes,
+    shapes,
+    triggered,
+)
+from flows.case import Case, Copy, Send, World
 
-ROOMS = (shapes, batches, durable, effects, agents, events, ends, pauses, sagas, bounds, scopes)
+ROOMS = (
+    shapes, batches, durable, effects, agents, events, ends, pauses, sagas, bounds, scopes, folded, copies, triggered,
+)  # fmt: skip
 CASES: dict[str, Case] = {case.name: case for room in ROOMS for case in room.CASES}
 
-__all__ = ("CASES", "Case", "Send", "World")
+__all__ = ("CASES", "Case", "Copy", "Send", "World")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel import Agent, Context, Flow
     from agentflow_kernel.contracts.policy import Request
+    from agentflow_kernel.run.history_limits import Limits
 
 
 class World:
@@ -69,6 +70,21 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """The copy of a run that a person makes once it has ended, after mending what ``mended`` in the answers stands for.
+
+    ``kind`` is ``retry`` or ``fork``, ``first`` lists the ends (status, output or code) of the run that is copied, and
+    of the one that a crash has left in the middle of that. ``effects`` are the paths of all that the copy does.
+    """
+
+    kind: str
+    first: Sequence[tuple[str, Any]]
+    effects: frozenset[str]
+    step: str | None = None
+    value: Any = None
+
+
+@dataclass(frozen=True)
 class Case:
     """One flow and all that is expected of it.
 
@@ -79,7 +95,7 @@ class Case:
     """
 
     name: str
-    build: Callable[[World], Flow | Agent]
+    build: Callable[[World], Flow | Agent | None]
     input: Any = None
     status: str = "completed"
     output: Any = None
@@ -97,6 +113,12 @@ class Case:
     """Whether it waits for a time that no test would wait for by the clock on the wall."""
     resumes: int = 0
     """How often it stops by itself, or is stopped, and is taken up again."""
+    copy: Copy | None = None
+    """What becomes of it when it has ended: then the end is that of the copy."""
+    limits: Limits | None = None
+    """Those of its history, where they are lower than usual."""
+    manifest: str = ""
+    """The file of the manifest that has it, and the trigger of the case's name; ``build`` gives ``None`` then."""
 
     def misses(self, found: set[str], *, crashed: bool) -> list[str]:
         """What is wrong with the paths of the effects that were found."""

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 from engine_kit import DurableJournal, Effects, check_history
 
 from agentflow_kernel import Context, Flow, Kernel, Node
-from agentflow_kernel.errors import RunFailed
+from agentflow_kernel.errors import RunFailed, StorageUnavailable
 from agentflow_kernel.run import snapshot
 from agentflow_kernel.run.history import History
 from agentflow_kernel.run.history_limits import Limits
 from agentflow_kernel.run.standing import Standing
 from agentflow_kernel.settings import Settings
 from agentflow_kernel.testing import FakeClock, InProcessJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from anyio.abc import TaskGroup
+
+    from agentflow_kernel.contracts.journal import Record
 
 pytestmark = pytest.mark.anyio
 
@@ -146,6 +155,65 @@ async def test_a_signal_that_nobody_has_taken_is_part_of_the_snapshot() -> None:
         again = await kernel.resume(handle.run_id)
         assert not await again.signal("go", {"ok": 2}, signal_id="one")
         assert await again.result() == {"ok": 1}
+
+
+class SignalMeanwhile(DurableJournal):
+    """Somebody sends a signal when the history is read to be folded; its append takes until the third reading."""
+
+    def __init__(self, *, fails: bool) -> None:
+        super().__init__()
+        self.fails = fails
+        self.send: Callable[[], Awaitable[object]] | None = None
+        self.senders: TaskGroup
+        self.readings = 0
+        self.appending, self.go_on = anyio.Event(), anyio.Event()
+
+    async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        if records[-1].type == "signal.received":
+            self.appending.set()
+            await self.go_on.wait()
+            if self.fails:
+                raise StorageUnavailable("The disk is full.", executed="no")
+        await super().append(run_id, expected_seq, epoch, records)
+
+    async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
+        if self.send is not None:
+            self.readings += 1
+            if self.readings == 1:
+                self.senders.start_soon(self.send)
+                await self.appending.wait()
+            elif self.readings == 3:
+                self.go_on.set()
+        return await super().read(run_id, from_seq)
+
+
+@pytest.mark.keeps_memory("counts readings")
+@pytest.mark.parametrize("fails", [False, True], ids=["kept", "refused"])
+async def test_a_signal_that_is_being_appended_meanwhile_is_waited_for(fails: bool) -> None:
+    """Then it is part of the snapshot; where it cannot be kept the run is suspended, as by any append that fails."""
+
+    async def wait(value: object, context: Context) -> object:
+        return await context.wait("go")
+
+    journal = SignalMeanwhile(fails=fails)
+    flow = Flow("f").step(lambda value: value, name="a", blocking="inline").step(wait)
+    async with Kernel(journal=journal, limits=Limits(snapshot_records=2)) as kernel, anyio.create_task_group() as group:
+        handle = await kernel.start(flow, 1)
+        journal.senders = group
+
+        async def send() -> None:
+            with pytest.raises(StorageUnavailable) if fails else nullcontext():
+                await handle.signal("go", {"ok": 1})
+
+        journal.send = send
+        await handle.ended()
+        if fails:
+            assert handle.status == "suspended"
+            return
+        assert await handle.result() == {"ok": 1}
+        records = await kernel.history(handle.run_id, whole=True)
+    (folded,) = [record for record in records if record.type == "snapshot"]
+    assert [name for _, name, _ in folded.payload["standing"]["buffered"]] == ["go"]
 
 
 async def test_what_is_to_be_undone_outlives_the_snapshot() -> None:
