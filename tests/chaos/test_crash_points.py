@@ -66,6 +66,7 @@ async def test_a_flow_survives_a_death_at_each_of_its_durable_operations(
             continue
         problems = await check_after_death(case, estate)
         assert not problems, f"{name}: gone at operation {moment} of {count}: {problems}"
+    print(f"{name}: {count} crash points in memory, {'after' if applied else 'before'} the operation")
 
 
 @pytest.mark.parametrize("limits", [None, Limits(snapshot_records=2)], ids=["", "folded"])
@@ -167,3 +168,4 @@ async def test_a_flow_on_a_disk_survives_a_death_at_its_durable_operations(
         assert not problems, (
             f"{name}: gone at operation {moment} of {count} (applied {applied}, seed {SEED}): {problems}"
         )
+    print(f"{name}: {len(points)} crash points on a disk, of {2 * count}")
