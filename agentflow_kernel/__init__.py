@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from agentflow_kernel.flow.marking import node
     from agentflow_kernel.flow.node import END, Node, Route
     from agentflow_kernel.kernel import Kernel
+    from agentflow_kernel.plan import Plan
+    from agentflow_kernel.run.acting import Parts
     from agentflow_kernel.run.flow import Flow
     from agentflow_kernel.run.handle import RunHandle
     from agentflow_kernel.run.progress import Progress
@@ -32,6 +34,8 @@ _MODULES = {
     "Kernel": "kernel",
     "Node": "flow.node",
     "Parallel": "flow.fork",
+    "Parts": "run.acting",
+    "Plan": "plan",
     "Progress": "run.progress",
     "Route": "flow.node",
     "RunHandle": "run.handle",
@@ -51,6 +55,8 @@ __all__ = (
     "Kernel",
     "Node",
     "Parallel",
+    "Parts",
+    "Plan",
     "Progress",
     "Route",
     "RunHandle",

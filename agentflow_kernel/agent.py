@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from agentflow_kernel.contracts.planner import Task
+from agentflow_kernel.contracts.planner import PlanScope, Task
 from agentflow_kernel.contracts.policy import Request
 from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
 from agentflow_kernel.contracts.tool import ToolContext
 from agentflow_kernel.errors import InputInvalid, UnknownName, UsageError
 from agentflow_kernel.run.bind import wrap
-from agentflow_kernel.run.drive import Drive, refuse_action
+from agentflow_kernel.run.drive import Drive
 from agentflow_kernel.schema import find_problems
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.tool import Tool, Toolset
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.flow.asking import Approval
+    from agentflow_kernel.run.acting import Parts
     from agentflow_kernel.run.runtime import Context
 
 
@@ -62,14 +63,15 @@ class Agent:
     names the tools the agent may use (``files`` or ``files.read``), all of them when it is ``None``. The policies
     stand round each model call and each tool call, the first one outermost. With ``approve`` (``True``, or options as
     :class:`Approval` has them) a tool with the effect ``effect``, or one that the options name, waits until a person
-    has approved it with exactly its arguments; the planner is told of a refusal as of an error of the tool.
+    has approved it with exactly its arguments; the planner is told of a refusal as of an error of the tool. ``parts``
+    are the agents, flows and plans that actions of the planner may name; most planners ask for tools only.
     """
 
     kind = "agent"
 
     __slots__ = (
         "name", "provider", "planner", "instructions", "tools", "only", "policies", "output_schema", "model",
-        "approve", "_bound",
+        "approve", "parts", "description", "_bound",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +87,8 @@ class Agent:
         output_schema: Mapping[str, JSON] | None = None,
         model: ModelSettings = _DEFAULT_MODEL,
         approve: object = None,
+        parts: Parts | None = None,
+        description: str = "",
     ) -> None:
         self.name = name
         self.provider = provider
@@ -96,7 +100,13 @@ class Agent:
         self.output_schema = output_schema
         self.model = model
         self.approve = _approval(approve)
+        self.parts = parts
+        self.description = description
         self._bound: BoundAgent | None = None
+
+    def read_plan(self) -> object:
+        """What its planner made of its document, ``None`` without one."""
+        return None
 
     def perform(self, context: Context, value: JSON) -> Awaitable[object]:
         """Run the agent as one action of a run; the engine calls this.
@@ -117,28 +127,33 @@ class BoundAgent:
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
-        self._tools = dict(_tools_of(agent))
+        self._tools = dict(tools_of(agent))
         self._infos = {
             name: ToolInfo(name, tool.description, tool.parameters) for name, (_, tool) in self._tools.items()
         }
+        tools = {name: tool for name, (_, tool) in self._tools.items()}
         self.task = Task(
             agent.name,
             instructions=agent.instructions,
-            tools={name: tool for name, (_, tool) in self._tools.items()},
+            tools=tools,
             output_schema=agent.output_schema,
+            plan=agent.read_plan(),
+            scope=scope_of(tools, agent.parts),
         )
         self._asks = _asking_tools(agent, self._tools)
         policies = list(agent.policies)
         self._model_call: Call = wrap(policies, self._ask)
         self._tool_call: Call = wrap(policies, self._use)
 
-    def act(self, context: Context, action: Action, path: str) -> Awaitable[JSON]:
+    def act(self, context: Context, action: Action, path: str) -> Awaitable[object]:
         """Do one action of the planner; a run that waits is made of few coroutines, so this is none."""
         if action.kind == "model":
             return self._model(context, action, path)
         if action.kind == "tool":
             return self._tool(context, action, path)
-        raise refuse_action(action)
+        from agentflow_kernel.run.acting import Parts, act  # only planners that do more pay
+
+        return act(context, action, path, self.agent.parts or Parts())
 
     async def _model(self, context: Context, action: Action, path: str) -> JSON:
         request, call, observer = self._request(context, action, path), self._model_call, context.run.observer
@@ -216,6 +231,17 @@ class BoundAgent:
         return toolset.call(tool.name, cast("Mapping[str, JSON]", request.payload), context)
 
 
+def scope_of(tools: Mapping[str, Tool], parts: Parts | None) -> PlanScope:
+    """What a planner's actions may name."""
+    if parts is None:
+        return PlanScope(tools=tools, agents={}, flows={}, plans={})
+    described: list[dict[str, str]] = [
+        {name: str(getattr(part, "description", "")) for name, part in known.items()}
+        for known in (parts.agents, parts.flows, parts.plans)
+    ]
+    return PlanScope(tools=tools, agents=described[0], flows=described[1], plans=described[2])
+
+
 def _approval(option: object) -> Approval | None:
     if option is None or option is False:
         return None
@@ -246,7 +272,7 @@ def _note_attempts(context: Context, request: Request) -> None:
         context.run.history.attempts[request.path] = request.attempt
 
 
-def _tools_of(agent: Agent) -> list[tuple[str, tuple[Toolset, Tool]]]:
+def tools_of(agent: Agent) -> list[tuple[str, tuple[Toolset, Tool]]]:
     """The agent's tools by full name; raises :class:`UsageError` for a tool named twice or not there."""
     offered: dict[str, tuple[Toolset, Tool]] = {}
     for prefix, toolset in (agent.tools or {}).items():

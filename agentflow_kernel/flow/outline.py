@@ -77,7 +77,7 @@ def _target(node: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]], wit
     flow = node.get("flow")
     if flow is not None and flow in specs and flow not in within:
         return _flow(flow, specs, within)
-    for field, kind in (("flow", "flow"), ("agent", "agent"), ("tool", "tool"), ("uses", "call")):
+    for field, kind in (("flow", "flow"), ("agent", "agent"), ("plan", "plan"), ("tool", "tool"), ("uses", "call")):
         if field in node:
             return Stand(kind, str(node[field]))
     for kind in ("ask", "wait"):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from agentflow_kernel.kernel.code import CodeLoader
     from agentflow_kernel.loading import Plugins
     from agentflow_kernel.manifest import Manifest, Resource
+    from agentflow_kernel.plan import Plan
+    from agentflow_kernel.run.acting import Parts
 
     Wrap = Callable[[str, str, Callable[[], object]], object]
     """Kind, name and maker of an object; returns what is used in its place."""
@@ -98,6 +100,10 @@ class Composition:
     def agent(self, name: str) -> Agent:
         """The agent of that name."""
         return self._once("Agent", name, self._make_agent)  # type: ignore[no-any-return]  # made by _make_agent
+
+    def plan(self, name: str) -> Plan:
+        """The plan of that name."""
+        return self._once("Plan", name, self._make_plan)  # type: ignore[no-any-return]  # made by _make_plan
 
     def memory(self, name: str) -> tuple[Memory, float | None]:
         """The memory of that name and its default time to live in seconds."""
@@ -196,6 +202,7 @@ class Composition:
             flow.state_model = self._code(resource, "spec.state_model", spec["state_model"])
         flow.scope = spec.get("scope", flow.scope)
         flow.input_schema = spec.get("input_schema")
+        flow.description = spec.get("description", "")
         if "output" in spec:
             flow.returns(spec["output"])
         if "display" in spec:
@@ -254,6 +261,8 @@ class Composition:
             return self.agent(node["agent"])
         if "flow" in node:
             return self.flow(node["flow"])
+        if "plan" in node:
+            return self.plan(node["plan"])
         if "tool" in node:
             from agentflow_kernel.agent import ToolStep  # only manifests with tool nodes pay
 
@@ -270,8 +279,7 @@ class Composition:
 
         spec = resource.spec
         provider, model = self._provider(spec)
-        only = list(spec.get("tools", []))
-        tools = {name: self.toolset(name) for name in dict.fromkeys(tool.split(".")[0] for tool in only)}
+        only, tools = self._tools(spec)
         if "memory" in spec:
             from agentflow_kernel.agent_memory import MemoryToolset  # only agents with a memory pay
 
@@ -291,11 +299,63 @@ class Composition:
             output_schema=spec.get("output_schema"),
             model=model,
             approve=spec.get("approve"),
+            parts=self._parts(spec),
+            description=spec.get("description", ""),
+        )
+
+    def _make_plan(self, resource: Resource) -> Plan:
+        from agentflow_kernel.plan import Plan  # only manifests with plans pay
+
+        spec = resource.spec
+        provider, model = self._provider(spec) if "model" in spec else (None, None)
+        only, tools = self._tools(spec)
+        return Plan(
+            resource.name,
+            *self.planner_of(resource),
+            provider=provider,
+            instructions=spec.get("instructions", ""),
+            tools=tools,
+            only=only,
+            policies=self._policies(spec.get("policies", [])),
+            input_schema=spec.get("input_schema"),
+            model=model,
+            approve=spec.get("approve"),
+            parts=self._parts(spec),
+            description=spec.get("description", ""),
+        )
+
+    def planner_of(self, resource: Resource) -> tuple[Planner, Mapping[str, JSON]]:
+        """The planner of a Plan resource and the document that it follows."""
+        return self._planner(resource, resource.spec["planner"]), self._document(resource)
+
+    def _document(self, resource: Resource) -> Mapping[str, JSON]:
+        """What a plan follows; what stands in a file of another format is for its planner to read."""
+        if "document" in resource.spec:
+            return resource.spec["document"]  # type: ignore[no-any-return]  # a mapping, by its shape
+        from agentflow_kernel.kernel.plan_file import read_plan_file  # only plans in files pay
+
+        return read_plan_file(self.manifest, resource)
+
+    def _tools(self, spec: Mapping[str, Any]) -> tuple[list[str], dict[str, Toolset]]:
+        """The tools that may be used, and the sets that hold them."""
+        only = list(spec.get("tools", []))
+        return only, {name: self.toolset(name) for name in dict.fromkeys(tool.split(".")[0] for tool in only)}
+
+    def _parts(self, spec: Mapping[str, Any]) -> Parts | None:
+        """The agents, flows and plans that actions of a planner may name."""
+        if not any(kind in spec for kind in ("agents", "flows", "plans")):
+            return None
+        from agentflow_kernel.run.acting import Parts  # only planners with parts pay
+
+        return Parts(
+            agents={name: self.agent(name) for name in spec.get("agents", ())},
+            flows={name: self.flow(name) for name in spec.get("flows", ())},
+            plans={name: self.plan(name) for name in spec.get("plans", ())},
         )
 
     def _planner(self, resource: Resource, planner: str | Mapping[str, Any]) -> Planner:
         spec: Mapping[str, Any] = {"plugin": planner} if isinstance(planner, str) else planner
-        key = ("planner", resource.name)
+        key = ("planner", f"{resource.kind}/{resource.name}")
         if key not in self._made:
             self._made[key] = self._make("planner", resource, spec, spec.get("with", {}))
         return self._made[key]  # type: ignore[no-any-return]  # by contract

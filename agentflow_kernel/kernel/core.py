@@ -121,7 +121,7 @@ class Kernel(RunOperations):
         return self._wiring.manifest
 
     def add(self, target: Flow | Agent) -> None:
-        """Make a flow or agent known as ``flow/<name>`` or ``agent/<name>``: its runs can be started and resumed."""
+        """Make it known as ``flow/``, ``agent/`` or ``plan/<name>``: its runs can be started and resumed."""
         name = qualified_name(target)
         if name in self._wiring.targets:
             raise UsageError(f"This kernel already has {name!r}; names are unique per kind.")

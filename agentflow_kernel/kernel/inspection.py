@@ -92,6 +92,8 @@ class _Sketches(Composition):
         return []
 
     def _target(self, resource: Resource, place: str, node: Mapping[str, Any]) -> object:
+        if "plan" in node:
+            return _Made("agent")
         if "agent" in node:
             return _Made("agent", self.manifest.get("Agent", node["agent"]).spec.get("output_schema"))
         return _Made("tool") if "tool" in node else super()._target(resource, place, node)

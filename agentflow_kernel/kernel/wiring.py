@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     """Called with the kernel's task group and ``clock=``."""
 
 
+RUNNABLE = ("Flow", "Agent", "Plan")
+"""Kinds of resources that can be run."""
+
+
 class Wiring:
     """Built with the kernel, before anything is open; what it holds is made when it is first asked for."""
 
@@ -151,17 +155,23 @@ class Wiring:
             return name, self.targets[name]
         if target in self.targets:
             return target, self.targets[target]
-        names = [name for kind in ("Flow", "Agent") if (name := self._known(kind, target))]
+        names = [name for kind in RUNNABLE if (name := self._known(kind, target))]
         if len(names) > 1:
-            raise UnknownName("name (a flow and an agent have it)", target, names)
+            raise UnknownName("name (several have it)", target, names)
         if names and names[0] in self.targets:
             return names[0], self.targets[names[0]]
         if self._composition is None:
-            raise UnknownName("flow or agent", target, self.targets)
+            raise UnknownName("flow, agent or plan", target, self.targets)
         resource = self._composition.manifest.resolve(*names or (target,))
-        if resource.kind not in {"Flow", "Agent"}:
-            raise UsageError(f"{target!r} is a {resource.kind}; only a Flow or an Agent can be run.")
-        make = self._composition.flow if resource.kind == "Flow" else self._composition.agent
+        if resource.kind not in RUNNABLE:
+            raise UsageError(f"{target!r} is a {resource.kind}; only a Flow, an Agent or a Plan can be run.")
+        composition = self._composition
+        makers: dict[str, Callable[[str], Flow | Agent]] = {
+            "Flow": composition.flow,
+            "Agent": composition.agent,
+            "Plan": composition.plan,
+        }
+        make = makers[resource.kind]
         name = f"{resource.kind.lower()}/{resource.name}"
         flow = self.targets[name] = as_flow(make(resource.name))
         self._composed.add(name)
@@ -175,7 +185,7 @@ class Wiring:
         )
 
     def _known(self, kind: str, name: str) -> str:
-        """The qualified name of a flow or agent with this bare name, or ``""``."""
+        """The qualified name of what can be run and has this bare name, or ``""``."""
         qualified = f"{kind.lower()}/{name}"
         in_manifest = self.manifest is not None and self.manifest.find(kind, name) is not None
         return qualified if in_manifest or qualified in self.targets else ""
@@ -249,10 +259,10 @@ def _observe(run_id: str, name: str) -> RunObserver | None:
 
 
 def qualified_name(target: Flow | Agent) -> str:
-    """The name by which a run finds its flow or agent again."""
-    return f"{'flow' if isinstance(target, Flow) else 'agent'}/{target.name}"
+    """The name by which a run finds its flow, agent or plan again."""
+    return f"{'flow' if isinstance(target, Flow) else target.kind}/{target.name}"
 
 
 def as_flow(target: Flow | Agent) -> Flow:
-    """The flow itself, or a flow of one step for an agent."""
+    """The flow itself, or a flow of one step for an agent or plan."""
     return target if isinstance(target, Flow) else Flow(target.name).step(target, name=target.name)

@@ -23,6 +23,7 @@ from agentflow_kernel.manifest._json_schema import json_schema
 from agentflow_kernel.manifest._kinds import API_VERSION, KINDS
 from agentflow_kernel.manifest._manifest import Manifest
 from agentflow_kernel.manifest._path import steps
+from agentflow_kernel.manifest._plain import load_yaml
 from agentflow_kernel.manifest._reading import read, read_all
 from agentflow_kernel.manifest._resource import Resource
 from agentflow_kernel.manifest._source import Source
@@ -36,6 +37,7 @@ __all__ = (
     "Resource",
     "Source",
     "json_schema",
+    "load_yaml",
     "read",
     "read_all",
     "steps",

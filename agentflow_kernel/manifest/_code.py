@@ -19,18 +19,26 @@ def split(uses: str) -> tuple[str, str]:
         ValueError: the text has another form; the message says what is wrong with it.
     """
     path, colon, name = uses.partition(":")
-    parts = path.split("/")
-    if not path.startswith("./"):
-        raise ValueError("it does not begin with './'")
-    if ".." in parts:
-        raise ValueError("'..' would leave the manifest's folder")
-    if "\\" in path or any(ord(character) < 32 for character in path) or "" in parts or "." in parts[1:]:
-        raise ValueError("the path is not in its plain form")
-    if not path.endswith(".py") or parts[-1] == ".py":
+    problem = form_problem(path)
+    if problem:
+        raise ValueError(problem)
+    if not path.endswith(".py") or path.endswith("/.py"):
         raise ValueError("the file is no '.py' file")
     if not colon or not name.isidentifier():
         raise ValueError("no ':' and name of a function or class follow the file")
     return path, name
+
+
+def form_problem(path: str) -> str:
+    """What is wrong with the form of a relative path such as ``./nodes.py``, or nothing."""
+    parts = path.split("/")
+    if not path.startswith("./"):
+        return "it does not begin with './'"
+    if ".." in parts:
+        return "'..' would leave the manifest's folder"
+    if "\\" in path or any(ord(character) < 32 for character in path) or "" in parts or "." in parts[1:]:
+        return "the path is not in its plain form"
+    return ""
 
 
 class CodeFolder:

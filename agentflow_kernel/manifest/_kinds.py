@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentflow_kernel.manifest._json import Data, Json
-from agentflow_kernel.manifest._mention import Code, Link, Plugin, PrefixedLink, ToolLink
+from agentflow_kernel.manifest._mention import Code, File, Link, Plugin, PrefixedLink, ToolLink
 from agentflow_kernel.manifest._record import AtMostOne, ExactlyOne, FirstKey, FlagOr, Needs, Record, Short
 from agentflow_kernel.manifest._shape import Choice, ListOf, MapOf, Name, Nullable, Number, Text
 
@@ -90,11 +90,12 @@ _OF_APPROVALS = "a mapping with 'by' or 'timeout_s'"
 
 _COMPENSATION = Short(
     Record(
-        "a mapping with one of 'uses', 'agent', 'flow' or 'tool'",
+        "a mapping with one of 'uses', 'agent', 'flow', 'plan' or 'tool'",
         {
             "uses": Code(),
             "agent": Link("Agent"),
             "flow": Link("Flow"),
+            "plan": Link("Plan"),
             "tool": ToolLink(whole=False),
             "input": Json("any value", data=True),
             "policies": _POLICIES,
@@ -103,7 +104,7 @@ _COMPENSATION = Short(
             "blocking": Choice("thread", "inline"),
             "approve": FlagOr(Record(_OF_APPROVALS, _APPROVAL)),
         },
-        rules=(ExactlyOne("uses", "agent", "flow", "tool"),),
+        rules=(ExactlyOne("uses", "agent", "flow", "plan", "tool"),),
         defaults={"policies": []},
     ),
     "uses",
@@ -113,6 +114,7 @@ _WORK: dict[str, Shape] = {
     "uses": Code(),
     "agent": Link("Agent"),
     "flow": Link("Flow"),
+    "plan": Link("Plan"),
     "tool": ToolLink(whole=False),
     "emit": Text("the type of an event, such as 'incident.detected'"),
     "ask": _ASK,
@@ -132,11 +134,11 @@ _WORK: dict[str, Shape] = {
     "blocking": Choice("thread", "inline"),
 }
 """The fields of nodes and of branches."""
-_DOES = ("uses", "agent", "flow", "tool", "emit", "ask", "wait")
+_DOES = ("uses", "agent", "flow", "plan", "tool", "emit", "ask", "wait")
 """Those of which a node or branch has exactly one."""
 
 _BRANCH = Record(
-    "a mapping with one of 'uses', 'agent', 'flow', 'tool', 'emit', 'ask' or 'wait'",
+    "a mapping with one of 'uses', 'agent', 'flow', 'plan', 'tool', 'emit', 'ask' or 'wait'",
     {**_WORK, "if": Text(_CONDITION)},
     rules=(
         ExactlyOne(*_DOES),
@@ -168,7 +170,7 @@ _PARALLEL = Record(
 )
 
 _NODE = Record(
-    "a mapping with one of 'uses', 'agent', 'flow', 'tool', 'emit', 'ask', 'wait' or 'parallel'",
+    "a mapping with one of 'uses', 'agent', 'flow', 'plan', 'tool', 'emit', 'ask', 'wait' or 'parallel'",
     {
         **_WORK,
         "parallel": _PARALLEL,
@@ -230,6 +232,20 @@ _PRICES = Record(
     required=("input", "output", "as_of", "source"),
 )
 
+_TOOLS = ListOf(ToolLink(whole=True), "a list of Tools and tools, such as ['files', 'web.search']")
+_PARTS: dict[str, Shape] = {
+    "agents": ListOf(Link("Agent"), "a list of names of Agents"),
+    "flows": ListOf(Link("Flow"), "a list of names of Flows"),
+    "plans": ListOf(Link("Plan"), "a list of names of Plans"),
+}
+"""What actions of a planner may name besides tools."""
+_APPROVED_TOOLS = FlagOr(
+    Record(
+        "a mapping with 'tools', 'by' or 'timeout_s'",
+        {"tools": ListOf(ToolLink(whole=True), "a list of Tools and tools"), **_APPROVAL},
+    )
+)
+
 _SPECS: dict[str, Record] = {
     "Agent": Record(
         "a mapping with 'model'",
@@ -237,16 +253,12 @@ _SPECS: dict[str, Record] = {
             "model": Link("Model"),
             "planner": Short(_plugged("planner"), "plugin"),
             "instructions": Text(),
-            "tools": ListOf(ToolLink(whole=True), "a list of Tools and tools, such as ['files', 'web.search']"),
+            "tools": _TOOLS,
+            **_PARTS,
             "memory": Link("Memory"),
             "policies": _POLICIES,
             "output_schema": _SCHEMA,
-            "approve": FlagOr(
-                Record(
-                    "a mapping with 'tools', 'by' or 'timeout_s'",
-                    {"tools": ListOf(ToolLink(whole=True), "a list of Tools and tools"), **_APPROVAL},
-                )
-            ),
+            "approve": _APPROVED_TOOLS,
             "description": Text(),
         },
         required=("model",),
@@ -290,6 +302,25 @@ _SPECS: dict[str, Record] = {
             "prices": _PRICES,
         },
     ),
+    "Plan": Record(
+        "a mapping with 'planner' and one of 'document' or 'file'",
+        {
+            "planner": Short(_plugged("planner"), "plugin"),
+            "document": Json("a mapping: the plan in the format of its planner", mapping=True),
+            "file": File(),
+            "model": Link("Model"),
+            "instructions": Text(),
+            "tools": _TOOLS,
+            **_PARTS,
+            "policies": _POLICIES,
+            "input_schema": _SCHEMA,
+            "approve": _APPROVED_TOOLS,
+            "description": Text(),
+        },
+        required=("planner",),
+        rules=(ExactlyOne("document", "file"),),
+        defaults={"tools": [], "policies": []},
+    ),
     "Policy": _plugged("policy"),
     "Tool": _plugged("tool"),
     "Trigger": Record(
@@ -299,7 +330,7 @@ _SPECS: dict[str, Record] = {
             "uses": Code(),
             "with": _SETTINGS,
             "on": Text("an event type, which may hold '*'"),
-            "start": PrefixedLink("Flow", "Agent"),
+            "start": PrefixedLink("Flow", "Agent", "Plan"),
             "input": Json("any value", data=True),
             "key": Data(instead="text"),
             "max_runs": Number(whole=True, minimum=1, maximum=10_000),

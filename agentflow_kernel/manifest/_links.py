@@ -1,4 +1,4 @@
-"""Links: resources that name each other; every name is there, of the right kind, and no flow contains itself."""
+"""Links: resources that name each other; every name is there, of the right kind, and nothing contains itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from agentflow_kernel.manifest._resource import Resource
 
     Edge = tuple[str, Mention, Context]
+
+
+_NESTED = ("Flow", "Agent", "Plan")
+"""Kinds that may hold each other."""
 
 
 class Names:
@@ -50,11 +54,15 @@ class Names:
 
 
 def check_cycles(readings: Iterable[tuple[Resource, Context]]) -> None:
-    """Add a finding at each link that closes a circle of flows; it shows the way round."""
+    """Add a finding at each link that closes a circle of flows, agents and plans; it shows the way round."""
     edges: dict[str, list[Edge]] = {
-        resource.name: [(link.name, link, context) for link in context.links if link.kinds == ("Flow",)]
+        f"{resource.kind.lower()}/{resource.name}": [
+            (f"{link.kinds[0].lower()}/{link.name}", link, context)
+            for link in context.links
+            if link.kinds[0] in _NESTED and len(link.kinds) == 1
+        ]
         for resource, context in readings
-        if resource.kind == "Flow"
+        if resource.kind in _NESTED
     }
     done: set[str] = set()
     for name in edges:
@@ -76,8 +84,11 @@ def _walk(start: str, edges: dict[str, list[Edge]], done: set[str]) -> None:
         if target in way:
             names = list(way)
             circle = [*names[names.index(target) :], target]
+            what = "Flows, agents and plans"
+            if all(name.startswith("flow/") for name in circle):
+                what, circle = "Flows", [name.removeprefix("flow/") for name in circle]
             text = " → ".join(circle if len(circle) <= 20 else [*circle[:10], "…", *circle[-9:]])
             place = (mention.node.line, mention.node.column)
-            context.found(f"Flows contain each other in a circle: {text}.", place, mention.path)
+            context.found(f"{what} contain each other in a circle: {text}.", place, mention.path)
         elif target in edges and target not in done:
             way[target] = iter(edges[target])

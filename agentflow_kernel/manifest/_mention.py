@@ -98,6 +98,25 @@ class Plugin(Text):
         return text
 
 
+class File(Text):
+    """A text file below the manifest's folder: ``./charts/door.scxml``."""
+
+    __slots__ = ()
+
+    PATTERN = r"\./[^:\\]+"
+
+    def __init__(self) -> None:
+        super().__init__("a file below the manifest's folder, such as './door.scxml'")
+
+    def read(self, node: Node, path: Path, context: Context) -> Any:
+        """The text; the file exists, what it holds is not looked at."""
+        text = super().read(node, path, context)
+        if text is REJECTED:
+            return REJECTED
+        problem = _code.form_problem(text) or context.scope.code.problem(text)
+        return context.found(f"{problem[0].upper()}{problem[1:]}", (node.line, node.column), path) if problem else text
+
+
 class Code(Text):
     """A function or class in a file below the manifest's folder: ``./nodes.py:parse``."""
 

@@ -200,7 +200,7 @@ def _meets_all(error: Exception, node: BoundNode) -> bool:
     """
     if not isinstance(error, AgentFlowError):
         return False
-    return error.spares_nothing or (node.kind == "agent" and isinstance(error, Unavailable))
+    return error.spares_nothing or (node.kind in ("agent", "plan") and isinstance(error, Unavailable))
 
 
 def _waits(owner: Step, error: Exception) -> bool:

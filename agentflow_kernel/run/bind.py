@@ -208,6 +208,8 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     elif hasattr(target, "perform"):
         node.kind = target.kind
         node.invoke = target.perform
+        if node.kind == "plan":
+            target.ready()
     elif callable(target):
         _compose_function(node, target, loopless=loopless)
     else:

@@ -68,6 +68,6 @@ def _in_time(frame: Frame, path: str, limit: tuple[str, float], work: Work, *, k
 def _action_of(node: BoundNode) -> str:
     """What a person approves, in two words: ``tool billing.charge``, ``node charge``."""
     target = node.step.target
-    if node.kind in ("tool", "agent", "flow"):
+    if node.kind in ("tool", "agent", "flow", "plan"):
         return f"{node.kind} {getattr(target, 'name', node.name)}"
     return f"emit {node.step.emits}" if node.step.emits else f"node {node.name}"

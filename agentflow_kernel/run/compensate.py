@@ -96,12 +96,17 @@ def _due(run: Run) -> Iterator[Due]:
 
 
 def _compensating(start: BoundNode) -> Iterator[tuple[str, BoundNode]]:
-    """The compensations of a flow and of all flows in it, by the place of their nodes."""
+    """The compensations of a flow and of all flows in it or in its plans, by the place of their nodes."""
     todo = list(start.bound.values())
+    seen: set[int] = set()
     while todo:
         node = todo.pop()
-        if node is None:
+        if node is None or id(node) in seen:
             continue
+        seen.add(id(node))
+        parts = getattr(node.step.target, "parts", None)
+        if parts is not None:
+            todo += [each for inner in parts.starts() for each in inner.bound.values()]
         if node.undo is not None:
             yield node.place, node.undo
         todo += node.branches

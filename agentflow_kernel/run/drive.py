@@ -6,10 +6,10 @@ from typing import cast
 
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.contracts.planner import Action, Observation
-from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, PlanFailed, Unsupported
+from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, PlanFailed
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, is_broken, printable, stray_cancellation, text_of
-from agentflow_kernel.run.settle import Settled
+from agentflow_kernel.run.settle import Settled, publish_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.run.history import Line
     from agentflow_kernel.run.runtime import Context
 
-    Perform = Callable[[Context, Action, str], Awaitable[JSON]]
+    Perform = Callable[[Context, Action, str], Awaitable[object]]
     """Do one action at the given path."""
 
 _CLOCK = SystemClock()
@@ -31,7 +31,9 @@ _CLOCK = SystemClock()
 class Drive:
     """One planner at work in one run. Completions and the decisions they lead to are on record in one batch."""
 
-    __slots__ = ("context", "planner", "state", "perform", "clock", "open", "cancelling", "timer", "lines", "end")
+    __slots__ = (
+        "context", "planner", "state", "perform", "clock", "open", "cancelling", "timer", "signals", "lines", "end",
+    )  # fmt: skip
 
     def __init__(self, context: Context, planner: Planner, perform: Perform) -> None:
         self.context = context
@@ -44,6 +46,8 @@ class Drive:
         """Ids of open actions that the planner wants stopped; nothing begins before they are."""
         self.timer: float | None = None
         """Wall time at which the planner wants to be woken; a later timer takes the place of an earlier one."""
+        self.signals: tuple[str, ...] = ()
+        """Names of the signals that the planner wants to observe, ``*`` for all."""
         self.lines: Sequence[Line] = ()
         self.end: End | None = None
 
@@ -52,16 +56,17 @@ class Drive:
 
         Raises :class:`PlanFailed` when the planner ends with an error.
         """
-        self._begin(task, value)
+        if self._begin(task, value) and self.end is None and (self.timer is not None or self.signals):
+            await self._record(())  # so that a resumed run waits only for what is left
         while self.end is None:
-            if len(self.open) == 1 and self.timer is None and not self.cancelling:
+            if len(self.open) == 1 and self.timer is None and not self.cancelling and not self.signals:
                 (action,) = self.open.values()
-                observation, line = await self.act(action)
-                if self.context.run.history is None:
+                observation, lines = await self.act(action)
+                if self.context.run.history is None and not lines:
                     self.observe(observation)
                 else:
-                    await self.conclude(observation, line)
-            elif self.open or self.timer is not None:
+                    await self.conclude(observation, lines)
+            elif self.open or self.timer is not None or self.signals:
                 from agentflow_kernel.run.parallel import Parallel  # only planners that do several things pay
 
                 await Parallel(self).run()
@@ -72,18 +77,21 @@ class Drive:
             raise PlanFailed(task.name, end.code, end.error)
         return Settled(end.output, self.lines) if self.lines else end.output
 
-    def _begin(self, task: Task, value: JSON) -> None:
+    def _begin(self, task: Task, value: JSON) -> bool:
+        """Begin, or go on where the record ends; whether it is a beginning."""
         history = self.context.run.history
         saved = history.decisions.get(self.context.path) if history is not None else None
         if saved is None:
             self.state = self.planner.begin(task)
             self.observe(Observation("started", value=value))
-            return
+            return True
         self.state = self.planner.load(task, saved["state"])
         actions = [Action.from_json(item) for item in cast("list[Mapping[str, JSON]]", saved["open"])]
         self.open = {action.id: action for action in actions}
         self.cancelling = list(cast("Sequence[str]", saved.get("cancel", ())))
         self.timer = cast("float | None", saved["timer"])
+        self.signals = tuple(cast("Sequence[str]", saved.get("signals", ())))
+        return False
 
     def observe(self, observation: Observation) -> Decision:
         """Give the planner one observation; returns its decision, with open actions and timer brought up to date."""
@@ -99,6 +107,8 @@ class Drive:
             if wait.get("type") == "timer":
                 after_s = cast("float | None", wait["after_s"])
                 self.timer = None if after_s is None else observation.at + after_s
+            elif wait["name"] not in self.signals:
+                self.signals = (*self.signals, cast("str", wait["name"]))
         self.open.pop(observation.action_id, None)
         for action in decision.start if decision.end is None else ():
             self.open[action.id] = action
@@ -108,7 +118,7 @@ class Drive:
             self.end = decision.end
         return decision
 
-    async def act(self, action: Action) -> tuple[Observation, Line | None]:
+    async def act(self, action: Action) -> tuple[Observation, Sequence[Line]]:
         """Do one action, or recall it; errors become observations, cancellation and lost ownership do not."""
         path = self.path_of(action)
         history = self.context.run.history
@@ -117,52 +127,66 @@ class Drive:
             input_hash = hash_text(to_json(action.to_json(), path)[1])
             record = history.recall(path, input_hash)
             if record is not None:
-                return _observation_of(record, action), None
+                return _observation_of(record, action), ()
+        lines: Sequence[Line] = ()
         try:
-            result: JSON = await self.perform(self.context, action, path)
+            result: object = await self.perform(self.context, action, path)
         except ENDS_RUN:
             raise
         except BaseException as raised:
             error = stray_cancellation(raised, action.name or action.kind) or raised
             if not isinstance(error, Exception) or is_broken(history, error):
                 raise
-            if action.kind != "tool" and not isinstance(error, AgentFlowError | ControlFlow):
+            if action.kind == "model" and not isinstance(error, AgentFlowError | ControlFlow):
                 raise error from None  # a defect of the provider, which no planner can mend
-            if history is not None and action.kind == "model" and getattr(error, "resumable", False):
+            if history is not None and action.kind != "tool" and getattr(error, "resumable", False):
                 raise  # the run is suspended here and asks the model again when it is resumed
             observation = Observation("error", action.id, error_value(error))
         else:
-            observation = Observation("result", action.id, result)
+            if result.__class__ is Settled:
+                lines, result = result.lines, result.value
+            observation = Observation("result", action.id, result)  # type: ignore[arg-type]  # JSON is checked below
         if history is None:
-            return observation, None
+            return observation, lines
         value, text = to_json(observation.value, path)
         observation.value = value
         payload = {"result": value} if observation.kind == "result" else {"error": value}
-        return observation, ("step.completed", path, payload, input_hash, len(text))
+        return observation, (*lines, ("step.completed", path, payload, input_hash, len(text)))
 
-    async def conclude(self, observation: Observation, line: Line | None) -> Decision:
+    async def conclude(self, observation: Observation, lines: Sequence[Line]) -> Decision:
         """Take one observation to the planner, and put completion and decision on record together.
 
         The batch that belongs to the planner's end is kept back: it goes with the step that the planner completes.
         """
         decision = self.observe(observation)
-        history = self.context.run.history
-        if history is None:
-            return decision
-        if line is not None:
-            self.lines = (*self.lines, line)
+        self.lines = (*self.lines, *lines)
         if self.end is None:
-            saved: dict[str, JSON] = {
-                "state": self.planner.dump(self.state),
-                "open": [action.to_json() for action in self.open.values()],
-                "timer": self.timer,
-            }
-            if self.cancelling:
-                saved["cancel"] = list(self.cancelling)
-            payload, text = to_json(saved, self.context.path)
             lines, self.lines = self.lines, ()
-            await history.commit([*lines, ("decision", self.context.path, payload, "", len(text))])
+            await self._record(lines)
         return decision
+
+    async def _record(self, lines: Sequence[Line]) -> None:
+        """Put lines and the state after them on record, then let events out."""
+        run = self.context.run
+        if run.history is None:
+            await publish_lines(run, -1, lines)
+            return
+        saved: dict[str, JSON] = {
+            "state": self.planner.dump(self.state),
+            "open": [action.to_json() for action in self.open.values()],
+            "timer": self.timer,
+        }
+        if self.cancelling:
+            saved["cancel"] = list(self.cancelling)
+        if self.signals:
+            saved["signals"] = list(self.signals)
+        payload, text = to_json(saved, self.context.path)
+        made: list[Line] = [*lines, ("decision", self.context.path, payload, "", len(text))]
+        if not self.open and (self.signals or self.timer is not None):
+            from agentflow_kernel.run.listening import begin_rest  # only planners that wait pay
+
+            made += begin_rest(self)
+        await publish_lines(run, await run.history.commit(made), made)
 
     def path_of(self, action: Action) -> str:
         """The identity of an action: the planner's path, then the id that the planner gave it."""
@@ -183,8 +207,3 @@ def error_value(error: Exception) -> dict[str, JSON]:
     code = "AF-TOOL-ASK-AGAIN" if isinstance(error, AskModelAgain) else "AF-TOOL-FAILED"
     message = printable(str(error)) if isinstance(error, ControlFlow) else text_of(error)
     return {"code": code, "message": message, "executed": getattr(error, "executed", "maybe")}
-
-
-def refuse_action(action: Action) -> Unsupported:
-    """The error for a kind of action that this engine does not do for a planner."""
-    return Unsupported(f"Action {action.kind!r}", "an agent's planner may ask for model and tool actions.")

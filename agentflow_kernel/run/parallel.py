@@ -1,21 +1,27 @@
-"""Several actions of one planner at a time, and what may wake it besides: a timer; all end with the planner."""
+"""Several actions of one planner at a time, and what else may wake it: a timer, signals; all end with the planner."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import anyio
 
 from agentflow_kernel.contracts.planner import Observation
+from agentflow_kernel.errors import Unsupported
+from agentflow_kernel.run.listening import end_rest, next_signal, rest_on
+from agentflow_kernel.run.waits import until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anyio.abc import TaskGroup
 
     from agentflow_kernel.contracts.planner import Action
     from agentflow_kernel.run.drive import Drive
     from agentflow_kernel.run.history import Line
 
-    Arrival = tuple[Observation, Line | None]
+    Arrival = tuple[Observation, Sequence[Line]]
 
 
 class Parallel:
@@ -24,11 +30,15 @@ class Parallel:
     def __init__(self, drive: Drive) -> None:
         self._drive = drive
         self._scopes: dict[str, anyio.CancelScope] = {}
-        self._arrivals: list[Arrival] = []
+        self._arrivals: deque[Arrival] = deque()
         self._arrived = anyio.Event()
         self._failures: list[Exception] = []
         self._timer: float | None = None
         """The time for which a task waits."""
+        self._ringing: anyio.CancelScope | None = None
+        self._rung: float | None = None
+        """The time that has come."""
+        self._listens = False
 
     async def run(self) -> None:
         """Work until the planner ends; the first failure of the engine itself cancels everything and is raised."""
@@ -37,6 +47,9 @@ class Parallel:
                 await self._loop(group)
             except Exception as error:  # noqa: BLE001 -- raised below, after the actions have ended
                 self._failures.append(error)
+            finally:
+                if self._listens:
+                    self._drive.context.run.standing.listeners.remove(self._hear)
             group.cancel_scope.cancel()
         if self._failures:
             raise self._failures[0]
@@ -44,19 +57,24 @@ class Parallel:
     async def _loop(self, group: TaskGroup) -> None:
         drive = self._drive
         begun: set[str] = set()
-        while drive.end is None and (drive.open or drive.timer is not None):
+        while drive.end is None and (drive.open or drive.timer is not None or drive.signals):
             if drive.cancelling:
                 await self._cancel(drive.cancelling.pop(0))
                 continue
-            for action in list(drive.open.values()):
-                if action.id not in begun:
-                    begun.add(action.id)
-                    drive.context.run.busy += 1
-                    scope = self._scopes[action.id] = anyio.CancelScope()
-                    group.start_soon(self._act, action, scope)
-            if drive.timer is not None and drive.timer != self._timer:
-                self._timer = drive.timer
-                group.start_soon(self._ring, drive.timer)
+            new: list[Action] = []
+            for action in reversed(drive.open.values()):  # the latest last: those before it have begun
+                if action.id in begun:
+                    break
+                new.append(action)
+            for action in reversed(new):
+                begun.add(action.id)
+                drive.context.run.busy += 1
+                scope = self._scopes[action.id] = anyio.CancelScope()
+                group.start_soon(self._act, action, scope)
+            if drive.timer != self._timer:
+                self._set_timer(group, drive.timer)
+            if drive.signals and not self._listens:
+                self._listen()
             arrival = await self._next()
             if arrival is None:
                 return
@@ -74,27 +92,54 @@ class Parallel:
             del self._scopes[action.id]
             self._arrived.set()
 
-    async def _ring(self, due: float) -> None:
+    def _set_timer(self, group: TaskGroup, due: float | None) -> None:
+        if self._ringing is not None:
+            self._ringing.cancel()
+        self._timer, self._ringing = due, None
+        if due is not None:
+            self._ringing = anyio.CancelScope()
+            group.start_soon(self._ring, due, self._ringing)
+
+    async def _ring(self, due: float, scope: anyio.CancelScope) -> None:
         """Wake the planner when its timer is due, unless another one has taken its place."""
-        clock = self._drive.clock
-        await clock.sleep(due - clock.now())
-        if self._drive.timer == due:
-            self._arrivals.append((Observation("timer"), None))
-            self._arrived.set()
+        with scope:
+            await until(self._drive.clock, due)
+        self._rung = due
+        self._arrived.set()
+
+    def _listen(self) -> None:
+        run = self._drive.context.run
+        if not run.reachable and not self._drive.open and self._drive.timer is None:
+            raise Unsupported("Waiting for signals", "this run has no kernel round it, so nobody can send one.")
+        run.standing.listeners.append(self._hear)
+        self._listens = True
+
+    def _hear(self) -> None:
+        self._arrived.set()
 
     async def _next(self) -> Arrival | None:
         """The next observation; ``None`` when the engine failed."""
-        while not self._arrivals and not self._failures:
+        while True:
+            if self._failures:
+                return None
+            if self._arrivals:
+                return self._arrivals.popleft()
+            if self._rung is not None and self._rung == self._drive.timer:
+                return Observation("timer"), end_rest(self._drive, None)
+            heard = next_signal(self._drive) if self._listens else None
+            if heard is not None:
+                return heard
             await self._wait()
-        return None if self._failures else self._arrivals.pop(0)
 
     async def _wait(self) -> None:
-        """Return when an action has ended or the timer has rung."""
+        """Return when an action has ended, the timer has rung or a signal has come."""
         run = self._drive.context.run
         self._arrived = anyio.Event()
         run.busy -= 1  # this planner only looks on
         try:
-            if run.rests:
+            if not self._drive.open:
+                await rest_on(self._drive)
+            elif run.rests:
                 from agentflow_kernel.run.resting import at_rest  # only runs that wait pay
 
                 await at_rest(run)
@@ -114,4 +159,4 @@ class Parallel:
                 await self._wait()
         arrived = any(observation.action_id == action_id for observation, _ in self._arrivals)
         if action_id in self._drive.open and not arrived:
-            await self._drive.conclude(Observation("cancelled", action_id), None)
+            await self._drive.conclude(Observation("cancelled", action_id), ())

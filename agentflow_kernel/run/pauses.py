@@ -27,7 +27,7 @@ async def pause(node: BoundNode, context: Context, value: object) -> object:
     routes = node.step.routes
     try:
         if isinstance(target, Wait):
-            return await _wait(context, target, value)
+            return await wait_for(context, target, value)
         about, _ = to_json(value, node.name)
         answer = await ask_person(context, context.occurrence("ask"), target, about)
     except Elapsed as error:
@@ -37,7 +37,8 @@ async def pause(node: BoundNode, context: Context, value: object) -> object:
     return Route(answer, answer) if isinstance(answer, str) and answer in routes else answer
 
 
-async def _wait(context: Context, wait: Wait, value: object) -> object:
+async def wait_for(context: Context, wait: Wait, value: object) -> object:
+    """What a wait ends with: the signal's value, the event, or behind a timer ``value``; raises :class:`Elapsed`."""
     if wait.seconds is not None:
         await sleep_until_due(context, context.occurrence("sleep"), wait.seconds)
         return value

@@ -64,7 +64,7 @@ async def settle(
     run = frame.run
     if run.history is None:
         _remember(run, lines, result)
-        await _publish(run, -1, lines)
+        await publish_lines(run, -1, lines)
         return result
     path, input_hash = identity
     action, size = DEFAULT, 0
@@ -100,14 +100,14 @@ async def settle(
             payload["undo"] = line[2]
             size += line[4]
         elif line[0] == "event.emitted":
-            others.append((*line[:4], size))  # its data is the result
+            others.append((*line[:4], line[4] or size))  # without a size its data is the result
         else:
             others.append(line)
     all_lines: list[Line] = [*others, ("step.completed", path, payload, input_hash, size)]
     first = await run.history.commit(all_lines)
     if "undo" in payload:
         _remember(run, lines, result)
-    await _publish(run, first, all_lines)
+    await publish_lines(run, first, all_lines)
     return result if action == DEFAULT or result.__class__ is Spread else Route(action, result)
 
 
@@ -122,7 +122,7 @@ def _remember(run: Run, lines: Sequence[Line], result: object) -> None:
             run.undo.append((line[1], str(undo["node"]), {"input": undo["input"], "result": value}))  # type: ignore[dict-item]  # JSON where it must be
 
 
-async def _publish(run: Run, first: int, lines: Sequence[Line]) -> None:
+async def publish_lines(run: Run, first: int, lines: Sequence[Line]) -> None:
     """Publish the events among ``lines``, whose records begin at ``first`` (-1: there is no record)."""
     for offset, line in enumerate(lines):
         if line[0] == "event.emitted":
@@ -135,7 +135,10 @@ async def publish_event(run: Run, event_id: str, payload: Mapping[str, JSON]) ->
     if run.services.publish is not None:
         from agentflow_kernel.event import Event  # only runs that emit pay
 
-        event = Event(str(payload["type"]), payload["data"], source=f"agentflow/{run.name}", id=event_id)
+        subject: str | None = payload.get("subject")  # type: ignore[assignment]  # a text, by its maker
+        event = Event(
+            str(payload["type"]), payload["data"], source=f"agentflow/{run.name}", id=event_id, subject=subject
+        )
         await run.services.publish(event)
     if run.history is not None:
         run.history.marks.append(event_id)

@@ -8,7 +8,7 @@ from agentflow_kernel.errors import InputInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import anyio
 
@@ -70,7 +70,7 @@ class Standing:
 
     __slots__ = (
         "timers", "fired", "deadlines", "resolved", "buffered", "known", "patches", "cancel_asked", "open", "turn",
-        "asked", "announced", "resting", "ending", "compensated",
+        "asked", "announced", "resting", "ending", "compensated", "listeners",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -99,6 +99,8 @@ class Standing:
         """Compensations that earlier owners completed, by path: ``result`` or ``error``."""
         self.announced: dict[str, Line] = {}
         """The record of each wait of this process that is open, by path."""
+        self.listeners: list[Callable[[], None]] = []
+        """Called when a signal has come that no wait took."""
         self.resting: dict[str, int] = {}
         """How many such waits each action has, by its path."""
 
@@ -146,3 +148,5 @@ class Standing:
                 wait.news.set()
                 return
         self.buffered[signal[0]] = signal
+        for tell in self.listeners:
+            tell()

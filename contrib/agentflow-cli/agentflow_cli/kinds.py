@@ -22,6 +22,7 @@ class ResourceKind:
 RESOURCES: Final = (
     ResourceKind("Flow", "flows", "fl"),
     ResourceKind("Agent", "agents", "ag"),
+    ResourceKind("Plan", "plans", "pl"),
     ResourceKind("Model", "models", "mo"),
     ResourceKind("Tool", "tools", "to"),
     ResourceKind("Memory", "memories", "me"),

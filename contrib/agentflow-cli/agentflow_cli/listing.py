@@ -174,6 +174,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[str, Callable[[Document], str]], ...]]] =
         ("POLICIES", _text("policies")),
     ),
     "Agent": (("MODEL", _text("model")), ("PLANNER", _planner), ("TOOLS", _text("tools")), ("MEMORY", _text("memory"))),
+    "Plan": (("PLANNER", _planner), ("TOOLS", _text("tools")), ("FILE", _text("file"))),
     "Model": (
         ("PROVIDER", _maker),
         ("MODEL", _text("model")),

@@ -40,7 +40,7 @@ def _plugged(resource: Resource) -> Iterator[tuple[str, tuple[str, ...], Mapping
     """The parts of a resource that a plugin makes: the plugin's kind, where the part stands, the part."""
     if resource.kind in KINDS and "plugin" in resource.spec:
         yield KINDS[resource.kind], ("spec",), resource.spec
-    if resource.kind == "Agent" and "plugin" in resource.spec["planner"]:
+    if resource.kind in {"Agent", "Plan"} and "plugin" in resource.spec["planner"]:
         yield "planner", ("spec", "planner"), resource.spec["planner"]
 
 

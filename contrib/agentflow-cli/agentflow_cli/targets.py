@@ -1,4 +1,4 @@
-"""A target: the trigger, flow or agent of a manifest that a command is to run."""
+"""A target: the trigger, flow, agent or plan of a manifest that a command is to run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agentflow_kernel.kernel.applied import PREFIX, AppliedResources
 if TYPE_CHECKING:
     from agentflow_kernel.manifest import Manifest, Resource
 
-RUNNABLE: Final = ("Trigger", "Flow", "Agent")
+RUNNABLE: Final = ("Trigger", "Flow", "Agent", "Plan")
 """Kinds that can be run, in the order in which one is chosen where none is named."""
 
 

@@ -214,23 +214,6 @@ async def test_a_planner_may_end_before_it_does_anything() -> None:
     assert await run(make_agent([], planner=Knows())) == {"known": True}
 
 
-@pytest.mark.parametrize("kind", ["agent", "flow", "emit", "ask"])
-async def test_an_action_that_this_engine_does_not_do_is_refused_as_an_observation(kind: str) -> None:
-    """By name, with what may be asked for."""
-    seen: list[Any] = []
-
-    class Asks(Loop):
-        def step(self, state: Any, observation: Any) -> Decision:
-            seen.append(observation)
-            if observation.kind == "started":
-                return Decision([Action("a", kind)])
-            return Decision(end=End("done"))
-
-    assert await run(make_agent([], planner=Asks())) == "done"
-    assert seen[1].kind == "error"
-    assert f"Action '{kind}' is not supported here" in seen[1].value["message"]
-
-
 async def test_a_defect_of_the_provider_fails_the_run() -> None:
     """No planner can mend it."""
 

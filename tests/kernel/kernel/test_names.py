@@ -55,7 +55,9 @@ async def test_a_bare_name_of_a_flow_and_an_agent_is_refused() -> None:
 async def test_an_unknown_name_says_what_there_is() -> None:
     """With the nearest one."""
     async with kernel_of(constant("triage", 3)) as kernel:
-        with pytest.raises(UnknownName, match=r"Unknown flow or agent 'flow/triag'. .*Did you mean 'flow/triage'\?"):
+        with pytest.raises(
+            UnknownName, match=r"Unknown flow, agent or plan 'flow/triag'. .*Did you mean 'flow/triage'\?"
+        ):
             await kernel.run("flow/triag")
 
 

@@ -74,7 +74,7 @@ def test_errors_are_those_of_the_node_on_the_calling_thread_and_of_the_run_in_a_
 
 def test_an_unknown_name_is_refused() -> None:
     """Before anything is opened."""
-    with pytest.raises(UnknownName, match="Unknown flow or agent 'nope'"):
+    with pytest.raises(UnknownName, match="Unknown flow, agent or plan 'nope'"):
         Kernel().run_sync("nope")
 
 

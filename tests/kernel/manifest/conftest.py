@@ -55,6 +55,11 @@ spec:
   policies: [retry]
 ---
 apiVersion: agentflow.dev/v1
+kind: Plan
+metadata: {name: door}
+spec: {planner: tools, document: {initial: open, states: {open: {}}}, tools: [files], agents: [analyst]}
+---
+apiVersion: agentflow.dev/v1
 kind: Flow
 metadata: {name: triage}
 spec:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HEAD = "apiVersion: agentflow.dev/v1\n"
-KINDS = "'Agent', 'Flow', 'Journal', 'Memory', 'Model', 'Policy', 'Tool'"
+KINDS = "'Agent', 'Flow', 'Journal', 'Memory', 'Model', 'Plan', 'Policy', 'Tool'"
 NAME = "a name: letters, digits, '-' and '_', at most 63, beginning with a letter or digit"
 
 
@@ -154,7 +154,7 @@ def test_the_envelope_is_checked(findings_of: Callable[..., list[str]], text: st
             "Trigger",
             "on: order.*\n  start: triage\n  with: {}\n  key: [a]\n",
             [
-                "m.yaml:6:10: spec.start: Expected 'flow/<name>' or 'agent/<name>', found the string 'triage'.",
+                "m.yaml:6:10: spec.start: Expected 'flow/<name>' or 'agent/<name>' or 'plan/<name>', found the string 'triage'.",
                 "m.yaml:7:3: spec.with: Field 'with' has no meaning without 'plugin' or 'uses'.",
                 (
                     'm.yaml:8:8: spec.key: Expected a reference such as {"$ref": "parse.result"}, or a string, '

@@ -24,7 +24,7 @@ def test_every_kind_is_read_in_document_order(manifest_of: Callable[..., Manifes
     """Several documents in one file become resources in their order, with the place of their names."""
     manifest = manifest_of(good)
     assert [resource.kind for resource in manifest.resources] == [
-        *("Model", "Tool", "Memory", "Policy", "Journal", "Agent", "Flow", "Trigger")
+        *("Model", "Tool", "Memory", "Policy", "Journal", "Agent", "Plan", "Flow", "Trigger")
     ]
     assert sorted(KINDS) == sorted({resource.kind for resource in manifest.resources})
     model = manifest.get("Model", "claude")

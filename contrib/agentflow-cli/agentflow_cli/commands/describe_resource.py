@@ -58,7 +58,7 @@ def _describe(shared: Shared, kind: str, name: str, file: str | None) -> None:
         "named_by": [each.key for each in listed if not names.isdisjoint(each.links)],
     }
     versions = [] if found.applied is None else AppliedResources(state).versions(found.key)
-    runs = _runs(shared, found) if found.kind in {"Flow", "Agent"} else []
+    runs = _runs(shared, found) if found.kind in {"Flow", "Agent", "Plan"} else []
     document = {
         **found.as_document(),
         **references,

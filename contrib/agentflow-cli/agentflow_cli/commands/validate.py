@@ -14,6 +14,7 @@ from agentflow_cli.shared import common_options, files
 from agentflow_cli.terminal import answer_only, one_line, say
 from agentflow_kernel.errors import ManifestErrors
 from agentflow_kernel.kernel.inspection import inspect_flows
+from agentflow_kernel.kernel.plan_inspection import PlanInspection
 from agentflow_kernel.loading import Catalogue, Plugins
 from agentflow_kernel.manifest import read
 
@@ -32,53 +33,64 @@ if TYPE_CHECKING:
 def command(shared: Shared, path: str, trust_code: bool) -> int:  # noqa: FBT001 - passed by name
     """Check the manifest at PATH, a file or a folder.
 
-    Its form and references, that its plugins are installed, the settings it gives them, and its flows. The plugins that
-    it names are imported for that, and that of its own code which is allowed in agentflow.toml.
+    Its form and references, that its plugins are installed, the settings it gives them, its flows and its plans. The
+    plugins that it names are imported for that, and that of its own code which is allowed in agentflow.toml.
     """
     try:
         with answer_only(for_people=shared.for_people):
             settings = shared.settings()
-            manifest = _checked(path, Catalogue(settings))
-            unchecked = _inspected(manifest, settings, trusted=trust_code)
+            plugins = Plugins(Catalogue(settings))
+            manifest = _checked(path, plugins)
+            unchecked, plans = _inspected(manifest, plugins, settings, trusted=trust_code)
     except ManifestErrors as error:
         report(error, debug=shared.debug)
         if not shared.for_people:
             found = [_finding(finding) for finding in error.findings]
             show(shared.output, {"valid": False, "resources": [], "findings": found})
         return WRONG_USAGE
-    for line in warnings(manifest, marks=True):
+    for line in (*warnings(manifest, marks=True), *map(str, plans.warnings)):
         say(one_line(line))
     resources = manifest.resources
     document: dict[str, object] = {
         "valid": True,
         "resources": [_resource(resource) for resource in resources],
         "findings": [],
+        "warnings": [_finding(finding) for finding in plans.warnings],
     }
-    document["unchecked"] = [{"flow": flow, "file": file} for flow, file in unchecked]
+    document["unchecked"] = [
+        *({"flow": flow, "file": file} for flow, file in unchecked),
+        *({"plan": plan, "file": file} for plan, file in plans.unchecked),
+    ]
     rows = [(resource.kind, resource.name, f"{resource.file}:{resource.line}") for resource in resources]
     show(shared.output, document, Table(("KIND", "NAME", "PLACE"), rows))
     if shared.for_people:
         for flow, file in unchecked:
             say(one_line(f"Not checked: what flow {flow!r} does in {file}, which is not allowed; give --trust-code."))
+        for plan, file in plans.unchecked:
+            say(one_line(f"Not checked: plan {plan!r}, whose planner in {file} is not allowed; give --trust-code."))
         say(f"{path} is valid: {len(resources)} resource{'' if len(resources) == 1 else 's'}.")
     return 0
 
 
-def _checked(path: str, catalogue: Catalogue) -> Manifest:
+def _checked(path: str, plugins: Plugins) -> Manifest:
     """The manifest, sound in all that can be told without running it."""
-    manifest = read(path, catalogue=catalogue)
-    refused = findings(manifest, Plugins(catalogue))
+    manifest = read(path, catalogue=plugins.catalogue)
+    refused = findings(manifest, plugins)
     if refused:
         raise ManifestErrors(refused)
     return manifest
 
 
-def _inspected(manifest: Manifest, settings: Settings, *, trusted: bool) -> list[tuple[str, str]]:
-    """Flows and files of code that could not be checked; raises where what could be is not sound."""
-    inspection = inspect_flows(manifest, settings, trusted=trusted)
-    if inspection.findings:
-        raise ManifestErrors(inspection.findings)
-    return inspection.unchecked
+def _inspected(
+    manifest: Manifest, plugins: Plugins, settings: Settings, *, trusted: bool
+) -> tuple[list[tuple[str, str]], PlanInspection]:
+    """Flows and files of code that could not be checked, and the plans; raises where what could be is not sound."""
+    flows = inspect_flows(manifest, settings, trusted=trusted)
+    plans = PlanInspection(manifest, plugins, settings, trusted=trusted)
+    plans.check()
+    if flows.findings or plans.findings:
+        raise ManifestErrors([*flows.findings, *plans.findings])
+    return flows.unchecked, plans
 
 
 def _resource(resource: Resource) -> dict[str, object]:

@@ -1,0 +1,164 @@
+"""A planner that listens: signals in order, at rest until one comes, none lost or taken twice at a restart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+from engine_kit import DurableJournal, check_history
+from plan_kit import Ear
+
+from agentflow_kernel import Kernel, Plan
+from agentflow_kernel.errors import RunFailed, RunSuspended
+from agentflow_kernel.testing import FakeClock, InProcessJournal
+
+pytestmark = pytest.mark.anyio
+
+
+def ear(**document: Any) -> Plan:
+    return Plan("ear", Ear(), document)
+
+
+async def status_of(kernel: Kernel) -> str:
+    (head,) = await kernel.runs()
+    return head.status
+
+
+async def test_signals_are_observed_in_the_order_of_their_arrival() -> None:
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(ear())
+        for number in range(5):
+            await handle.signal("note", number)
+        await handle.signal("stop")
+        assert await handle.result() == [*(["note", number] for number in range(5)), ["stop", None]]
+
+
+async def test_a_listening_run_rests() -> None:
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(ear())
+        await anyio.wait_all_tasks_blocked()
+        assert await status_of(kernel) == "waiting"
+        await handle.signal("note", 1)
+        await anyio.wait_all_tasks_blocked()
+        assert await status_of(kernel) == "waiting"
+        await handle.signal("stop")
+        await handle.result()
+        records = await kernel.history(handle.run_id)
+    check_history(records)
+    assert [record.type for record in records] == [
+        "run.started", "decision", "wait.opened",
+        "signal.received", "wait.resolved", "decision", "wait.opened",
+        "signal.received", "wait.resolved", "step.completed", "run.ended",
+    ]  # fmt: skip
+
+
+async def test_only_the_signals_that_are_named_are_observed() -> None:
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(ear(names=["note", "stop"]))
+        await handle.signal("noise", 1)
+        await handle.signal("note", 2)
+        await handle.signal("stop")
+        assert await handle.result() == [["note", 2], ["stop", None]]
+
+
+async def test_a_wait_that_a_signal_fits_has_it_before_the_planner() -> None:
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(ear(work={"type": "signal", "name": "go"}))
+        await anyio.wait_all_tasks_blocked()
+        await handle.signal("go", 1)
+        await anyio.wait_all_tasks_blocked()
+        await handle.signal("go", 2)
+        await handle.signal("stop")
+        assert await handle.result() == [["result", 1], ["go", 2], ["stop", None]]
+
+
+async def test_signals_are_observed_while_an_action_is_at_work() -> None:
+    clock = FakeClock()
+    async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
+        handle = await kernel.start(ear(work={"type": "timer", "seconds": 60}))
+        await anyio.wait_all_tasks_blocked()
+        await handle.signal("note", 1)
+        await anyio.wait_all_tasks_blocked()
+        await clock.advance(60)
+        await handle.signal("stop")
+        assert await handle.result() == [["note", 1], ["result", None], ["stop", None]]
+
+
+async def test_a_timer_wakes_a_planner_that_listens() -> None:
+    clock = FakeClock()
+    async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
+        handle = await kernel.start(ear(timer_s=100))
+        await handle.signal("note", 1)
+        await anyio.wait_all_tasks_blocked()
+        await clock.advance(100)
+        assert await handle.result() == [["note", 1], ["timer", None]]
+        check_history(await kernel.history(handle.run_id))
+
+
+async def test_a_timer_can_be_taken_back() -> None:
+    clock = FakeClock()
+    async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
+        handle = await kernel.start(ear(timer_s=100))
+        await handle.signal("disarm")
+        await anyio.wait_all_tasks_blocked()
+        await clock.advance(1000)
+        await handle.signal("stop")
+        assert await handle.result() == [["disarm", None], ["stop", None]]
+
+
+@pytest.mark.parametrize("rested", [True, False])
+async def test_no_signal_is_lost_or_taken_twice_when_the_run_goes_on_elsewhere(rested: bool) -> None:
+    journal, heard, run_id = DurableJournal(), ear(), ""
+    for number in range(3):
+        async with Kernel(journal=journal) as kernel:
+            kernel.add(heard)
+            handle = await (kernel.resume(run_id) if number else kernel.start(heard))
+            run_id = handle.run_id
+            if rested:
+                await anyio.wait_all_tasks_blocked()
+            await handle.signal("note", number, signal_id=f"s{number}")
+            await handle.signal("note", number, signal_id=f"s{number}")
+    async with Kernel(journal=journal) as kernel:
+        kernel.add(heard)
+        handle = await kernel.resume(run_id)
+        await handle.signal("stop")
+        assert await handle.result() == [["note", 0], ["note", 1], ["note", 2], ["stop", None]]
+        check_history(await kernel.history(run_id))
+
+
+async def test_a_resumed_run_waits_only_for_what_is_left_of_its_timer() -> None:
+    clock, journal, subject = FakeClock(), DurableJournal(), ear(timer_s=100)
+    async with Kernel(journal=journal, clock=clock) as kernel:
+        run_id = (await kernel.start(subject)).run_id
+        await anyio.wait_all_tasks_blocked()
+        await clock.advance(60)
+    async with Kernel(journal=journal, clock=clock) as kernel:
+        kernel.add(subject)
+        handle = await kernel.resume(run_id)
+        await anyio.wait_all_tasks_blocked()
+        assert await status_of(kernel) == "waiting"
+        await clock.advance(40)
+        assert await handle.result() == [["timer", None]]
+
+
+async def test_a_listening_run_that_is_closed_is_suspended_and_one_that_is_cancelled_ends() -> None:
+    journal, subject = DurableJournal(), ear()
+    async with Kernel(journal=journal) as kernel:
+        handle = await kernel.start(subject)
+        await anyio.wait_all_tasks_blocked()
+    with pytest.raises(RunSuspended):
+        await handle.result()
+    async with Kernel(journal=journal) as kernel:
+        kernel.add(subject)
+        handle = await kernel.resume(handle.run_id)
+        await handle.cancel()
+        assert await status_of(kernel) == "cancelled"
+
+
+async def test_listening_without_a_kernel_is_refused() -> None:
+    from agentflow_kernel import Flow
+    from agentflow_kernel.errors import Unsupported
+
+    with pytest.raises((RunFailed, Unsupported), match="no kernel round it"):
+        await Flow("f").step(ear(), name="ear").run(None)
