@@ -154,7 +154,10 @@ def test_the_envelope_is_checked(findings_of: Callable[..., list[str]], text: st
             "Trigger",
             "on: order.*\n  start: triage\n  with: {}\n  key: [a]\n",
             [
-                "m.yaml:6:10: spec.start: Expected 'flow/<name>' or 'agent/<name>' or 'plan/<name>', found the string 'triage'.",
+                (
+                    "m.yaml:6:10: spec.start: Expected 'flow/<name>' or 'agent/<name>' or 'plan/<name>', "
+                    "found the string 'triage'."
+                ),
                 "m.yaml:7:3: spec.with: Field 'with' has no meaning without 'plugin' or 'uses'.",
                 (
                     'm.yaml:8:8: spec.key: Expected a reference such as {"$ref": "parse.result"}, or a string, '

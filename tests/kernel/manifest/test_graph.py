@@ -68,12 +68,14 @@ def nodes(*lines: str) -> str:
             [
                 (
                     "m.yaml:6:12: spec.nodes.parse: "
-                    "Expected exactly one of 'uses', 'agent', 'flow', 'plan', 'tool', 'emit', 'ask', 'wait' or 'parallel', "
+                    "Expected exactly one of 'uses', 'agent', 'flow', 'plan', 'tool', 'emit', 'ask', 'wait' "
+                    "or 'parallel', "
                     "found none of them."
                 ),
                 (
                     "m.yaml:7:22: spec.nodes.group: "
-                    "Expected exactly one of 'uses', 'agent', 'flow', 'plan', 'tool', 'emit', 'ask', 'wait' or 'parallel', "
+                    "Expected exactly one of 'uses', 'agent', 'flow', 'plan', 'tool', 'emit', 'ask', 'wait' "
+                    "or 'parallel', "
                     "found 'emit' and 'agent'."
                 ),
                 "m.yaml:7:29: spec.nodes.group.agent: Unknown Agent 'z'. Known: none. Add a resource of kind Agent.",
