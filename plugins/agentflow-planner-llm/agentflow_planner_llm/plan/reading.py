@@ -1,0 +1,275 @@
+"""A reading: a plan's document made into a plan, with a finding for everything that is not of its form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from agentflow_kernel.contracts.finding import PlanFinding
+from agentflow_kernel.errors import ExpressionInvalid
+from agentflow_planner_llm.plan.condition import read_condition
+from agentflow_planner_llm.plan.document import VERSION, Plan, StateKey
+from agentflow_planner_llm.plan.finding import DUPLICATE, SCHEMA, suggest
+from agentflow_planner_llm.plan.reference import ROOTS
+from agentflow_planner_llm.plan.step import END, KINDS, ON_ERROR, CostEstimate, Retry, Route, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from agentflow_kernel.contracts.values import JSON
+
+    Object: TypeAlias = Mapping[str, JSON]
+    Where: TypeAlias = tuple[str | int, ...]
+
+Rule = Callable[[Any], "str | None"]
+"""What was expected of a value, where it is something else."""
+
+REDUCERS = ("last", "append", "add", "merge", "max")
+FORMS = ("graph", "linear")
+LONGEST_ID = 100
+
+
+def _one_of(*words: str) -> Rule:
+    expected = "one of " + ", ".join(words)
+    return lambda value: None if value.__class__ is str and value in words else expected
+
+
+def _text(value: object) -> str | None:
+    return None if value.__class__ is str else "a text"
+
+
+def _texts(value: object) -> str | None:
+    if value.__class__ is list and all(item.__class__ is str for item in cast("list[object]", value)):
+        return None
+    return "a list of texts"
+
+
+def _object(value: object) -> str | None:
+    return None if value.__class__ is dict else "an object"
+
+
+def _list(value: object) -> str | None:
+    return None if value.__class__ is list else "a list"
+
+
+def _flag(value: object) -> str | None:
+    return None if value is True or value is False else "true or false"
+
+
+def _count(least: int) -> Rule:
+    expected = f"a whole number of at least {least}"
+    return lambda value: None if value.__class__ is int and value >= least else expected
+
+
+def _number(value: object) -> str | None:
+    if value.__class__ in (int, float) and 0 <= cast("float", value) < float("inf"):
+        return None
+    return "a number that is not negative"
+
+
+def _seconds(value: object) -> str | None:
+    return None if _number(value) is None and cast("float", value) > 0 else "a number of seconds above 0"
+
+
+def _condition(value: object) -> str | None:
+    if value.__class__ is not str:
+        return "an expression, as a text"
+    try:
+        read_condition(str(value))
+    except ExpressionInvalid as error:
+        return f"an expression: {str(error).splitlines()[0]}"
+    return None
+
+
+def _anything(_value: object) -> str | None:
+    return None
+
+
+def _step_name(value: object) -> str | None:
+    if value.__class__ is not str:
+        return "a text"
+    name = str(value)
+    if not name or len(name) > LONGEST_ID or not name.isascii() or not name.replace("_", "").replace("-", "").isalnum():
+        return f"1 to {LONGEST_ID} letters, digits, - and _"
+    return None if name not in ROOTS and name != END else f"another word than {name}"
+
+
+STEP_FIELDS: Mapping[str, Rule] = {
+    "id": _step_name, "kind": _one_of(*KINDS), "name": _text, "args": _object, "needs": _texts, "when": _condition,
+    "on_error": _one_of(*ON_ERROR), "retry": _object, "routes": _list,
+    "writes": _texts, "reads": _texts, "idempotent": _flag, "timeout": _seconds, "cost_estimate": _object,
+    "returns": _object, "expect": _condition, "pre": _texts, "post": _texts,
+}  # fmt: skip
+RETRY_FIELDS: Mapping[str, Rule] = {
+    "attempts": _count(1), "wait_s": _number, "factor": _number, "max_wait_s": _number
+}  # fmt: skip
+ROUTE_FIELDS: Mapping[str, Rule] = {"to": _text, "when": _condition, "max": _count(1)}
+COST_FIELDS: Mapping[str, Rule] = {
+    "usd": _number, "seconds": _number, "tokens": _count(0), "model_calls": _count(0)
+}  # fmt: skip
+LIMIT_FIELDS: Mapping[str, Rule] = {
+    "parallel": _count(1), "steps": _count(1), "depth": _count(1), "usd": _number, "seconds": _number,
+    "tokens": _count(0), "model_calls": _count(0),
+}  # fmt: skip
+STATE_FIELDS: Mapping[str, Rule] = {"initial": _anything, "reducer": _one_of(*REDUCERS)}
+PLAN_FIELDS: Mapping[str, Rule] = {
+    "version": lambda value: None if value.__class__ is int and value == VERSION else f"{VERSION}", "goal": _text,
+    "form": _one_of(*FORMS), "steps": lambda value: None if value.__class__ is list and value else "a list of steps",
+    "state": _object, "output": _anything, "facts": _texts, "goals": _texts, "limits": _object, "approval": _flag,
+}  # fmt: skip
+NAMED = ("tool", "agent", "flow", "plan", "emit")
+"""Kinds of steps that name something; the others name nothing."""
+
+
+class Reading:
+    """One reading of one document; all that is wrong with its form is in ``findings``."""
+
+    __slots__ = ("findings",)
+
+    def __init__(self) -> None:
+        self.findings: list[PlanFinding] = []
+
+    def plan(self, document: Object) -> Plan:
+        """The plan, as much of it as could be read."""
+        source = document if document.__class__ is dict else cast("Object", plain(document))
+        plan = Plan(source)
+        if source.__class__ is not dict:
+            self._wrong("The plan", "an object", source, ())
+            return plan
+        good = self._fields(source, PLAN_FIELDS, (), "", required=("steps",))
+        for name in ("goal", "form", "output", "facts", "goals", "approval"):
+            if name in good:
+                setattr(plan, name, source[name])
+        if "state" in good:
+            plan.state = self._state(cast("Object", source["state"]))
+        if "limits" in good:
+            where: Where = ("limits",)
+            found = self._fields(cast("Object", source["limits"]), LIMIT_FIELDS, where, "")
+            for name in found:
+                setattr(plan.limits, name, cast("Object", source["limits"])[name])
+        if "steps" in good:
+            plan.steps, plan.positions = self._steps(cast("Sequence[JSON]", source["steps"]))
+        return plan
+
+    def _steps(self, documents: Sequence[JSON]) -> tuple[list[Step], list[int]]:
+        steps: list[Step] = []
+        positions: list[int] = []
+        known: set[str] = set()
+        for index, document in enumerate(documents):
+            where = ("steps", index)
+            if document.__class__ is not dict:
+                self._wrong("A step", "an object", document, where)
+                continue
+            step = self._step(cast("Object", document), where)
+            if step.id in known and step.id:
+                text = f"There is a step {step.id!r} already: every step has an id of its own."
+                self.findings.append(PlanFinding(DUPLICATE, text, *where, "id", step=step.id))
+            known.add(step.id)
+            steps.append(step)
+            positions.append(index)
+        return steps, positions
+
+    def _step(self, source: Object, where: Where) -> Step:
+        step = Step(source)
+        name = source.get("id")
+        called = name if isinstance(name, str) else ""
+        good = self._fields(source, STEP_FIELDS, where, called, required=("id", "kind"))
+        for field in good:
+            if field in _PLAIN:
+                setattr(step, field, source[field])
+        if "retry" in good:
+            step.retry = cast("Retry", self._made(Retry, source["retry"], RETRY_FIELDS, (*where, "retry"), step))
+        if "cost_estimate" in good:
+            place = (*where, "cost_estimate")
+            step.cost_estimate = cast(
+                "CostEstimate", self._made(CostEstimate, source["cost_estimate"], COST_FIELDS, place, step)
+            )
+        if "routes" in good:
+            step.routes = self._routes(cast("Sequence[JSON]", source["routes"]), where, step)
+        if "kind" in good and ("name" in good) != (step.kind in NAMED):
+            problem = "has no name" if step.kind in NAMED else "names something"
+            wanted = "say which" if step.kind in NAMED else "leave it out"
+            text = f"Step {step.id!r} of kind {step.kind!r} {problem}: {wanted}."
+            self.findings.append(PlanFinding(SCHEMA, text, *where, "name", step=step.id))
+        return step
+
+    def _routes(self, documents: Sequence[JSON], where: Where, step: Step) -> list[Route]:
+        routes: list[Route] = []
+        for index, document in enumerate(documents):
+            place = (*where, "routes", index)
+            if document.__class__ is not dict:
+                self._wrong(f"A route of step {step.id!r}", "an object", document, place, step.id)
+                continue
+            fields = cast("Object", document)
+            good = self._fields(fields, ROUTE_FIELDS, place, step.id, required=("to",))
+            if "to" in good:
+                to, when, most = (fields[name] if name in good else None for name in ROUTE_FIELDS)
+                routes.append(Route(str(to), cast("str | None", when), cast("int | None", most)))
+        return routes
+
+    def _state(self, document: Object) -> dict[str, StateKey]:
+        keys: dict[str, StateKey] = {}
+        for name, fields in document.items():
+            where = ("state", name)
+            if fields.__class__ is not dict:
+                self._wrong(f"Key {name!r} of the state", "an object with initial and reducer", fields, where)
+                continue
+            key = cast("Object", fields)
+            good = self._fields(key, STATE_FIELDS, where, "")
+            keys[name] = StateKey(**cast("dict[str, Any]", {field: key[field] for field in good}))
+        return keys
+
+    def _made(
+        self,
+        kind: type[Retry | CostEstimate],
+        document: JSON,
+        rules: Mapping[str, Rule],
+        where: Where,
+        step: Step,
+    ) -> Retry | CostEstimate:
+        fields = cast("Object", document)
+        good = self._fields(fields, rules, where, step.id)
+        return kind(**cast("dict[str, Any]", {name: fields[name] for name in good}))
+
+    def _fields(
+        self, document: Object, rules: Mapping[str, Rule], where: Where, step: str, *, required: Sequence[str] = ()
+    ) -> list[str]:
+        """The names of the fields that are as they must be; the others become findings."""
+        good: list[str] = []
+        for name, value in document.items():
+            rule = rules.get(name)
+            if rule is None:
+                text = f"Unknown field {name!r}. There are: {', '.join(rules)}."
+                finding = PlanFinding(SCHEMA, text, *where, name, step=step, suggestion=suggest(name, rules))
+                self.findings.append(finding)
+                continue
+            expected = rule(value)
+            if expected is None:
+                good.append(name)
+            else:
+                self._wrong(f"Field {name!r}", expected, value, (*where, name), step)
+        for name in required:
+            if name not in document:
+                text = f"The field {name!r} is missing."
+                self.findings.append(PlanFinding(SCHEMA, text, *where, name, step=step))
+        return good
+
+    def _wrong(self, what: str, expected: str, value: object, where: Where, step: str = "") -> None:
+        shown = repr(value)
+        shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+        self.findings.append(PlanFinding(SCHEMA, f"{what} must be {expected}, not {shown}.", *where, step=step))
+
+
+_SHOWN = 60
+_PLAIN = frozenset(STEP_FIELDS) - {"retry", "cost_estimate", "routes"}
+
+
+def plain(value: JSON) -> JSON:
+    """The value made of dictionaries and lists."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,184 @@
+"""Schemas: what steps take and give, and whether one can fit the other, as far as that can be told before a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from agentflow_kernel.contracts.tool import Tool
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_planner_llm.plan.step import Step
+
+    Object: TypeAlias = Mapping[str, JSON]
+
+RETURNS = "x-returns"
+"""In a tool's parameters: the JSON Schema of its result."""
+TRUSTED = "x-trusted"
+"""In the schema of a parameter: true where no untrusted data may reach it."""
+BATCH = "x-batch"
+"""In a tool's parameters: ``{"tool": …, "parameter": …, "list": …}``, the tool that does many calls of this at once."""
+
+ARGUMENTS_OF: Mapping[str, Object] = {
+    "model": {
+        "type": "object",
+        "properties": {
+            "prompt": {"type": "string"},
+            "system": {"type": "string"},
+            "with": {},
+            "output_schema": {"type": "object"},
+        },
+        "required": ["prompt"],
+        "additionalProperties": False,
+    },
+    "emit": {
+        "type": "object",
+        "properties": {"data": {}, "subject": {"type": "string"}},
+        "additionalProperties": False,
+    },
+    "wait": {
+        "type": "object",
+        "properties": {
+            "type": {"enum": ["timer", "signal"]},
+            "seconds": {"type": "number", "minimum": 0},
+            "name": {"type": "string"},
+            "timeout_s": {"type": "number", "exclusiveMinimum": 0},
+            "schema": {"type": "object"},
+        },
+        "required": ["type"],
+        "additionalProperties": False,
+    },
+    "ask": {
+        "type": "object",
+        "properties": {
+            "question": {"type": "string"},
+            "choices": {"type": "array"},
+            "schema": {"type": "object"},
+            "timeout_s": {"type": "number", "exclusiveMinimum": 0},
+        },
+        "required": ["question"],
+        "additionalProperties": False,
+    },
+    **{
+        kind: {"type": "object", "properties": {"input": {}}, "additionalProperties": False}
+        for kind in ("agent", "flow", "plan")
+    },
+}
+"""The schema of ``args`` for the kinds of steps other than tools."""
+
+
+def result_schema(step: Step, tools: Mapping[str, Tool]) -> Object | None:
+    """The schema of what a step gives, or ``None`` where nobody says it."""
+    if step.returns is not None:
+        return step.returns
+    if step.kind == "tool":
+        tool = tools.get(step.name)
+        return None if tool is None else _object(tool.parameters.get(RETURNS))
+    if step.kind == "model":
+        return _object(step.args.get("output_schema")) or {"type": "string"}
+    if step.kind == "emit" or (step.kind == "wait" and step.args.get("type") == "timer"):
+        return {"type": "null"}
+    if step.kind == "wait":
+        return _object(step.args.get("schema"))
+    if step.kind == "ask":
+        choices = step.args.get("choices")
+        if isinstance(choices, list) and all(isinstance(choice, str) for choice in choices):
+            return {"enum": choices}
+        return _object(step.args.get("schema"))
+    return None
+
+
+def _object(value: JSON) -> Object | None:
+    return value if isinstance(value, Mapping) else None
+
+
+def follow_path(schema: Object, path: Sequence[str | int]) -> tuple[Object | None, str | None]:
+    """The schema of what a path leads to, ``None`` where nothing is said of it; and why the path leads nowhere."""
+    at = schema
+    for part in path:
+        names = _types(at)
+        if isinstance(part, int):
+            if names is not None and "array" not in names:
+                return None, f"[{part}] looks into {_shown(names)}"
+            inner = at.get("items")
+        else:
+            if names is not None and "object" not in names:
+                return None, f"{part!r} looks into {_shown(names)}"
+            properties = cast("Object", at.get("properties") or {})
+            if part not in properties and at.get("additionalProperties") is False:
+                return None, f"there is no {part!r}, only {', '.join(properties) or 'nothing'}"
+            inner = properties.get(part)
+        if not isinstance(inner, Mapping):
+            return None, None
+        at = inner
+    return at, None
+
+
+def mismatch(given: Object, wanted: Object, depth: int = 8) -> str | None:
+    """Why no value of one schema fits another, or ``None`` where one may: only what is certain is said."""
+    some, allowed = given.get("enum"), wanted.get("enum")
+    if isinstance(some, list) and isinstance(allowed, list) and not any(choice in allowed for choice in some):
+        return f"{some} has none of {allowed}"
+    have, want = _types(given), _types(wanted)
+    if have is None or want is None:
+        return None
+    if "number" in want:
+        want = want | {"integer"}
+    if "number" in have and "integer" in want:
+        have = have | {"integer"}
+    if not have & want:
+        return f"{_shown(have)} where {_shown(want)} is wanted"
+    if depth and have == {"object"}:
+        return _mismatch_of_objects(given, wanted, depth)
+    if depth and have == {"array"}:
+        items, wished = _object(given.get("items")), _object(wanted.get("items"))
+        problem = None if items is None or wished is None else mismatch(items, wished, depth - 1)
+        return None if problem is None else f"items: {problem}"
+    return None
+
+
+def _mismatch_of_objects(given: Object, wanted: Object, depth: int) -> str | None:
+    have = cast("Object", given.get("properties") or {})
+    always = cast("Sequence[str]", given.get("required") or ())
+    wish = cast("Object", wanted.get("properties") or {})
+    for name in cast("Sequence[str]", wanted.get("required") or ()):
+        if name not in have and given.get("additionalProperties") is False:
+            return f"there is no {name!r}, which is required"
+    for name, inner in have.items():
+        if name not in always:
+            continue
+        if name not in wish and wanted.get("additionalProperties") is False:
+            return f"{name!r} is not allowed"
+        schema, wished = _object(inner), _object(wish.get(name))
+        problem = None if schema is None or wished is None else mismatch(schema, wished, depth - 1)
+        if problem is not None:
+            return f"{name}: {problem}"
+    return None
+
+
+def _types(schema: Object) -> set[str] | None:
+    """The types that a schema allows by ``type``, ``const`` or ``enum``; ``None`` where it does not say."""
+    rule = schema.get("type")
+    if isinstance(rule, str):
+        return {rule}
+    if isinstance(rule, list):
+        return {str(name) for name in rule}
+    values = schema.get("enum") if "enum" in schema else [schema["const"]] if "const" in schema else None
+    return {_type_of(value) for value in values} if isinstance(values, list) else None
+
+
+def _type_of(value: JSON) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "boolean"
+    if isinstance(value, int | float):
+        return "integer" if isinstance(value, int) or value.is_integer() else "number"
+    if isinstance(value, str):
+        return "string"
+    return "object" if isinstance(value, Mapping) else "array"
+
+
+def _shown(names: set[str]) -> str:
+    return " or ".join(sorted(names))

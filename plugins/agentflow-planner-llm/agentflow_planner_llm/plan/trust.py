@@ -1,0 +1,81 @@
+"""Trust: that no result of an untrusted source reaches a parameter that must be trusted (P014)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from agentflow_kernel.contracts.finding import PlanFinding
+from agentflow_planner_llm.plan.finding import TAINT
+from agentflow_planner_llm.plan.schemas import TRUSTED, follow_path
+from agentflow_planner_llm.plan.scope import matches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_planner_llm.plan.graph import Graph
+    from agentflow_planner_llm.plan.reference import Reference
+    from agentflow_planner_llm.plan.scope import Scope
+
+    Object: TypeAlias = Mapping[str, JSON]
+
+
+def check_trust(graph: Graph, scope: Scope, places: Mapping[str, int], found: list[PlanFinding]) -> None:
+    """P014 for every reference in the arguments of a tool."""
+    trusting = {name for name, tool in scope.tools.items() if _names_trusted(tool.parameters)}
+    if not trusting:
+        return
+    for number, step in enumerate(graph.steps):
+        tool = scope.tools.get(step.name) if step.kind == "tool" else None
+        if tool is None or not graph.references[number] or step.name not in trusting:
+            continue
+        for reference in graph.references[number]:
+            if not _is_trusted_place(tool.parameters, reference.where):
+                continue
+            source = _untrusted_source(graph, scope, reference)
+            if source:
+                text = f"Step {step.id!r} passes {reference.text!r}, which is not trusted ({source}), where it must be."
+                where = ("steps", places[step.id], "args", *reference.where)
+                advice = "Write the value out, or let a person give it in a step of kind 'ask'."
+                found.append(PlanFinding(TAINT, text, *where, step=step.id, suggestion=advice))
+
+
+def _names_trusted(parameters: Object) -> bool:
+    """Whether a trusted parameter stands anywhere in the schema."""
+    if parameters.get(TRUSTED) is True:
+        return True
+    inner = [*cast("Object", parameters.get("properties") or {}).values(), parameters.get("items")]
+    return any(_names_trusted(schema) for schema in inner if isinstance(schema, Mapping))
+
+
+def _is_trusted_place(parameters: Object, where: Sequence[str | int]) -> bool:
+    """Whether a place in the arguments, or anything round it or in it, must be trusted."""
+    for length in range(len(where) + 1):
+        schema = follow_path(parameters, where[:length])[0]
+        if schema is None:
+            return False
+        if schema.get(TRUSTED) is True:
+            return True
+    return _names_trusted(follow_path(parameters, where)[0] or {})
+
+
+def _untrusted_source(graph: Graph, scope: Scope, reference: Reference) -> str:
+    """What makes a reference untrusted, or ``""``."""
+    grants = scope.grants
+    if reference.root == "input":
+        return "" if grants.trust_input else "the input of the run"
+    if reference.root == "state":
+        key = reference.path[0]
+        sources = [_untrusted_step(graph, scope, number) for name, number in graph.writes() if name == key]
+        return next((source for source in sources if source), "")
+    return "" if reference.path[0] == "status" else _untrusted_step(graph, scope, graph.index[reference.root])
+
+
+def _untrusted_step(graph: Graph, scope: Scope, number: int) -> str:
+    step = graph.steps[number]
+    if step.kind == "ask" or (step.kind == "tool" and matches(step.name, scope.grants.trusted)):
+        return ""
+    return f"a result of {step.kind} {step.name!r}" if step.name else f"a result of step {step.id!r}"
