@@ -238,22 +238,31 @@ def harnesses() -> dict[str, tuple[str, str]]:
     return found
 
 
-HARNESSES: Final = harnesses()
-SERVED: Final = {"journal.postgres": "tests/services/with_postgres.py"}
+def wholes() -> dict[str, tuple[str, str]]:
+    """Name of each distribution with plugins, as the suite `plugin` tests it (`plugin.agentflow-sqlite`)."""
+    objects = {"agentflow.harnesses", "agentflow.commands"}
+    groups = {name: dist.table["project"].get("entry-points", {}) for name, dist in DISTS.items()}
+    offering = [name for name, of in groups.items() if any(key.startswith("agentflow.") for key in {*of} - objects)]
+    return {f"plugin.{name}": (name, "") for name in offering}
+
+
+HARNESSES: Final = {**harnesses(), **wholes()}
+SERVED: Final = dict.fromkeys(("journal.postgres", "plugin.agentflow-postgres"), "tests/services/with_postgres.py")
 """What starts the server that a harness needs, in front of the command."""
 
 
 @nox.session
 @nox.parametrize("harness", [nox.param(name, id=name) for name in HARNESSES])
 def conformance(session: nox.Session, harness: str) -> None:
-    """Run the conformance suite of one kind against one plugin's wheel, as its author would."""
+    """Run a conformance suite against one plugin's wheel, or `plugin` against the whole of it, as its author would."""
     dist, target = HARNESSES[harness]
     install(session, [*closure(DISTS[dist]), "agentflow-specs"], "test")
     report = REPORTS / f"{slug(session.name)}.xml"
     config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report), "-n", "auto")
     command = ("python", "-m", "pytest", *config, "-p", "no:randomly", "--pyargs", "agentflow_specs")
     command = (*(("python", SERVED[harness]) if harness in SERVED else ()), *command)
-    session.run(*command, "--harness", target, *session.posargs, env=TEST_ENV)
+    subject = ("--harness", target) if target else ("--distribution", dist)
+    session.run(*command, *subject, *session.posargs, env=TEST_ENV)
 
 
 @nox.session

@@ -104,20 +104,21 @@ class Report:
 
 
 def certify(catalogue: Catalogue, distribution: str, *, test_timeout_s: float) -> Report:
-    """Run the kit against every harness of an installed distribution. Blocks.
+    """Run the kit against an installed distribution as a whole, then against each of its harnesses. Blocks.
 
     Raises:
-        UsageError: it is not installed, or offers no harness.
+        UsageError: it is not installed, or offers neither plugin nor harness.
         NotAllowed: ``agentflow.toml`` does not admit it, or its files are not those that were pinned.
     """
-    entries = _harnesses(catalogue, distribution)
+    entries = _offered(catalogue, distribution)
     for entry in entries:
         refused = entry.why_not or catalogue.changed(entry)
         if refused:
             place = f"{entry.distribution} {entry.version}"
-            raise NotAllowed(f"The harness {entry.name!r} of {place} is installed but not admitted: {refused}")
+            raise NotAllowed(f"The {entry.kind} {entry.name!r} of {place} is installed but not admitted: {refused}")
     digest, unfixed = tested_digest(entries[0])
-    reports = [_examined(entry, test_timeout_s) for entry in entries]
+    reports = [_examined_whole(entries[0].distribution, test_timeout_s)] if _has_plugin(entries) else []
+    reports += [_examined(entry, test_timeout_s) for entry in entries if entry.kind == "harness"]
     if digest and tested_digest(entries[0])[0] != digest:
         digest, unfixed = "", "its files changed while they were tested"
     return Report(
@@ -131,17 +132,27 @@ def certify(catalogue: Catalogue, distribution: str, *, test_timeout_s: float) -
     )
 
 
-def _harnesses(catalogue: Catalogue, distribution: str) -> list[Entry]:
+def _offered(catalogue: Catalogue, distribution: str) -> list[Entry]:
+    """The plugins and harnesses of a distribution."""
     wanted = normalise(distribution)
-    offered = catalogue.entries("harness")
+    offered = [entry for entry in catalogue.entries() if entry.kind != "command"]
     found = [entry for entry in offered if entry.distribution == wanted]
     if found:
         return found
     others = ", ".join(sorted({entry.distribution for entry in offered})) or "none"
-    if any(entry.distribution == wanted for entry in catalogue.entries()):
-        table = '[project.entry-points."agentflow.harnesses"]'
-        raise UsageError(f"{wanted} offers no harness: its pyproject.toml has no {table}. Others have one: {others}.")
-    raise UsageError(f"No installed distribution {wanted!r} offers a harness. Distributions with one: {others}.")
+    raise UsageError(f"No installed distribution {wanted!r} offers a plugin. Distributions that do: {others}.")
+
+
+def _has_plugin(entries: Sequence[Entry]) -> bool:
+    return any(entry.kind != "harness" for entry in entries)
+
+
+def _examined_whole(distribution: str, test_timeout_s: float) -> HarnessReport:
+    """The suite `plugin`, which is about a distribution and needs no harness."""
+    testimony = examine(distribution, test_timeout_s=test_timeout_s, option="--distribution")
+    judged = [_judge(asked, testimony) for asked in requirements_of("plugin")]
+    name = f"plugin.{distribution}"
+    return HarnessReport(name=name, target=distribution, problem=testimony.problem, requirements=judged)
 
 
 def _examined(entry: Entry, test_timeout_s: float) -> HarnessReport:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def certify_command(line: CommandLine, distribution: str, junit: str | None, timeout_s: float) -> int:
-    """Run the conformance kit against every harness of an installed DISTRIBUTION.
+    """Run the conformance kit against an installed DISTRIBUTION and every harness that it offers.
 
     Ends with 1 if a MUST is open. If none is, a certificate is kept in the state folder, which `agentflow plugins`
     shows until the files of the distribution change.

@@ -58,8 +58,11 @@ class Testimony:
         return bool(told.get("done", False))
 
 
-def examine(target: str, *, test_timeout_s: float) -> Testimony:
-    """Run the suite of a harness; a test of which nothing is heard for ``test_timeout_s`` ends it. Blocks."""
+def examine(target: str, *, test_timeout_s: float, option: str = "--harness") -> Testimony:
+    """Run the suite of a harness; a test of which nothing is heard for ``test_timeout_s`` ends it. Blocks.
+
+    With the ``option`` ``--distribution`` the target is the name of a distribution, for the suite `plugin`.
+    """
     testimony = Testimony()
     with tempfile.TemporaryDirectory(prefix="agentflow-certify-") as folder:
         output = Path(folder, "output.txt")
@@ -69,7 +72,7 @@ def examine(target: str, *, test_timeout_s: float) -> Testimony:
         try:
             with output.open("wb") as stream:
                 process = subprocess.Popen(  # noqa: S603 -- this very interpreter, no shell
-                    _command(target, configuration, writer),
+                    _command((option, target), configuration, writer),
                     cwd=folder,
                     env=_environment(),
                     stdin=subprocess.DEVNULL,
@@ -90,10 +93,10 @@ def examine(target: str, *, test_timeout_s: float) -> Testimony:
     return testimony
 
 
-def _command(target: str, configuration: Path, descriptor: int) -> list[str]:
+def _command(subject: tuple[str, str], configuration: Path, descriptor: int) -> list[str]:
     plugins = [word for name in PLUGINS for word in ("-p", name)]
     place = ["-c", str(configuration), "--rootdir", str(configuration.parent), "--confcutdir", str(KIT)]
-    asked = ["--harness", target, OPTION, str(descriptor)]
+    asked = [*subject, OPTION, str(descriptor)]
     quiet = ["-q", "-p", "no:cacheprovider", "--tb=short"]
     return [sys.executable, "-P", "-m", "pytest", *place, *quiet, *plugins, *asked, str(KIT / "suites")]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -34,6 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="MODULE:NAME",
         help="the harness of the plugin under test, for example agentflow_sqlite.testing:SqliteJournalHarness",
     )
+    group.addoption(
+        "--distribution", metavar="NAME", help="the installed distribution under test, with all its plugins"
+    )
     group.addoption("--require", metavar="ID", help="run the tests of one requirement only, for example JOURNAL-12")
 
 
@@ -41,16 +44,19 @@ def pytest_configure(config: pytest.Config) -> None:
     """Resolve the harness before anything is collected, so that a wrong one ends the run at once.
 
     Raises:
-        pytest.UsageError: if `--harness` names nothing that can be used as a harness, or what it says of itself is
-            not complete.
+        pytest.UsageError: if `--harness` names nothing that can be used as a harness, what it says of itself is not
+            complete, or `--distribution` names none that is installed.
     """
     config.addinivalue_line("markers", f"{MARK}(asked): what the conformance kit asks for")
     target: str | None = config.getoption("--harness")
-    if target is None:
+    name: str | None = config.getoption("--distribution")
+    if target is None and name is None:
         return
+    if target is not None and name is not None:
+        raise pytest.UsageError("--harness and --distribution: name one of them, a plugin or a distribution.")
     try:
-        found = resolve_harness(target)
-    except TargetError as exc:
+        found = _harness_of(name) if target is None else resolve_harness(target)
+    except (TargetError, LookupError) as exc:
         raise pytest.UsageError(str(exc)) from exc
     problem = _find_problem(found)
     if problem:
@@ -66,7 +72,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     harness = config.stash.get(HARNESS, None)
     if harness is None:
         return None
-    return f"agentflow harness: {config.getoption('--harness')} ({harness.kind})"
+    return f"agentflow harness: {config.getoption('--harness') or config.getoption('--distribution')} ({harness.kind})"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -135,6 +141,13 @@ def harness(request: pytest.FixtureRequest) -> Harness:
         msg = "This suite tests a plugin through its harness. Name it: --harness package.testing:Name"
         raise pytest.UsageError(msg)
     return found
+
+
+def _harness_of(name: str | None) -> Harness:
+    """The harness of an installed distribution."""
+    from agentflow_specs.distribution import DistributionHarness  # lazy: of use to one suite
+
+    return cast("Harness", DistributionHarness(str(name)))
 
 
 _EVASIONS = (pytest.skip.Exception, pytest.xfail.Exception)

@@ -14,6 +14,7 @@ MODULES = {
     "journal": "unsound",
     "memory": "faulty_memory",
     "planner": "faulty_planner",
+    "plugin": "faulty_plugin",
     "policy": "faulty_policy",
     "source": "faulty_source",
     "tool": "faulty_tool",
@@ -28,7 +29,7 @@ def mutants_of(kind):
 
 def try_mutants(kind, folder):
     """Name of each mutant → the requirements that it failed, of those meant for it, and what the kit said."""
-    only = [] if kind == "planner" else ["-k", "asyncio"]
+    only = [] if kind in {"planner", "plugin"} else ["-k", "asyncio"]
     runs = {name: [f"{MODULES[kind]}:{name}", "--require", asked, *only] for name, asked in mutants_of(kind).items()}
     found = {}
     for name, (code, output) in run_each(runs, folder).items():

@@ -75,6 +75,27 @@ class Nowhere(Sound):
     event_loops = ()
 """
 
+PLUGIN = """
+from agentflow_kernel.contracts.plugin import JournalSpec
+from agentflow_kernel.hookspecs import hookimpl
+
+@hookimpl
+def agentflow_journals():
+    return [JournalSpec("mine", "agentflow_NAME:create", summary="Keeps it.")]
+
+def create(settings, context):
+    return None
+"""
+METADATA = """Metadata-Version: 2.4
+Name: agentflow-NAME
+Version: 1.0
+Summary: A journal
+Requires-Python: >=3.11
+License-Expression: Apache-2.0
+Author: Its authors
+Requires-Dist: agentflow-kernel>=0.1,<0.2
+"""
+
 
 class Site:
     """A folder in which distributions are installed as an installer would leave them."""
@@ -82,17 +103,18 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def install(self, name: str, harness: str, *, key: str = "journal.mine", source: str = HARNESS) -> Path:
-        """Install `agentflow-<name>` with one plugin and one harness; its metadata folder."""
+    def install(self, name: str, harness: str = "", *, key: str = "journal.mine", plugin: str = "") -> Path:
+        """Install `agentflow-<name>` with a harness, or a plugin of this source, or both; its metadata folder."""
         package = f"agentflow_{name}"
         info = f"{package}-1.0.dist-info"
+        entries = f"[agentflow.journals]\nmine = {package}\n" if plugin else ""
+        entries += f"[agentflow.harnesses]\n{key} = {package}.testing:{harness}\n" if harness else ""
         files = {
-            f"{package}/__init__.py": "",
-            f"{package}/testing.py": source,
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: agentflow-{name}\nVersion: 1.0\n",
-            f"{info}/entry_points.txt": (
-                f"[agentflow.journals]\nmine = {package}\n[agentflow.harnesses]\n{key} = {package}.testing:{harness}\n"
-            ),
+            f"{package}/__init__.py": plugin.replace("NAME", name),
+            f"{package}/testing.py": HARNESS,
+            f"{package}/py.typed": "",
+            f"{info}/METADATA": METADATA.replace("NAME", name),
+            f"{info}/entry_points.txt": entries,
         }
         lines = []
         for path, text in files.items():
@@ -121,14 +143,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 
 def results(report: Report) -> dict[str, str]:
-    return {one.id: one.result for one in report.harnesses[0].requirements}
+    return {one.id: one.result for one in report.harnesses[-1].requirements}
 
 
 def test_a_sound_plugin_is_certified_until_a_file_changes(site: Site, tmp_path: Path) -> None:
     """The certificate names what was tested; another byte in any file makes it void."""
-    info = site.install("sound", "Sound")
+    info = site.install("sound", "Sound", plugin=PLUGIN)
     report = site.certify("sound")
     assert report.certified, report
+    assert [harness.name for harness in report.harnesses] == ["plugin.agentflow-sound", "journal.mine"]
     assert set(results(report).values()) == {"passed", "unsupported"}
     assert results(report)["JOURNAL-80"] == "unsupported"
     kept = report.keep(str(tmp_path / "state"))
@@ -140,7 +163,7 @@ def test_a_sound_plugin_is_certified_until_a_file_changes(site: Site, tmp_path: 
     assert not found.void_because(plugin)
     (info.parent / "agentflow_sound" / "__init__.py").write_text("CHANGED = True\n")
     assert found.void_because(plugin).startswith("agentflow_sound/__init__.py is not the file that its RECORD lists")
-    site.install("sound", "Skips")
+    site.install("sound", "Skips", plugin=PLUGIN)
     assert f'the one that was tested is "{found.digest}"' in found.void_because(plugin)
 
 
@@ -177,6 +200,20 @@ def test_a_plugin_that_takes_the_interpreter_with_it_is_named_with_the_place(
     assert set(results(report).values()) <= {"failed", "not run"}
 
 
+def test_a_plugin_without_a_harness_is_tested_as_a_distribution(site: Site) -> None:
+    """A SHOULD that is open keeps nobody from a certificate; a MUST does."""
+    site.install("bare", plugin=PLUGIN)
+    report = site.certify("bare")
+    assert report.certified, report
+    assert [harness.name for harness in report.harnesses] == ["plugin.agentflow-bare"]
+    assert {name for name, result in results(report).items() if result == "failed"} == {"PLUGIN-03", "PLUGIN-32"}
+    assert {name for name, result in results(report).items() if result == "unsupported"} == {"PLUGIN-30", "PLUGIN-31"}
+    site.install("loud", plugin=PLUGIN + "import os\nos.environ['LOUD'] = '1'\n")
+    report = site.certify("loud")
+    assert not report.certified
+    assert [one.id for one in report.harnesses[0].requirements if one.counts_against] == ["PLUGIN-05", "PLUGIN-14"]
+
+
 def test_a_must_that_is_a_known_deviation_is_open(site: Site) -> None:
     """A SHOULD may deviate for a reason; a deviation that is not there any more has failed."""
     site.install("odd", "Deviates")
@@ -205,7 +242,7 @@ def test_what_lies_around_has_no_say(site: Site, monkeypatch: pytest.MonkeyPatch
 
 def test_what_cannot_be_certified_is_said(site: Site) -> None:
     site.install("bus", "Sound", key="sandbox.mine")
-    with pytest.raises(UsageError, match="No installed distribution 'agentflow-none' offers a harness"):
+    with pytest.raises(UsageError, match="No installed distribution 'agentflow-none' offers a plugin"):
         site.certify("none")
     (found,) = site.certify("bus").harnesses
     assert found.problem.startswith("cannot be tested: the kit has no suite for the kind 'sandbox', only for ")

@@ -50,6 +50,26 @@ def test_a_suite_without_the_option_says_how_to_name_a_harness(project: pytest.P
     result.stdout.fnmatch_lines(["*Name it: --harness package.testing:Name*"])
 
 
+def test_a_distribution_is_found_by_its_name(project: pytest.Pytester) -> None:
+    """Without a harness of its own; the name may be spelt in any way."""
+    result = run(project, "--pyargs", "agentflow_specs", "--distribution", "Agentflow_SQLite", "--require", "PLUGIN-04")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["agentflow harness: Agentflow_SQLite (plugin)"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "ERROR: No installed distribution 'nothing' offers a plugin. Those that do: *agentflow-sqlite*"),
+        (["agentflow-sqlite", "--harness", "some_harness:Good"], "ERROR: --harness and --distribution: name one*"),
+    ],
+)
+def test_a_distribution_that_is_none_is_a_usage_error(project: pytest.Pytester, words: list[str], message: str) -> None:
+    result = run(project, "--distribution", *words)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
