@@ -246,7 +246,13 @@ def wholes() -> dict[str, tuple[str, str]]:
     return {f"plugin.{name}": (name, "") for name in offering}
 
 
-HARNESSES: Final = {**harnesses(), **wholes()}
+HARNESSES: Final = {
+    **harnesses(),
+    **wholes(),
+    # those that need an extra have no entry point: a certificate must not ask for it
+    "provider.anthropic-sdk": ("agentflow-anthropic", "agentflow_anthropic.harness:AnthropicSdkHarness"),
+    "provider.openai-sdk": ("agentflow-openai", "agentflow_openai.harness:OpenAISdkHarness"),
+}
 SERVED: Final = dict.fromkeys(("journal.postgres", "plugin.agentflow-postgres"), "tests/services/with_postgres.py")
 """What starts the server that a harness needs, in front of the command."""
 
@@ -265,10 +271,12 @@ def conformance(session: nox.Session, harness: str) -> None:
     session.run(*command, *subject, *session.posargs, env=TEST_ENV)
 
 
+WRITTEN: Final = ("journal", "memory", "policy", "provider", "tool")
+"""The kinds that `agentflow init plugin` writes."""
+
+
 @nox.session
-@nox.parametrize(
-    "kind", [kind for kind in ("journal", "memory", "policy", "tool") if (ROOT / f"specs/{kind}.md").exists()]
-)
+@nox.parametrize("kind", [kind for kind in WRITTEN if (ROOT / f"specs/{kind}.md").exists()])
 def outside(session: nox.Session, kind: str) -> None:
     """Write a plugin, build it and certify its wheel, outside the workspace, where nothing is but built wheels."""
     install(session, ["agentflow-kernel", "agentflow-cli", "agentflow-specs"])

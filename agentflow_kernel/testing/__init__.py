@@ -9,7 +9,7 @@ from agentflow_kernel.testing.cassette_rules import CassetteRules, replace_text
 from agentflow_kernel.testing.clock import FakeClock
 from agentflow_kernel.testing.crash_points import CrashPoints, try_crash_points, try_crash_points_of
 from agentflow_kernel.testing.effects import Effect, Ledger
-from agentflow_kernel.testing.fakes_harness import FunctionToolsetHarness
+from agentflow_kernel.testing.fakes_harness import FunctionToolsetHarness, ScriptedModelHarness
 from agentflow_kernel.testing.faults import CrashAt, Faults, Strike
 from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
 from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness, InProcessMemoryHarness
@@ -29,6 +29,14 @@ from agentflow_kernel.testing.kind_harness import (
     VersionedPlannerHarness,
 )
 from agentflow_kernel.testing.provider import ScriptedProvider
+from agentflow_kernel.testing.provider_harness import (
+    FailingProviderHarness,
+    ProviderFault,
+    ProviderHarness,
+    ScriptedProviderHarness,
+    SecretProviderHarness,
+    SlowProviderHarness,
+)
 from agentflow_kernel.testing.replay import always_replay
 from agentflow_kernel.testing.seed_search import Failure, Regression, SeedSearch, read_regression
 from agentflow_kernel.testing.simulation import Simulation, differences, simulate, simulate_kernel
@@ -56,6 +64,7 @@ __all__ = (
     "DamageHarness",
     "Deadlock",
     "Effect",
+    "FailingProviderHarness",
     "FailingSourceHarness",
     "FailingToolHarness",
     "Failure",
@@ -72,10 +81,16 @@ __all__ = (
     "Ledger",
     "MemoryStoreHarness",
     "PlannerHarness",
+    "ProviderFault",
+    "ProviderHarness",
     "Regression",
+    "ScriptedModelHarness",
     "ScriptedProvider",
+    "ScriptedProviderHarness",
+    "SecretProviderHarness",
     "SeedSearch",
     "Simulation",
+    "SlowProviderHarness",
     "SlowSourceHarness",
     "SlowToolHarness",
     "SourceHarness",

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 import anyio
 
-from agentflow_kernel.errors import AskModelAgain, ToolFailed
+from agentflow_kernel.errors import (
+    AskModelAgain,
+    Elapsed,
+    PeerUnavailable,
+    PromptTooLong,
+    ProtocolViolation,
+    RateLimited,
+    Refused,
+    ToolFailed,
+    UnknownModel,
+    Unsupported,
+)
+from agentflow_kernel.testing.provider import ScriptedProvider
+from agentflow_kernel.testing.provider_harness import RETRY_AFTER_S
 from agentflow_kernel.testing.tools import FunctionToolset
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
+    from agentflow_kernel.contracts.provider import ModelReply, Provider
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.testing.provider_harness import ProviderFault
 
     Arguments = Mapping[str, JSON]
 
@@ -70,3 +85,67 @@ async def _fail(arguments: Arguments) -> JSON:
     if how == "good":
         raise ToolFailed("It cannot be done.")
     return "ok"
+
+
+class ScriptedModelHarness:
+    """Opens scripted providers that repeat what they are told, unless something else is next."""
+
+    kind: ClassVar[str] = "provider"
+    declared: ClassVar[Mapping[str, bool]] = {
+        "scripted": True,
+        "stream": False,
+        "tools": True,
+        "structured": True,
+        "service": True,
+        "credentials": False,
+        "models": True,
+        "refuses": True,
+        "slow": False,
+    }
+    known_deviations: ClassVar[Mapping[str, str]] = {}
+    made_of: ClassVar[type[ScriptedProvider]] = ScriptedProvider
+    """What is opened, so that variants of it can be tested."""
+
+    def __init__(self) -> None:
+        self.next: list[ModelReply | Exception] = []
+        """What the latest subject answers before it repeats again."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[ScriptedProvider]:
+        """A fresh provider."""
+        told = self.next = []
+
+        def turns() -> Iterator[ModelReply | Exception | str]:
+            while True:
+                last = provider.requests[-1].messages[-1:]
+                yield told.pop(0) if told else "".join(message.text for message in last)
+
+        provider = self.made_of(turns())
+        yield provider
+        await provider.aclose()
+
+    def answer_next(self, provider: Provider, reply: ModelReply) -> None:
+        """The next turn of the script."""
+        self.next.append(reply)
+
+    def fail_next(self, provider: Provider, fault: ProviderFault) -> None:
+        """The next turn of the script raises."""
+        if fault not in _FAULTS:
+            raise Unsupported(f"The fault {fault!r}", "a script has no key.")
+        self.next.append(_FAULTS[fault]())
+
+    def count_requests(self, provider: Provider) -> int:
+        """As the fake remembers them."""
+        return len(cast("ScriptedProvider", provider).requests)
+
+
+_FAULTS: Final[Mapping[ProviderFault, Callable[[], Exception]]] = {
+    "rate-limit": lambda: RateLimited("Not so fast.", retry_after_s=RETRY_AFTER_S),
+    "outage": lambda: PeerUnavailable("It is broken.", executed="maybe"),
+    "cut": lambda: PeerUnavailable("It broke off.", executed="maybe"),
+    "silence": lambda: Elapsed("The script", 1.0),
+    "garbage": lambda: ProtocolViolation("It is no answer.", executed="maybe"),
+    "unknown-model": lambda: UnknownModel("model", "gone", ["here"]),
+    "too-long": lambda: PromptTooLong("here", "9 tokens are more than 8"),
+    "refusal": lambda: Refused("Not that."),
+}

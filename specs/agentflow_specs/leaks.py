@@ -54,6 +54,16 @@ def count_tasks(backend: str) -> int:
     return len(asyncio.all_tasks())
 
 
+async def wait_for_tasks(backend: str, number: int) -> None:
+    """Return when there are no more tasks than this; raises ``TimeoutError`` after five seconds.
+
+    What stands for a service may be a task of the same event loop, which notices a moment later that it was left.
+    """
+    with anyio.fail_after(5):
+        while count_tasks(backend) > number:  # noqa: ASYNC110 -- a task that ends tells nobody
+            await anyio.sleep(0.01)
+
+
 def open_threads() -> dict[int | None, str]:
     """The threads that are not the event loop's, by number, with their names."""
     threads = (thread for thread in threading.enumerate() if not thread.name.startswith(POOLS))

@@ -16,6 +16,7 @@ MODULES = {
     "planner": "faulty_planner",
     "plugin": "faulty_plugin",
     "policy": "faulty_policy",
+    "provider": "faulty_provider",
     "source": "faulty_source",
     "tool": "faulty_tool",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from agentflow_http.testing import Answer
+from agentflow_http.testing import Answer, in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
 
     Object = Mapping[str, JSON]
-
-_PIECE = 8
-"""Characters of text in one delta."""
 
 
 def event(name: str, **fields: JSON) -> bytes:
@@ -69,21 +66,17 @@ def _block(index: int, block: Object) -> Iterator[bytes]:
     begun: dict[str, JSON] = dict(block)
     if kind == "text":
         begun["text"] = ""
-        deltas += [{"type": "text_delta", "text": piece} for piece in _pieces(str(block["text"]))]
+        deltas += [{"type": "text_delta", "text": piece} for piece in in_pieces(str(block["text"]))]
     elif kind == "thinking":
         begun |= {"thinking": "", "signature": ""}
-        deltas += [{"type": "thinking_delta", "thinking": piece} for piece in _pieces(str(block["thinking"]))]
+        deltas += [{"type": "thinking_delta", "thinking": piece} for piece in in_pieces(str(block["thinking"]))]
         deltas.append({"type": "signature_delta", "signature": block["signature"]})
     elif kind == "tool_use":
         begun["input"] = {}
         given = block["input"]
         text = given if isinstance(given, str) else json.dumps(given)
-        deltas += [{"type": "input_json_delta", "partial_json": piece} for piece in ["", *_pieces(text)]]
+        deltas += [{"type": "input_json_delta", "partial_json": piece} for piece in ["", *in_pieces(text)]]
     yield event("content_block_start", index=index, content_block=begun)
     for delta in deltas:
         yield event("content_block_delta", index=index, delta=delta)
     yield event("content_block_stop", index=index)
-
-
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]

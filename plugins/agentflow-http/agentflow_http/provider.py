@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from agentflow_http.dialect import Faulted
@@ -96,6 +97,8 @@ class HttpProvider:
         from agentflow_http.wire import WHOLE, WireCall  # lazy: as above
 
         dialect = self._dialect
+        if request.temperature is not None and not isfinite(request.temperature):
+            raise UsageError(f"The temperature for {self._peer.name} must be a number, not {request.temperature}.")
         info, model = self._find_model(request)
         call = WireCall(dialect.path, self._headers(request), dialect.encode(request, model), model)
         decoder = dialect.decoder(request)

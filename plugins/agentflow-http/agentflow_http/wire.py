@@ -11,6 +11,7 @@ import msgspec
 from agentflow_http.client import Clients, disarm, explain
 from agentflow_http.exchange import Exchanges
 from agentflow_http.sse import MAX_EVENT_BYTES, EventSplitter
+from agentflow_kernel.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -119,7 +120,12 @@ class HttpWire:
         return await client.send(request, stream=True)
 
     async def _open(self, call: WireCall) -> httpx2.Response:
-        return await self.send(await self._clients.get(), self._base, call)
+        try:
+            return await self.send(await self._clients.get(), self._base, call)
+        except UnicodeEncodeError as fault:
+            problem = f"{fault.encoding}: {fault.reason}"
+        # raised out here, so that it does not carry the text along
+        raise UsageError(f"The request to {self._peer.name} holds a character that cannot be sent ({problem}).")
 
     async def _refuse(self, response: httpx2.Response, chunks: AsyncIterator[bytes], model: str) -> AgentFlowError:
         """The error of a bad status; made here, so that no frame of it holds what the service said."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from agentflow_http.settings import HttpSettings
 from agentflow_http.testing import Answer, Cut, Delay, Reset, ScriptedServer, Wait
-from agentflow_kernel.contracts.provider import ModelReply
+from agentflow_kernel.contracts.provider import Message, ModelReply, ModelRequest
 from agentflow_kernel.errors import CredentialRefused, Elapsed, PeerUnavailable, ProtocolViolation, UsageError
 
 pytestmark = pytest.mark.anyio
@@ -253,3 +253,24 @@ async def test_one_provider_serves_event_loops_one_after_the_other(make_provider
         assert await call() == "hello"
         assert await anyio.to_thread.run_sync(elsewhere) == "hello"
         await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    ("request_", "problem"),
+    [
+        (ModelRequest([Message("user", "\ud800")]), "utf-8: surrogates not allowed"),
+        (ModelRequest([Message("user", "hello")], key="ключ"), "ascii: ordinal not in range"),
+        (ModelRequest([Message("user", "hello")], temperature=float("nan")), "must be a number, not nan"),
+    ],
+    ids=["half a pair", "a key beyond ASCII", "no temperature"],
+)
+async def test_a_request_that_cannot_be_sent_is_a_usage_error(make_provider, request_, problem) -> None:
+    """It says what is wrong and carries none of the text along, not in a cause either."""
+    async with ScriptedServer() as server:
+        provider = make_provider(server.url)
+        with pytest.raises(UsageError, match=problem) as refused:
+            await provider.complete(request_)
+        await provider.aclose()
+    assert server.requests == []
+    assert refused.value.__cause__ is None
+    assert refused.value.__context__ is None
