@@ -235,9 +235,12 @@ class Kernel(RunOperations):
 
         return await fire(self._wiring, self._open, trigger, overrides)
 
-    async def idle(self) -> None:
-        """Return when the bus is empty and no run is at work: those that events have started included."""
-        await self._open.idle()
+    async def idle(self, *, resting: bool = False) -> None:
+        """Return when the bus is empty and every run has stopped: those that events have started included.
+
+        With ``resting`` a run that waits for a time, a signal or a person need not have stopped.
+        """
+        await self._open.idle(resting=resting)
 
     async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
         """Heads of runs, newest first; a run whose owner is gone shows as ``suspended`` with the cause ``crash``."""

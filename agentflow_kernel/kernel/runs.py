@@ -362,14 +362,17 @@ class Runs:
         if self._watch.begins():
             self._group.start_soon(self._watch.work)
 
-    async def idle(self) -> None:
-        """Return when the bus is empty and no run is at work."""
+    async def idle(self, *, resting: bool = False) -> None:
+        """Return when the bus is empty and no run is at work, or each of them has stopped or rests."""
         bus = self._wiring.bus
-        while self._handles or (bus is not None and bus.holds_events):
+        while self._at_work(resting) or (bus is not None and bus.holds_events):
             if bus is not None:
                 await bus.drain()
-            for handle in list(self._handles.values()):
-                await handle.ended()
+            for handle in self._at_work(resting):
+                await (handle.rested() if resting else handle.ended())
+
+    def _at_work(self, resting: bool) -> list[RunHandle]:  # noqa: FBT001 -- passed on
+        return [handle for handle in self._handles.values() if not (resting and handle.rests)]
 
     async def finish(self, handle: RunHandle) -> object:
         """The output of a run; a caller that is cancelled suspends the run first."""

@@ -10,7 +10,8 @@ import anyio
 import anyio.to_thread
 
 from agentflow_kernel.contracts.bus import Ack
-from agentflow_kernel.errors import Unavailable, UnknownName, UsageError
+from agentflow_kernel.contracts.journal import TERMINAL
+from agentflow_kernel.errors import RunEnded, Unavailable, UnknownName, UsageError
 from agentflow_kernel.flow.reference import Template
 from agentflow_kernel.kernel.cursors import CursorStore
 
@@ -70,7 +71,7 @@ async def fire(wiring: Wiring, runs: Runs, name: str, overrides: Mapping[str, ob
         with anyio.CancelScope(shield=True):
             await source.aclose()
             await firing.aclose()
-    return list(firing.handles)
+    return list({handle.run_id: handle for handle in firing.handles}.values())
 
 
 class _Firing:
@@ -112,8 +113,9 @@ class _Firing:
         outcome = self._outcomes.pop()
         if isinstance(outcome, Exception):
             raise outcome
-        self.handles.append(outcome)
-        self._at_work.append(outcome)
+        if outcome not in self._at_work:
+            self.handles.append(outcome)
+            self._at_work.append(outcome)
         return outcome
 
     async def _collect(self, event: Event) -> Ack:
@@ -127,12 +129,13 @@ class _Firing:
         return Ack()
 
     async def _wait_for_room(self) -> None:
-        """Return when fewer runs are at work than may be; one that is suspended is not at work."""
+        """Return when fewer runs are at work than may be; one that is suspended or rests is not at work."""
         while True:
             self._at_work = [handle for handle in self._at_work if handle.status == "running"]
-            if len(self._at_work) < self._max_runs:
+            busy = [handle for handle in self._at_work if not handle.rests]
+            if len(busy) < self._max_runs:
                 return
-            await _first_ended(self._at_work)
+            await _first_at_rest(busy)
 
     async def aclose(self) -> None:
         """Take no more events; returns when a start under way has ended."""
@@ -154,12 +157,12 @@ async def _cursors(state: str | None, trigger: str) -> AsyncIterator[CursorStore
             await anyio.to_thread.run_sync(store.__exit__, None, None, None)
 
 
-async def _first_ended(handles: Sequence[RunHandle]) -> None:
-    """Return when one of the runs has stopped, however it did."""
+async def _first_at_rest(handles: Sequence[RunHandle]) -> None:
+    """Return when one of the runs has stopped, however it did, or rests."""
     async with anyio.create_task_group() as group:
 
         async def wait(handle: RunHandle) -> None:
-            await handle.ended()
+            await handle.rested()
             group.cancel_scope.cancel()
 
         for handle in handles:
@@ -170,7 +173,8 @@ def _starter(runs: Runs, resource: Resource) -> Starter:
     """What starts the trigger's run for an event, and returns once ``run.started`` is durable.
 
     A second delivery of an event finds the run of the first one: the run's key is the trigger's, else the event's
-    source and id.
+    source and id. With ``signal`` each event is also sent to the run of its key as a signal of that name, once; one
+    that comes after the run's end has no effect.
     """
     spec = resource.spec
     fill_input = _filler(spec, "input", lambda event: event.data)
@@ -180,7 +184,20 @@ def _starter(runs: Runs, resource: Resource) -> Starter:
         key = f"{resource.name} {fill_key(event)}"
         return await runs.start(cast("str", spec["start"]), fill_input(event), key=key)
 
-    return start
+    if "signal" not in spec:
+        return start
+    fill_signal = _filler(spec, "signal", lambda event: event.type)
+
+    async def start_and_signal(event: Event) -> RunHandle:
+        handle = await start(event)
+        try:
+            await handle.signal(str(fill_signal(event)), fill_input(event), signal_id=f"{event.source} {event.id}")
+        except RunEnded:
+            if handle.status not in TERMINAL:
+                raise  # it is suspended: whoever sends the event again finds it
+        return handle
+
+    return start_and_signal
 
 
 def _acknowledging(start: Starter) -> Handler:

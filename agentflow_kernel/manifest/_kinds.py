@@ -333,10 +333,15 @@ _SPECS: dict[str, Record] = {
             "start": PrefixedLink("Flow", "Agent", "Plan"),
             "input": Json("any value", data=True),
             "key": Data(instead="text"),
+            "signal": Data(instead="text"),
             "max_runs": Number(whole=True, minimum=1, maximum=10_000),
         },
         required=("start",),
-        rules=(ExactlyOne("plugin", "uses", "on"), Needs("with", "plugin", "uses", default={})),
+        rules=(
+            ExactlyOne("plugin", "uses", "on"),
+            Needs("with", "plugin", "uses", default={}),
+            Needs("signal", "key"),
+        ),
     ),
 }
 

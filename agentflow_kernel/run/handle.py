@@ -30,6 +30,10 @@ class _Reader:
         self.news = anyio.Event()
 
 
+_RESTS = frozenset(("wait.opened", "timer.set", "step.completed", "node.completed", "branch.completed"))
+"""Progress after which a run may rest."""
+
+
 class RunHandle:
     """One run of this kernel. ``durable`` says whether it can be resumed after this process has ended."""
 
@@ -65,6 +69,23 @@ class RunHandle:
     async def ended(self) -> None:
         """Return when the run has stopped, however it did."""
         await self._ended.wait()
+
+    @property
+    def rests(self) -> bool:
+        """Whether the run goes on and nothing in it is at work: all of it waits for a time, a signal or a person."""
+        return self._run.busy <= 0 and not self._ended.is_set()
+
+    async def rested(self) -> None:
+        """Return when the run rests or has stopped."""
+        if self._run.busy <= 0 or self._ended.is_set():
+            return
+        events = self.events()
+        try:
+            async for progress in events:
+                if progress.name in _RESTS and self.rests:
+                    return
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]  # a generator
 
     async def events(self) -> AsyncIterator[Progress]:
         """Progress of this run from now on, in order, until it has stopped; what a slow reader has not read waits.

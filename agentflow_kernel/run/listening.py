@@ -36,13 +36,17 @@ def begin_rest(drive: Drive) -> list[Line]:
 async def rest_on(drive: Drive) -> None:
     """The planner looks on and is counted out; say that it rests where that is not on record of this owner."""
     run = drive.context.run
-    if run.history is None or drive.open or not _is_long(drive):
+    if drive.open or not _is_long(drive):
+        return
+    if run.history is None:
+        drive.context.tell("wait.opened", {"name": ANY})
         return
     line = _line(drive)
     if line[1] not in run.standing.announced:
         run.standing.announced[line[1]] = line
         if run.busy <= 0:
             await announce(run, line[1])
+    drive.context.tell("wait.opened", {"name": line[2]["name"]})  # type: ignore[index, call-overload]  # made there
 
 
 def end_rest(drive: Drive, signal: Signal | None) -> list[Line]:

@@ -55,7 +55,7 @@ def names_of(kind: str = "") -> Completer:
 
 def runnable(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes what is applied and can be run, and files."""
-    keys = [key for key in _keys(_state(context)) if key.startswith(("trigger/", "flow/", "agent/"))]
+    keys = [key for key in _keys(_state(context)) if key.startswith(("trigger/", "flow/", "agent/", "plan/"))]
     return [*_files(incomplete), *_items(keys, incomplete)]  # bash forgets what stands before a file
 
 

@@ -39,8 +39,11 @@ NEEDS_A_PERSON: Final = frozenset({"stuck", "quarantined"})
 class Session:
     """Carries out one command that works on runs."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, *, until_rest: bool = False) -> None:
         self._shared = shared
+        self._until_rest = until_rest
+        """Whether runs that wait for more from outside need not end."""
+        self._rested: set[str] = set()
         self._interrupt = Interrupt()
         self._watch = Watch(_view(shared))
         self._begun = 0
@@ -79,12 +82,17 @@ class Session:
     def _show_unfinished(self) -> bool:
         """Say how to go on with the runs that have no end yet; returns whether there are any."""
         together: dict[str, tuple[Advice, list[str]]] = {}
+        resting = 0
         for report in self._reports:
-            if report.status not in TERMINAL and report.status not in NEEDS_A_PERSON:
+            if report.run_id in self._rested and report.status == "suspended":
+                resting += 1
+            elif report.status not in TERMINAL and report.status not in NEEDS_A_PERSON:
                 advice = self._advice_for(report)
                 together.setdefault(advice.resume_line([]), (advice, []))[1].append(report.run_id)
         for advice, run_ids in together.values():
             say(f"Go on with: {advice.resume_line(run_ids)}")
+        if resting:
+            say(f"{resting} run{' waits' if resting == 1 else 's wait'} for what is still to come; its event goes on.")
         return bool(together)
 
     def _advice_for(self, report: RunReport) -> Advice:
@@ -104,9 +112,13 @@ class Session:
                     try:
                         handles.extend(await begin(kernel))
                         self._begun += 1
-                        for handle in handles:
-                            await _outcome(handle)
-                        await kernel.idle()  # runs that events of these have started
+                        if self._until_rest:
+                            await kernel.idle(resting=True)
+                            self._rested = {handle.run_id for handle in handles if handle.rests}
+                        else:
+                            for handle in handles:
+                                await _outcome(handle)
+                            await kernel.idle()  # runs that events of these have started
                     finally:
                         await self._take_advice(kernel)
         finally:
@@ -172,7 +184,9 @@ class Session:
         for report in self._reports:
             if report.status in NEEDS_A_PERSON:
                 code = self._show_stuck(report)
-            elif report.error is not None and not (interrupted and report.status not in TERMINAL):
+            elif report.error is not None and not (
+                report.status not in TERMINAL and (interrupted or report.run_id in self._rested)
+            ):
                 code = failure.report(report.error, debug=debug)
                 say(f"`{self._advice_for(report).describe_line(report.run_id)}` shows its steps.")
         for letter in self._watch.dead_letters:

@@ -1,4 +1,4 @@
-"""`agentflow graph`: draw a flow, and where a run of it stands."""
+"""`agentflow graph`: draw a flow or a plan, and where a run of it stands."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from agentflow_cli.completion import runnable
 from agentflow_cli.listing import applied, in_manifest
 from agentflow_cli.look import ALL, look, pick
+from agentflow_cli.plan_picture import is_plan, manifest_of, plan_picture
 from agentflow_cli.shared import files, other_options
 from agentflow_cli.terminal import say, write
 from agentflow_kernel.drawing import to_mermaid, to_svg
@@ -48,14 +49,17 @@ FORMATS: Final = ("mermaid", "svg", "json")
 def command(
     shared: Shared, target: str, file: str | None, form: str | None, out: str | None, run_id: str | None
 ) -> int:
-    """Draw the flow TARGET, `flow/x` or `x`: of the manifest given with --file, or applied.
+    """Draw the flow or plan TARGET, `flow/x`, `plan/x` or `x`: of the manifest given with --file, or applied.
 
-    Where TARGET is a manifest itself, its only flow is drawn. None of its code is imported.
+    Where TARGET is a manifest itself, its only flow is drawn, or its only plan where it has no flow. Of a flow no code
+    is imported, a plan is drawn by its planner.
     """
-    name, specs = _found(shared, target, file)
-    picture = picture_of(outline_of(name, specs))
-    if run_id is not None:
-        picture.mark(_marks(shared, run_id, file, name, picture))
+    picture = _plan(shared, target, file, run_id)
+    if picture is None:
+        name, specs = _found(shared, target, file)
+        picture = picture_of(outline_of(name, specs))
+        if run_id is not None:
+            picture.mark(_marks(shared, run_id, file, name, picture))
     text = _drawn(picture, form or _form_of(out))
     if out is None:
         write(text)
@@ -63,6 +67,19 @@ def command(
     Path(out).write_text(text, encoding="utf-8")
     say(f"{out}: {len(picture.shapes)} shapes, {len(picture.edges)} edges.")
     return 0
+
+
+def _plan(shared: Shared, target: str, file: str | None, run_id: str | None) -> Picture | None:
+    """The picture of a plan, `None` where the target is none."""
+    if file is None and os.path.exists(target):
+        file, target = target, ""
+    manifest = manifest_of(shared, file)
+    plans = manifest.of("Plan")
+    if not target and len(plans) == 1 and not manifest.of("Flow"):
+        target = f"plan/{plans[0].name}"
+    if not is_plan(manifest, target):
+        return None
+    return plan_picture(shared, manifest, target, file=file, run_id=run_id)
 
 
 def _form_of(out: str | None) -> str:

@@ -62,7 +62,7 @@ def command(
     )
     target = choose(cast("Manifest", kernel.manifest), name)  # the kernel was made from one
     begin = _fire(target, inputs) if target.kind == "Trigger" else _start(target, inputs)
-    return Session(shared).carry_out([(kernel, begin)])
+    return Session(shared, until_rest="signal" in target.spec).carry_out([(kernel, begin)])
 
 
 def _fire(target: Resource, inputs: Sequence[str]) -> Begin:
