@@ -71,7 +71,7 @@ class Agent:
 
     __slots__ = (
         "name", "provider", "planner", "instructions", "tools", "only", "policies", "output_schema", "model",
-        "approve", "parts", "description", "_bound",
+        "approve", "parts", "_bound",
     )  # fmt: skip
 
     def __init__(
@@ -88,7 +88,6 @@ class Agent:
         model: ModelSettings = _DEFAULT_MODEL,
         approve: object = None,
         parts: Parts | None = None,
-        description: str = "",
     ) -> None:
         self.name = name
         self.provider = provider
@@ -101,7 +100,6 @@ class Agent:
         self.model = model
         self.approve = _approval(approve)
         self.parts = parts
-        self.description = description
         self._bound: BoundAgent | None = None
 
     def read_plan(self) -> object:
@@ -235,11 +233,11 @@ def scope_of(tools: Mapping[str, Tool], parts: Parts | None) -> PlanScope:
     """What a planner's actions may name."""
     if parts is None:
         return PlanScope(tools=tools, agents={}, flows={}, plans={})
-    described: list[dict[str, str]] = [
-        {name: str(getattr(part, "description", "")) for name, part in known.items()}
-        for known in (parts.agents, parts.flows, parts.plans)
-    ]
-    return PlanScope(tools=tools, agents=described[0], flows=described[1], plans=described[2])
+    agents, flows, plans = (
+        {name: parts.described.get(f"{kind}/{name}", "") for name in known}
+        for kind, known in (("agent", parts.agents), ("flow", parts.flows), ("plan", parts.plans))
+    )
+    return PlanScope(tools=tools, agents=agents, flows=flows, plans=plans)
 
 
 def _approval(option: object) -> Approval | None:

@@ -50,7 +50,6 @@ class Plan(Agent):
         model: ModelSettings | None = None,
         approve: object = None,
         parts: Parts | None = None,
-        description: str = "",
     ) -> None:
         if not hasattr(planner, "read"):
             raise UsageError(f"Plan {name!r}: its planner follows no document; give it to an agent instead.")
@@ -65,7 +64,6 @@ class Plan(Agent):
             model=model if model is not None else ModelSettings(),
             approve=approve,
             parts=parts,
-            description=description,
         )
         self.document = document
         self.input_schema = input_schema

@@ -68,8 +68,6 @@ class Graph:
         """Seconds that a run of this flow may take, or a visit where it is a node; the deadline is on record."""
         self.compensation_s = COMPENSATION_S
         """Seconds that all compensations of a run of this flow may take together."""
-        self.description = ""
-        """What it is for, in a sentence; planners that may choose it are told."""
         self.input_schema: Mapping[str, JSON] | None = None
         """A JSON Schema that the input of every run must fit."""
         self.output: Template | None = None

@@ -202,7 +202,6 @@ class Composition:
             flow.state_model = self._code(resource, "spec.state_model", spec["state_model"])
         flow.scope = spec.get("scope", flow.scope)
         flow.input_schema = spec.get("input_schema")
-        flow.description = spec.get("description", "")
         if "output" in spec:
             flow.returns(spec["output"])
         if "display" in spec:
@@ -300,7 +299,6 @@ class Composition:
             model=model,
             approve=spec.get("approve"),
             parts=self._parts(spec),
-            description=spec.get("description", ""),
         )
 
     def _make_plan(self, resource: Resource) -> Plan:
@@ -321,7 +319,6 @@ class Composition:
             model=model,
             approve=spec.get("approve"),
             parts=self._parts(spec),
-            description=spec.get("description", ""),
         )
 
     def planner_of(self, resource: Resource) -> tuple[Planner, Mapping[str, JSON]]:
@@ -351,6 +348,11 @@ class Composition:
             agents={name: self.agent(name) for name in spec.get("agents", ())},
             flows={name: self.flow(name) for name in spec.get("flows", ())},
             plans={name: self.plan(name) for name in spec.get("plans", ())},
+            described={
+                f"{kind.lower()}/{name}": self.manifest.get(kind, name).spec.get("description", "")
+                for kind in ("Agent", "Flow", "Plan")
+                for name in spec.get(f"{kind.lower()}s", ())
+            },
         )
 
     def _planner(self, resource: Resource, planner: str | Mapping[str, Any]) -> Planner:

@@ -46,9 +46,12 @@ MAX_DEPTH = 32
 
 
 class Parts:
-    """What a planner's actions may name besides tools: agents, flows and plans, each by the name it is known under."""
+    """What a planner's actions may name besides tools: agents, flows and plans, each by the name it is known under.
 
-    __slots__ = ("agents", "flows", "plans", "_bound")
+    ``described`` says what they are for, by ``agent/<name>`` and so on; planners that choose among them are told.
+    """
+
+    __slots__ = ("agents", "flows", "plans", "described", "_bound")
 
     def __init__(
         self,
@@ -56,10 +59,12 @@ class Parts:
         agents: Mapping[str, Performs] | None = None,
         flows: Mapping[str, Graph] | None = None,
         plans: Mapping[str, Performs] | None = None,
+        described: Mapping[str, str] | None = None,
     ) -> None:
         self.agents = agents or {}
         self.flows = flows or {}
         self.plans = plans or {}
+        self.described = described or {}
         self._bound: dict[str, BoundNode] = {}
 
     def start_of(self, flow: str) -> BoundNode:

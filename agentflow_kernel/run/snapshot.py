@@ -26,7 +26,7 @@ PATHS = ("fired",)
 """The same, a set of paths."""
 WHOLE = ("patches",)
 IDS = ("known",)
-LIVE = ("buffered", "cancel_asked", "open", "turn", "announced", "resting", "ending", "compensated")
+LIVE = ("buffered", "cancel_asked", "open", "turn", "announced", "resting", "ending", "compensated", "listeners")
 """Members of a standing that are folded in a way of their own, or are of the process, or of a run that ends already."""
 
 

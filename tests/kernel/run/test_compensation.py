@@ -322,7 +322,7 @@ async def test_yaml_gives_the_same_graph(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("compensate", "finding"),
     [
-        ("{input: 1}", "Expected exactly one of 'uses', 'agent', 'flow' or 'tool'"),
+        ("{input: 1}", "Expected exactly one of 'uses', 'agent', 'flow', 'plan' or 'tool'"),
         ('{uses: "./nodes.py:undo", retries: 1}', "Unknown field 'retries'"),
     ],
 )

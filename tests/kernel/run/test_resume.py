@@ -282,7 +282,7 @@ async def test_an_unknown_run_and_an_unknown_flow_are_named() -> None:
     async with Kernel(journal=journal) as kernel:
         with pytest.raises(UnknownRun, match="No run 'nope' in this journal"):
             await kernel.resume("nope")
-        with pytest.raises(UnknownName, match="Unknown flow or agent 'flow/f'"):
+        with pytest.raises(UnknownName, match="Unknown flow, agent or plan 'flow/f'"):
             await kernel.resume(run_id)
 
 
