@@ -20,7 +20,7 @@ from agentflow_kernel.kernel.verdict import NONE
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.execute import Execution
 from agentflow_kernel.run.folder import FolderInbox, FolderLeases
-from agentflow_kernel.run.handle import RunHandle
+from agentflow_kernel.run.handle import RunHandle, at_rest
 from agentflow_kernel.run.history import History
 from agentflow_kernel.run.runtime import Run
 from agentflow_kernel.run.watch import InboxWatch, take_in
@@ -372,7 +372,7 @@ class Runs:
                 await (handle.rested() if resting else handle.ended())
 
     def _at_work(self, resting: bool) -> list[RunHandle]:  # noqa: FBT001 -- passed on
-        return [handle for handle in self._handles.values() if not (resting and handle.rests)]
+        return [handle for handle in self._handles.values() if not (resting and at_rest(handle))]
 
     async def finish(self, handle: RunHandle) -> object:
         """The output of a run; a caller that is cancelled suspends the run first."""

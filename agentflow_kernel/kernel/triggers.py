@@ -14,6 +14,7 @@ from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import RunEnded, Unavailable, UnknownName, UsageError
 from agentflow_kernel.flow.reference import Template
 from agentflow_kernel.kernel.cursors import CursorStore
+from agentflow_kernel.run.handle import at_rest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -132,7 +133,7 @@ class _Firing:
         """Return when fewer runs are at work than may be; one that is suspended or rests is not at work."""
         while True:
             self._at_work = [handle for handle in self._at_work if handle.status == "running"]
-            busy = [handle for handle in self._at_work if not handle.rests]
+            busy = [handle for handle in self._at_work if not at_rest(handle)]
             if len(busy) < self._max_runs:
                 return
             await _first_at_rest(busy)

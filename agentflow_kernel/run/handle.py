@@ -70,11 +70,6 @@ class RunHandle:
         """Return when the run has stopped, however it did."""
         await self._ended.wait()
 
-    @property
-    def rests(self) -> bool:
-        """Whether the run goes on and nothing in it is at work: all of it waits for a time, a signal or a person."""
-        return self._run.busy <= 0 and not self._ended.is_set()
-
     async def rested(self) -> None:
         """Return when the run rests or has stopped."""
         if self._run.busy <= 0 or self._ended.is_set():
@@ -82,7 +77,7 @@ class RunHandle:
         events = self.events()
         try:
             async for progress in events:
-                if progress.name in _RESTS and self.rests:
+                if progress.name in _RESTS and at_rest(self):
                     return
         finally:
             await events.aclose()  # type: ignore[attr-defined]  # a generator
@@ -212,3 +207,8 @@ class RunHandle:
         else:
             tail = "It can be resumed." if self.durable else "It is lost: it was not durable."
         return RunSuspended(self.run_id, self.status, f"{sentence(reason)} {tail}")
+
+
+def at_rest(handle: RunHandle) -> bool:
+    """Whether the run goes on and nothing in it is at work: all of it waits for a time, a signal or a person."""
+    return handle.run.busy <= 0 and handle.status == "running"

@@ -21,6 +21,7 @@ from agentflow_cli.terminal import answer_only, say, write
 from agentflow_kernel.collector import relax
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.errors import RunError
+from agentflow_kernel.run.handle import at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -114,7 +115,7 @@ class Session:
                         self._begun += 1
                         if self._until_rest:
                             await kernel.idle(resting=True)
-                            self._rested = {handle.run_id for handle in handles if handle.rests}
+                            self._rested = {handle.run_id for handle in handles if at_rest(handle)}
                         else:
                             for handle in handles:
                                 await _outcome(handle)
