@@ -271,12 +271,14 @@ def conformance(session: nox.Session, harness: str) -> None:
     session.run(*command, *subject, *session.posargs, env=TEST_ENV)
 
 
-WRITTEN: Final = ("journal", "memory", "policy", "provider", "tool")
-"""The kinds that `agentflow init plugin` writes."""
+TEMPLATES: Final = ROOT / "contrib" / "agentflow-cli" / "agentflow_cli" / "templates" / "plugin"
+"""A folder for each kind of plugin that `agentflow init` writes."""
 
 
 @nox.session
-@nox.parametrize("kind", [kind for kind in WRITTEN if (ROOT / f"specs/{kind}.md").exists()])
+@nox.parametrize(
+    "kind", sorted(path.name for path in TEMPLATES.iterdir() if (ROOT / "specs" / f"{path.name}.md").exists())
+)
 def outside(session: nox.Session, kind: str) -> None:
     """Write a plugin, build it and certify its wheel, outside the workspace, where nothing is but built wheels."""
     install(session, ["agentflow-kernel", "agentflow-cli", "agentflow-specs"])

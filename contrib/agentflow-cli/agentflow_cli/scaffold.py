@@ -33,6 +33,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "policy": Kind("policies", "PolicySpec", "policy"),
     "journal": Kind("journals", "JournalSpec", "journal"),
     "provider": Kind("providers", "ProviderSpec", "provider"),
+    "source": Kind("sources", "SourceSpec", "source"),
 }
 PLACES: Final[Mapping[str, str]] = {
     "CHANGELOG.md.txt": "CHANGELOG.md",
