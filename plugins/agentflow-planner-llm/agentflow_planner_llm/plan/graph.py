@@ -61,7 +61,7 @@ class Graph:
 
     __slots__ = (
         "plan", "steps", "index", "references", "output_references", "faults", "unknown", "data", "declared", "soft",
-        "order", "routed", "astray", "loops", "topological", "cycle", "effects", "used",  "stateful",
+        "order", "routed", "astray", "loops", "topological", "cycle", "effects", "used",  "stateful", "by_state",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, tools: Mapping[str, Tool]) -> None:
@@ -92,6 +92,8 @@ class Graph:
         """Steps whose result the output or a later step looks at."""
         self.stateful: set[int] = set()
         """Steps that refer to the state."""
+        self.by_state: dict[int, set[int]] = {}
+        """What a step waits for because of the state."""
         self.cycle: list[int] = []
         self._connect()
         self.topological: list[int] = self._sort()
@@ -299,6 +301,8 @@ class Graph:
                     readers.setdefault(key, set()).add(number)
         for key, those in readers.items():
             self._order_key(writers[key], those)
+        for number, needs in self.by_state.items():
+            self.order[number] |= needs
 
     def _order_key(self, writers: set[int], readers: set[int]) -> None:
         """One key: writers that follow each other are not ordered here, a reader between them orders them."""
@@ -307,16 +311,16 @@ class Graph:
         reading: set[int] = set()
         for number in self.topological:
             if number in readers:
-                self.order[number] |= written
+                self.by_state.setdefault(number, set()).update(written)
                 if number in writers:
-                    self.order[number] |= reading or before
+                    self.by_state[number].update(reading or before)
                     before, written, reading = {number}, {number}, set()
                 else:
                     reading.add(number)
             elif number in writers:
                 if reading:
                     before, written, reading = reading, set(), set()
-                self.order[number] |= before
+                self.by_state.setdefault(number, set()).update(before)
                 written.add(number)
 
 

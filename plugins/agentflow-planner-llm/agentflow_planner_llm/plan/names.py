@@ -23,7 +23,7 @@ _MOST = 12
 def check_names(graph: Graph, scope: Scope, places: Places, found: list[PlanFinding]) -> None:
     """P003 and P010 for every step."""
     known: dict[str, Collection[str] | None] = {
-        "tool": scope.tools, "agent": scope.agents, "flow": scope.flows, "plan": scope.plans
+        "tool": scope.tools if scope.known else None, "agent": scope.agents, "flow": scope.flows, "plan": scope.plans
     }  # fmt: skip
     grants = scope.grants
     for step in graph.steps:
@@ -54,7 +54,8 @@ def _check_grant(step: Step, scope: Scope, places: Places, found: list[PlanFindi
     elif grants.approved and not grants.approver and matches(step.name, grants.approved):
         text = f"Tool {step.name!r} of step {step.id!r} needs a person's approval, and nobody is there to give it."
         found.append(PlanFinding(PERMISSION, text, *where, step=step.id, suggestion="Configure an approver."))
-    if scope.author == "model" and step.idempotent and scope.tools[step.name].effect == "effect":
+    tool = scope.tools.get(step.name)
+    if scope.author == "model" and step.idempotent and tool is not None and tool.effect == "effect":
         text = f"Step {step.id!r} calls {step.name!r} idempotent, which its tool does not: a model may not say so."
         place = ("steps", places[step.id], "idempotent")
         found.append(PlanFinding(PERMISSION, text, *place, step=step.id, suggestion="Leave out 'idempotent'."))

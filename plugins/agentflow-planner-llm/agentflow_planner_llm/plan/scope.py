@@ -45,15 +45,15 @@ class Grants(Value):
 class Scope(Value):
     """What a plan is checked against. ``author`` is who wrote it: a model's word on effects is not taken.
 
-    ``None`` for agents, flows or plans means that nobody knows which there are, so that any may be named. ``replans``
-    says whether anybody makes a new plan where a step asks for one.
+    ``None`` for tools, agents, flows or plans means that nobody knows which there are, so that any may be named.
+    ``replans`` says whether anybody makes a new plan where a step asks for one.
     """
 
-    __slots__ = ("tools", "agents", "flows", "plans", "limits", "grants", "author", "replans")
+    __slots__ = ("tools", "known", "agents", "flows", "plans", "limits", "grants", "author", "replans")
 
     def __init__(
         self,
-        tools: Mapping[str, Tool],
+        tools: Mapping[str, Tool] | None,
         *,
         agents: Collection[str] | None = (),
         flows: Collection[str] | None = (),
@@ -63,7 +63,8 @@ class Scope(Value):
         author: Author = "person",
         replans: bool = False,
     ) -> None:
-        self.tools = tools
+        self.known = tools is not None
+        self.tools: Mapping[str, Tool] = {} if tools is None else tools
         self.agents = agents
         self.flows = flows
         self.plans = plans

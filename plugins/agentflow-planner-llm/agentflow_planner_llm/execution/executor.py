@@ -1,0 +1,514 @@
+"""An executor: starts the steps of a plan as soon as they may start, and decides what their ends mean.
+
+It is driven by events alone: what is ready is known after each of them, and nothing is looked at twice.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from typing import cast
+
+from agentflow_kernel.contracts.planner import Action
+from agentflow_kernel.errors import (
+    BudgetExceeded,
+    Elapsed,
+    ExpressionFailed,
+    InputInvalid,
+    OutputInvalid,
+    PlanLoopError,
+    RunCancelled,
+)
+from agentflow_kernel.schema import find_problems
+from agentflow_planner_llm._caller import read_error
+from agentflow_planner_llm.execution.calls import answer_of, check_call, make_action, take_reply
+from agentflow_planner_llm.execution.state import SETTLED, Fault, PlanRun
+from agentflow_planner_llm.execution.values import seen_by, settle_state, write
+from agentflow_planner_llm.plan.bounds import PARALLEL
+from agentflow_planner_llm.plan.condition import read_condition
+from agentflow_planner_llm.plan.document import canonical
+from agentflow_planner_llm.plan.reference import fill
+from agentflow_planner_llm.plan.schemas import result_schema
+from agentflow_planner_llm.plan.step import DEFAULT_RETRY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
+
+    from agentflow_kernel.contracts.planner import Observation
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_planner_llm._draft import Draft
+    from agentflow_planner_llm.limits import Allowance
+    from agentflow_planner_llm.plan.step import Step
+    from agentflow_planner_llm.settings import Budgets
+
+    Object: TypeAlias = Mapping[str, JSON]
+
+DEADLOCK = "AF-PLAN-DEADLOCK"
+"""Steps are left, nothing runs, and nothing can start."""
+_NEVER = float("inf")
+
+
+class Moment:
+    """One step of the planner: the decision being made, the time, and the steps whose waiting has to be looked at."""
+
+    __slots__ = ("draft", "at", "traced", "settled")
+
+    def __init__(self, draft: Draft, observation: Observation) -> None:
+        self.draft = draft
+        self.at = observation.at
+        self.traced = observation.traced
+        self.settled: deque[int] = deque()
+
+    def tell(self, event: str, **fields: JSON) -> None:
+        """Publish a progress event, where anyone listens."""
+        if self.traced:
+            self.draft.tell(event, fields)
+
+
+class Executor:
+    """Follows programs. It keeps nothing of a run: all that changes is in the :class:`PlanRun`."""
+
+    __slots__ = ("budgets", "parallel", "replans")
+
+    def __init__(self, budgets: Budgets | Allowance, parallel: int = PARALLEL, *, replans: bool = False) -> None:
+        self.budgets = budgets
+        self.parallel = parallel
+        self.replans = replans
+
+    def begin(self, run: PlanRun, moment: Moment) -> None:
+        """Start what waits for nothing."""
+        for number, left in enumerate(run.left):
+            if not left and not run.status[number]:
+                self._weigh(run, moment, number)
+        self.go_on(run, moment)
+
+    def observe(self, run: PlanRun, moment: Moment, observation: Observation) -> bool:
+        """Take in how an action ended; false when it is none of this run's."""
+        key, _, inner = observation.action_id.partition(".")
+        number = run.running.get(key)
+        if number is None or (inner and key not in run.members):
+            return False
+        if key in run.members:
+            self._end_batch(run, moment, key, observation)
+        else:
+            self._end(run, moment, key, observation)
+        self.go_on(run, moment)
+        return True
+
+    def ring(self, run: PlanRun, moment: Moment) -> None:
+        """Do what is due: try again what has waited, stop what has had its time."""
+        for number, due in sorted(run.wake_at.items()):
+            if due <= moment.at:
+                del run.wake_at[number]
+                self._queue(run, number)
+        for key, number in run.running.items():
+            if run.until.get(number, _NEVER) <= moment.at:
+                run.until[number] = _NEVER
+                moment.draft.cancel.append(key)
+        self.go_on(run, moment)
+
+    def go_on(self, run: PlanRun, moment: Moment) -> None:
+        """Look at what waited for the steps that have just ended, and start what may start."""
+        while not self._halts(run):
+            while moment.settled and not self._halts(run):
+                self._release(run, moment, moment.settled.popleft())
+            if not self._start_ready(run, moment):
+                break
+        at_work = run.running or run.ready or run.wake_at
+        if not self._halts(run) and not at_work and run.settled < run.program.live:
+            stuck = [number for number, each in enumerate(run.status) if not each and number not in run.program.pruned]
+            names = ", ".join(map(repr, run.program.names(stuck)))
+            run.fault = Fault(f"Nothing runs and nothing is ready, but these steps are left: {names}.", DEADLOCK)
+
+    def _halts(self, run: PlanRun) -> bool:
+        """Whether nothing more is started: the plan has failed, or another one is wanted."""
+        return run.fault is not None or bool(run.cause)
+
+    def is_done(self, run: PlanRun) -> bool:
+        """Whether every step has ended."""
+        return run.settled == run.program.live and not run.running
+
+    def stop(self, run: PlanRun, moment: Moment) -> None:
+        """Cancel everything that runs."""
+        for key in sorted(run.running):
+            moment.draft.cancel.append(f"{key}.batch" if key in run.members else key)
+        run.running.clear()
+        run.members.clear()
+        run.ready.clear()
+        run.wake_at.clear()
+        run.until.clear()
+
+    def next_due(self, run: PlanRun) -> float | None:
+        """The wall time at which the run has to be woken, or ``None``."""
+        due = min([*run.wake_at.values(), *run.until.values()], default=_NEVER)
+        return None if due == _NEVER else due
+
+    # -- what is ready ---------------------------------------------------------------------------------------------
+
+    def _release(self, run: PlanRun, moment: Moment, number: int) -> None:
+        """Look at the followers of a step that has ended, and where it goes on."""
+        step = run.program.steps[number]
+        if step.routes and number not in run.taken:
+            if run.status[number] == "done":
+                if self._choose(run, moment, number):
+                    return
+            else:
+                run.taken[number] = -1
+        for follower in run.program.followers[number]:
+            run.left[follower] -= 1
+            if not run.left[follower] and not run.status[follower]:
+                self._weigh(run, moment, follower)
+
+    def _weigh(self, run: PlanRun, moment: Moment, number: int) -> None:
+        """Decide whether a step whose needs have ended runs or is skipped."""
+        program = run.program
+        if number in program.pruned or number in program.twin_of:
+            return
+        step = program.steps[number]
+        lost = [need for need in program.hard[number] if not _passes(run, need)]
+        if lost:
+            self._skip(run, moment, number, f"{program.steps[min(lost)].id!r} gave nothing")
+            return
+        sources = program.graph.routed.get(number)
+        if sources is not None and not any(run.taken.get(source) == route for source, route in sources):
+            self._skip(run, moment, number, "no route led to it")
+            return
+        if step.when is not None:
+            try:
+                wanted = read_condition(step.when).test(seen_by(run))
+            except ExpressionFailed as error:
+                self._fail(run, moment, number, Fault(str(error), ExpressionFailed.code, final=True))
+                return
+            if not wanted:
+                self._skip(run, moment, number, f"{step.when!r} is false")
+                return
+        self._queue(run, number)
+
+    def _queue(self, run: PlanRun, number: int) -> None:
+        run.status[number] = "waiting"
+        heapq.heappush(run.ready, (run.program.rank[number], number))
+
+    def _start_ready(self, run: PlanRun, moment: Moment) -> bool:
+        """Start what is ready while there is room; whether steps have ended by that, so that others may be ready."""
+        program = run.program
+        limit = min(self.parallel, program.plan.limits.parallel or self.parallel)
+        while run.ready and not moment.settled and not self._halts(run):
+            if run.running:
+                if len(run.running) >= limit or program.is_sequential(run.ready[0][1]):
+                    break
+                if program.is_sequential(next(iter(run.running.values()))):
+                    break
+            _, number = heapq.heappop(run.ready)
+            self._start(run, moment, number)
+        return bool(moment.settled)
+
+    # -- one step --------------------------------------------------------------------------------------------------
+
+    def _start(self, run: PlanRun, moment: Moment, number: int) -> None:
+        """Make the action of a step, or say why it cannot be made."""
+        program = run.program
+        step = program.steps[number]
+        arguments = self._arguments(run, moment, number)
+        if arguments is None:
+            return
+        known = self._recall(run, number, arguments)
+        if known is not None:
+            self._complete(run, moment, number, known[0])
+            return
+        if not self._may_pay(run, moment, step):
+            return
+        key = self._next_key(run, step.id)
+        run.status[number] = "running"
+        run.running[key] = number
+        if number in program.batches and number not in run.alone:
+            members = self._gather(run, moment, number, arguments)
+            if len(members) > 1:
+                self._start_batch(run, moment, key, members)
+                return
+        if step.timeout is not None:
+            run.until[number] = moment.at + step.timeout
+        if program.effects[number] == "effect":
+            run.log[_call(step, arguments)] = step.id
+        action = make_action(key, step, arguments)
+        moment.draft.start.append(action)
+        moment.tell("step.started", id=step.id, action=key, kind=step.kind, name=step.name)
+
+    def _arguments(self, run: PlanRun, moment: Moment, number: int) -> Object | None:
+        """The arguments with everything filled in; fails the step where that cannot be, or the call is not allowed."""
+        step = run.program.steps[number]
+        arguments: Object = step.args
+        if run.program.graph.references[number]:
+            try:
+                arguments = cast("Object", fill(cast("JSON", step.args), seen_by(run)))
+            except InputInvalid as error:
+                self._fail(run, moment, number, Fault(str(error), InputInvalid.code, final=True))
+                return None
+            fault = check_call(step, arguments, run.program.tools)
+            if fault is not None:
+                self._fail(run, moment, number, fault)
+                return None
+        return arguments
+
+    def _may_pay(self, run: PlanRun, moment: Moment, step: Step) -> bool:
+        """Whether the budgets allow one more call; the plan ends where they do not."""
+        if step.kind == "model":
+            budget = run.ledger.budget_against_model(self.budgets)
+            run.ledger.model_calls += budget is None
+        elif step.kind == "tool":
+            budget = run.ledger.budget_against_tools(self.budgets, 1)
+            run.ledger.tool_calls += budget is None
+        else:
+            return True
+        if budget is not None:
+            text = f"The budget {budget!r} is used up before step {step.id!r}."
+            run.fault = Fault(text, BudgetExceeded.code, reason=f"budget.{budget}")
+        return budget is None
+
+    def _next_key(self, run: PlanRun, name: str) -> str:
+        """The id of the next action of a step: its own the first time, then ``build#2``."""
+        turn = run.turns[name] = run.turns.get(name, 0) + 1
+        return name if turn == 1 else f"{name}#{turn}"
+
+    def _end(self, run: PlanRun, moment: Moment, key: str, observation: Observation) -> None:
+        """Take in how the action of one step ended."""
+        number = run.running.pop(key)
+        elapsed = run.until.pop(number, 0) == _NEVER
+        step = run.program.steps[number]
+        if observation.kind == "error":
+            message, code, executed = read_error(observation.value)
+            run.ledger.unpriced_calls += step.kind == "model" and executed != "no"
+            self._fail(run, moment, number, Fault(message, code, executed))
+        elif observation.kind == "cancelled":
+            if elapsed:
+                text = f"Step {step.id!r} was not done within {step.timeout:g} s."
+                self._fail(run, moment, number, Fault(text, Elapsed.code, "maybe"))
+            else:
+                text = f"Step {step.id!r} was cancelled."
+                self._fail(run, moment, number, Fault(text, RunCancelled.code, "maybe", final=True))
+        else:
+            value, fault = self._result(run, step, observation.value)
+            if fault is None:
+                self._complete(run, moment, number, value)
+            else:
+                self._fail(run, moment, number, fault)
+
+    def _result(self, run: PlanRun, step: Step, value: JSON) -> tuple[JSON, Fault | None]:
+        """What the answer means as a result of the step."""
+        if step.kind != "model":
+            return value, None
+        reply = take_reply(value)
+        if isinstance(reply, Fault):
+            run.ledger.unpriced_calls += 1
+            return None, reply
+        run.ledger.settle(reply.usage)
+        return answer_of(reply, step.args.get("output_schema"))
+
+    def _complete(self, run: PlanRun, moment: Moment, number: int, value: JSON) -> None:
+        """A step has a result: check it, keep it, and write what it writes."""
+        step = run.program.steps[number]
+        fault = self._disappoints(run, step, value)
+        if fault is None and step.writes:
+            problem = write(run, number, value)
+            if problem:
+                fault = Fault(f"Step {step.id!r}: {problem}.", OutputInvalid.code, "yes", final=True)
+        if fault is not None:
+            self._fail(run, moment, number, fault)
+            return
+        if number in run.program.cached:
+            arguments = self._peek(run, number)
+            if arguments is not None:
+                run.cache.setdefault(_call(step, arguments), value)
+        self._settle(run, moment, number, "done", value)
+
+    def _disappoints(self, run: PlanRun, step: Step, value: JSON) -> Fault | None:
+        """Why a result is not what the step was to give."""
+        if step.returns is not None:
+            schema = result_schema(step, run.program.tools)
+            problems = find_problems(value, cast("JSON", schema))
+            if problems:
+                text = f"The result of step {step.id!r} does not fit what it returns: {'; '.join(problems)}."
+                return Fault(text, OutputInvalid.code, "yes")
+        if step.expect is not None:
+            try:
+                met = read_condition(step.expect).test({**seen_by(run), "result": value})
+            except ExpressionFailed as error:
+                return Fault(f"Step {step.id!r}: {error}", ExpressionFailed.code, "yes")
+            if not met:
+                text = f"The result of step {step.id!r} is not what was expected: {step.expect!r} is false."
+                return Fault(text, OutputInvalid.code, "yes")
+        return None
+
+    def _fail(self, run: PlanRun, moment: Moment, number: int, fault: Fault) -> None:
+        """A step went wrong: try again, go on without it, or stop."""
+        step = run.program.steps[number]
+        tries = run.tries[number] = run.tries.get(number, 0) + 1
+        safe = fault.executed == "no" or run.program.effects[number] != "effect"
+        if tries < step.attempts and safe and not fault.final:
+            delay = (step.retry or DEFAULT_RETRY).delay_s(tries)
+            run.status[number] = "waiting"
+            run.wake_at[number] = moment.at + delay
+            moment.tell("step.retried", id=step.id, code=fault.code, after_s=delay)
+            return
+        moment.tell("step.failed", id=step.id, code=fault.code, message=fault.message)
+        if step.on_error == "replan" and self.replans:
+            run.cause = f"Step {step.id!r} failed: {fault.message} [{fault.code}]"
+            self._settle(run, moment, number, "failed", None, fault)
+        elif step.on_error in {"skip", "continue"}:
+            self._settle(run, moment, number, "failed", None, fault)
+        else:
+            self._settle(run, moment, number, "failed", None, fault)
+            tail = "" if step.attempts == 1 or safe else " It was not tried again: it may have had its effect."
+            run.fault = Fault(f"Step {step.id!r} failed: {fault.message}{tail}", fault.code, fault.executed)
+
+    def _skip(self, run: PlanRun, moment: Moment, number: int, why: str) -> None:
+        step = run.program.steps[number]
+        moment.tell("step.skipped", id=step.id, reason=why)
+        self._settle(run, moment, number, "skipped", None, Fault(f"Skipped: {why}.", ""))
+
+    def _settle(
+        self, run: PlanRun, moment: Moment, number: int, status: str, value: JSON, fault: Fault | None = None
+    ) -> None:
+        """Note how a step ended, and with it the steps that are the same call."""
+        for each in (number, *run.program.twins.get(number, ())):
+            step = run.program.steps[each]
+            entry: dict[str, JSON] = {"status": status}
+            if status == "done" or (status == "failed" and step.on_error == "continue"):
+                entry["result"] = value
+            if fault is not None:
+                entry["error"] = {"code": fault.code, "message": fault.message}
+            run.outcome[step.id] = entry
+            run.status[each] = status
+            run.settled += 1
+            moment.settled.append(each)
+        if status == "done":
+            moment.tell("step.done", id=run.program.steps[number].id)
+
+    # -- routes and loops ------------------------------------------------------------------------------------------
+
+    def _choose(self, run: PlanRun, moment: Moment, number: int) -> bool:
+        """Choose the way on from a step that is done; whether that is back, so that nothing may follow it yet."""
+        program = run.program
+        step = program.steps[number]
+        run.taken[number] = -1
+        for position, route in enumerate(step.routes):
+            if route.when is not None:
+                seen = seen_by(run)
+                seen["result"] = run.outcome[step.id].get("result")
+                try:
+                    if not read_condition(route.when).test(seen):
+                        continue
+                except ExpressionFailed as error:
+                    run.fault = Fault(f"Step {step.id!r}: {error}", ExpressionFailed.code)
+                    return True
+            run.taken[number] = position
+            loop = program.loops.get((number, position))
+            if loop is None:
+                return False
+            rounds = run.rounds.get((number, position), 0)
+            if rounds >= loop.most:
+                cycle = [program.steps[each].id for each in sorted(loop.body, key=program.position.__getitem__)]
+                endless = PlanLoopError(step.id, loop.most, [*cycle, cycle[0]])
+                run.fault = Fault(str(endless), PlanLoopError.code)
+                return True
+            run.rounds[number, position] = rounds + 1
+            moment.tell("loop.repeated", id=step.id, to=route.to, round=rounds + 1)
+            self._go_back(run, moment, loop.body - loop.kept, number)
+            return True
+        return False
+
+    def _go_back(self, run: PlanRun, moment: Moment, body: frozenset[int], source: int) -> None:
+        """Let the steps of a loop wait again for each other, as if they had not run."""
+        program = run.program
+        settle_state(run)
+        for number in body:
+            run.settled -= run.status[number] in SETTLED
+            run.status[number] = ""
+            run.outcome.pop(program.steps[number].id, None)
+            run.taken.pop(number, None)
+            run.tries.pop(number, None)
+        for place in [place for place in run.rounds if place[0] in body and place[0] != source]:
+            del run.rounds[place]
+        moment.settled = deque(number for number in moment.settled if number not in body)
+        told = set(moment.settled)
+        for number, needs in enumerate(program.after):
+            if number in body or not needs.isdisjoint(body):
+                run.left[number] = sum(run.status[need] not in SETTLED or need in told for need in needs)
+        for number in sorted(body, key=program.position.__getitem__):
+            if not run.left[number] and not run.status[number]:
+                self._weigh(run, moment, number)
+
+    # -- calls in batch form and calls made before -------------------------------------------------------------------
+
+    def _recall(self, run: PlanRun, number: int, arguments: Object) -> tuple[JSON] | None:
+        """The result of the same call made before, where its tool may be asked once only."""
+        if number not in run.program.cached or not run.cache:
+            return None
+        key = _call(run.program.steps[number], arguments)
+        return (run.cache[key],) if key in run.cache else None
+
+    def _gather(self, run: PlanRun, moment: Moment, number: int, arguments: Object) -> list[tuple[int, Object]]:
+        """The steps that are ready and differ from this one in one argument only, each with its arguments."""
+        batch = run.program.batches[number]
+        rest = canonical({name: value for name, value in arguments.items() if name != batch.parameter})
+        name = run.program.steps[number].name
+        found = [(number, arguments)]
+        for place in sorted(run.ready):
+            other = place[1]
+            if other not in run.program.batches or other in run.alone or run.program.steps[other].name != name:
+                continue
+            if run.ledger.budget_against_tools(self.budgets, 1) is not None:
+                break
+            given = self._peek(run, other)
+            if given is None or canonical({k: v for k, v in given.items() if k != batch.parameter}) != rest:
+                continue
+            run.ledger.tool_calls += 1
+            run.ready.remove(place)
+            run.status[other] = "running"
+            found.append((other, given))
+        heapq.heapify(run.ready)
+        return found
+
+    def _peek(self, run: PlanRun, number: int) -> Object | None:
+        """The arguments of a step, or ``None`` where they cannot be filled in."""
+        step = run.program.steps[number]
+        try:
+            given = cast("Object", fill(cast("JSON", step.args), seen_by(run)))
+        except InputInvalid:
+            return None
+        return given if check_call(step, given, run.program.tools) is None else None
+
+    def _start_batch(self, run: PlanRun, moment: Moment, key: str, members: Sequence[tuple[int, Object]]) -> None:
+        number, arguments = members[0]
+        batch = run.program.batches[number]
+        given = {name: value for name, value in arguments.items() if name != batch.parameter}
+        given[batch.list] = [each.get(batch.parameter) for _, each in members]
+        run.members[key] = [each for each, _ in members]
+        moment.draft.start.append(Action(f"{key}.batch", "tool", batch.tool, given))
+        ids = run.program.names(run.members[key])
+        moment.tell("batch.started", action=f"{key}.batch", name=batch.tool, steps=ids)
+
+    def _end_batch(self, run: PlanRun, moment: Moment, key: str, observation: Observation) -> None:
+        """Give each step of a batch its result; where there are none, each makes its call alone."""
+        members = run.members.pop(key)
+        del run.running[key]
+        values = observation.value
+        if observation.kind == "result" and isinstance(values, list) and len(values) == len(members):
+            for number, value in zip(members, values, strict=True):
+                self._complete(run, moment, number, value)
+            return
+        run.alone.update(members)
+        for number in members:
+            self._queue(run, number)
+
+
+def _call(step: Step, arguments: Object) -> str:
+    """A call as text, the same for the same call."""
+    return f"{step.kind} {step.name} {canonical(cast('JSON', arguments))}"
+
+
+def _passes(run: PlanRun, number: int) -> bool:
+    """Whether what needs a step may run now that it has ended."""
+    status = run.status[number]
+    return status == "done" or (status == "failed" and run.program.steps[number].on_error == "continue")

@@ -1,0 +1,110 @@
+"""A program: a plan ready to be followed, with everything that can be worked out before a run worked out."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_planner_llm.plan.schemas import BATCH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from agentflow_kernel.contracts.tool import Effect, Tool
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_planner_llm.plan.document import Plan
+    from agentflow_planner_llm.plan.graph import Graph, Loop
+    from agentflow_planner_llm.plan.step import Step
+
+
+class Batch:
+    """The batch form of a tool: ``tool`` takes as ``list`` the values of ``parameter``."""
+
+    __slots__ = ("tool", "parameter", "list")
+
+    def __init__(self, tool: str, parameter: str, list: str) -> None:  # noqa: A002 - the keyword's own name
+        self.tool = tool
+        self.parameter = parameter
+        self.list = list
+
+
+def batch_of(step: Step, tools: Mapping[str, Tool]) -> Batch | None:
+    """The batch form of the tool that a step calls, where that is a tool here."""
+    tool = tools.get(step.name) if step.kind == "tool" else None
+    said = None if tool is None else tool.parameters.get(BATCH)
+    if not isinstance(said, dict):
+        return None
+    names = [said.get(word) for word in ("tool", "parameter", "list")]
+    if not all(isinstance(name, str) for name in names) or names[0] not in tools:
+        return None
+    return Batch(*cast("list[str]", names))
+
+
+class Program:
+    """What an executor reads of a plan, by the index of its steps; immutable once made, shared by all runs.
+
+    ``after`` are the steps that end before one begins, ``hard`` those of them that must not have failed. ``twins`` end
+    with the step that they are the same call as. ``pruned`` never run. ``rank`` decides among steps that are ready,
+    the lowest first.
+    """
+
+    __slots__ = (
+        "plan", "graph", "tools", "steps", "effects", "after", "hard", "followers", "loops", "twins", "twin_of",
+        "pruned", "rank", "cached", "batches", "last", "position",
+    )  # fmt: skip
+
+    def __init__(self, graph: Graph, tools: Mapping[str, Tool]) -> None:
+        self.plan: Plan = graph.plan
+        self.graph = graph
+        self.tools = tools
+        self.steps: Sequence[Step] = graph.steps
+        self.effects: Sequence[Effect] = graph.effects
+        size = len(graph.steps)
+        self.after: list[set[int]] = [graph.needs(number) for number in range(size)]
+        self.hard: list[set[int]] = [graph.data[number] | graph.declared[number] for number in range(size)]
+        self.loops: dict[tuple[int, int], Loop] = {(loop.source, loop.route): loop for loop in graph.loops}
+        self.twins: dict[int, tuple[int, ...]] = {}
+        self.twin_of: dict[int, int] = {}
+        self.pruned: Collection[int] = frozenset()
+        self.rank: Sequence[int] = range(size)
+        self.cached: Collection[int] = frozenset()
+        self.batches: dict[int, Batch] = {}
+        self.followers: list[list[int]] = []
+        self.last: Sequence[int] = ()
+        """Steps that no other step waits for or uses: their results are the output where the plan names none."""
+        self.position: dict[int, int] = {number: place for place, number in enumerate(graph.topological)}
+        used = set(graph.used)
+        for number in range(size):
+            used |= self.hard[number]
+        used.update(source for sources in graph.routed.values() for source, _ in sources)
+        self.last = [number for number in range(size) if number not in used]
+        self.seal()
+
+    def seal(self) -> None:
+        """Work out who follows whom, after the last change to ``after``."""
+        self.followers = [[] for _ in self.steps]
+        for number, needs in enumerate(self.after):
+            for need in needs:
+                self.followers[need].append(number)
+
+    def step_aside(self, number: int) -> None:
+        """Let all that waits for a step wait for what that waits for too, so that their order no longer hangs on it."""
+        for follower in self.followers[number]:
+            for need in self.after[number] - self.after[follower]:
+                self.after[follower].add(need)
+                self.followers[need].append(follower)
+
+    @property
+    def live(self) -> int:
+        """How many steps take part."""
+        return len(self.steps) - len(self.pruned)
+
+    def is_sequential(self, number: int) -> bool:
+        """Whether nothing may run beside a step."""
+        step = self.steps[number]
+        tool = self.tools.get(step.name) if step.kind == "tool" else None
+        return tool is not None and tool.sequential
+
+    def names(self, numbers: Collection[int]) -> list[JSON]:
+        """The ids of steps."""
+        return [self.steps[number].id for number in sorted(numbers)]

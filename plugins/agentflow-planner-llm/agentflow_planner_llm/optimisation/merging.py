@@ -1,0 +1,73 @@
+"""O3: identical calls are made once; both steps keep their ids."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_planner_llm.plan.document import canonical
+from agentflow_planner_llm.plan.graph import bits_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_planner_llm.execution.program import Program
+
+
+def merge_calls(program: Program) -> None:
+    """Let a call end with an earlier one that is the same: same tool, same arguments, same rules for failure.
+
+    Only calls without effects, or that may be repeated without harm, and only where no call with effects stands
+    between the two: both have the same such calls before and after them.
+    """
+    groups: dict[tuple[JSON, ...], list[int]] = {}
+    for number in program.graph.topological:
+        key = _key(program, number)
+        if key is not None:
+            groups.setdefault(key, []).append(number)
+    several = [group for group in groups.values() if len(group) > 1]
+    if not several:
+        return
+    before, after = _effects_around(program)
+    for group in several:
+        chosen: dict[tuple[int, int, frozenset[int]], int] = {}
+        for number in group:
+            own = ~bits_of(group)
+            place = (before[number] & own, after[number] & own, frozenset(program.hard[number]))
+            first = chosen.setdefault(place, number)
+            if first != number and first not in program.hard[number]:
+                program.twin_of[number] = first
+                program.twins[first] = (*program.twins.get(first, ()), number)
+    program.seal()
+    for number in sorted(program.twin_of, key=program.position.__getitem__, reverse=True):
+        program.step_aside(number)  # it may end before what it waited for
+
+
+def _key(program: Program, number: int) -> tuple[JSON, ...] | None:
+    """What two calls must have in common, or ``None`` for one that is never merged."""
+    step = program.steps[number]
+    graph = program.graph
+    if step.kind != "tool" or program.effects[number] == "effect" or step.writes or step.routes or step.post:
+        return None
+    if number in graph.routed or number in graph.stateful or step.reads:
+        return None
+    rules = {
+        "when": step.when, "on_error": step.on_error, "retry": step.source.get("retry"), "timeout": step.timeout,
+        "returns": step.returns, "expect": step.expect,
+    }  # fmt: skip
+    loops = [place for place, loop in enumerate(graph.loops) if number in loop.body]
+    return step.name, canonical(cast("JSON", step.args)), canonical(cast("JSON", rules)), canonical(cast("JSON", loops))
+
+
+def _effects_around(program: Program) -> tuple[list[int], list[int]]:
+    """For each step the calls with effects before and after it, as bit sets."""
+    size = len(program.steps)
+    before = [0] * size
+    after = [0] * size
+    own = [0 if program.effects[number] == "pure" else 1 << number for number in range(size)]
+    for number in program.graph.topological:
+        for need in program.after[number]:
+            before[number] |= before[need] | own[need]
+    for number in reversed(program.graph.topological):
+        for need in program.after[number]:
+            after[need] |= after[number] | own[number]
+    return before, after

@@ -1,0 +1,70 @@
+"""O1: needs that only keep pure calls apart are dropped, so that these run side by side."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentflow_planner_llm.execution.program import Program
+
+_MOST = 64
+"""Pure calls that are remembered as apart; where there are more, the next one waits for all of them."""
+_GROWTH = 4
+"""Where keeping the order of all else would need more than so many times the present needs, all stays as it is."""
+
+
+def drop_needs(program: Program) -> None:
+    """Drop what is declared between two pure calls, and keep every other order that followed from it.
+
+    A need stays where data passes, where the first step may be skipped or its failure matters to the second, and where
+    a loop holds one of the two. What was before a dropped need stays before everything with effects that came after it.
+    """
+    graph = program.graph
+    size = len(program.steps)
+    pure = [program.effects[n] == "pure" and program.steps[n].kind == "tool" for n in range(size)]
+    if sum(pure) < 2:
+        return
+    looped = frozenset().union(*(loop.body for loop in graph.loops)) if graph.loops else frozenset()
+    droppable = {each for each in _surely_run(program) - looped if not program.steps[each].routes}
+    after: list[set[int]] = [set() for _ in range(size)]
+    hard: list[set[int]] = [set() for _ in range(size)]
+    before: list[frozenset[int]] = [frozenset()] * size
+    """For a pure step the nearest steps with effects before it."""
+    pending: list[frozenset[int]] = [frozenset()] * size
+    """For a pure step the pure ones that came before it in the plan and that nothing keeps before it any more."""
+    budget = _GROWTH * sum(map(len, program.after)) + size
+    for number in graph.topological:
+        needs = program.after[number]
+        dropped: set[int] = set()
+        if pure[number] and number not in looped and number not in graph.routed:
+            bound = graph.data[number] | graph.soft[number] | graph.by_state.get(number, frozenset())
+            dropped = {each for each in needs - bound if pure[each] and each in droppable}
+        held = [pending[need] | {need} if need in dropped else pending[need] for need in needs if pure[need]]
+        waiting = frozenset().union(*held)
+        kept = needs - dropped
+        for need in dropped:
+            kept |= before[need]
+        if pure[number] and len(waiting) <= _MOST:
+            pending[number] = waiting - kept
+        else:
+            kept |= waiting
+        if pure[number]:
+            before[number] = frozenset().union(*(before[each] if pure[each] else (each,) for each in needs))
+        budget -= len(kept)
+        if budget < 0:
+            return
+        after[number] = kept
+        hard[number] = program.hard[number] & kept
+    program.after = after
+    program.hard = hard
+
+
+def _surely_run(program: Program) -> set[int]:
+    """Steps that run and whose failure ends the plan or does not matter: nothing is skipped because of them."""
+    graph = program.graph
+    sure: set[int] = set()
+    for number in graph.topological:
+        step = program.steps[number]
+        skipped = step.when is not None or number in graph.routed or step.on_error not in {"fail", "retry"}
+        if not skipped and all(need in sure for need in program.hard[number]):
+            sure.add(number)
+    return sure

@@ -1,0 +1,127 @@
+"""The passes: each changes a program before it is shared, and can be left out without the others.
+
+What they may take for granted: calls of tools that are declared pure change nothing and may be made in any order among
+each other; nothing else may be reordered, and no two calls with effects are merged.
+"""
+
+from __future__ import annotations
+
+from agentflow_planner_llm.execution.program import batch_of
+from agentflow_planner_llm.optimisation.merging import merge_calls
+from agentflow_planner_llm.optimisation.needs import drop_needs
+from agentflow_planner_llm.optimisation.ranks import rank_steps
+from agentflow_planner_llm.plan.scope import matches
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from agentflow_planner_llm.execution.program import Program
+
+    Change = Callable[[Program, Sequence[str]], None]
+
+
+def optimise(program: Program, passes: Collection[str], cache: Sequence[str] = ()) -> Program:
+    """The program after the named passes, in the order of :data:`PASSES`; ``cache`` are the tools of that pass."""
+    for name, change in PASSES.items():
+        if name in passes:
+            change(program, cache)
+    program.seal()
+    return program
+
+
+def _drop_needs(program: Program, _cache: Sequence[str]) -> None:
+    drop_needs(program)
+
+
+def _rank_steps(program: Program, _cache: Sequence[str]) -> None:
+    rank_steps(program)
+
+
+def _merge_calls(program: Program, _cache: Sequence[str]) -> None:
+    merge_calls(program)
+
+
+def prune(program: Program, _cache: Sequence[str]) -> None:
+    """O4: leave out calls without effects whose results nobody uses and which nothing waits for.
+
+    A step that checks its result is kept: its failure is what it is for. What is left out cannot fail the plan either.
+    """
+    graph = program.graph
+    kept = set(program.last) if "output" not in program.plan.source else set()
+    kept.update(graph.index[reference.root] for reference in graph.output_references if reference.root in graph.index)
+    program.seal()
+    users: list[list[int]] = [[] for _ in program.steps]
+    for number in range(len(program.steps)):
+        for need in graph.data[number] | graph.declared[number] | graph.soft[number]:
+            users[need].append(number)
+    pruned: set[int] = set()
+    for number in reversed(graph.topological):
+        step = program.steps[number]
+        if number in kept or program.effects[number] != "pure" or step.kind != "tool":
+            continue
+        if step.writes or step.routes or step.returns is not None or step.expect is not None or step.post:
+            continue
+        if number in program.twin_of or number in program.twins or number in graph.routed:
+            continue
+        if any(user not in pruned for user in users[number]):
+            continue
+        program.step_aside(number)
+        pruned.add(number)
+    if pruned:
+        program.after = [needs - pruned for needs in program.after]
+        program.pruned = frozenset(pruned)
+        program.seal()
+
+
+def hoist(program: Program, _cache: Sequence[str]) -> None:
+    """O5: do a call without effects once in a loop, where nothing that the loop does again can change what it gives."""
+    keys = {number: program.graph.reads(number) for loop in program.graph.loops for number in loop.body}
+    for loop in sorted(program.graph.loops, key=lambda loop: len(loop.body)):
+        if any(program.effects[number] != "pure" for number in loop.body):
+            continue
+        written = {key for number in loop.body for key in program.steps[number].writes}
+        changing = set(loop.body)
+        for number in program.graph.topological:
+            step = program.steps[number]
+            if number not in loop.body or number == loop.source or step.kind != "tool":
+                continue
+            if step.routes or step.writes or keys[number] & written:
+                continue
+            looked_at = program.graph.data[number] | program.graph.soft[number] | program.hard[number]
+            if looked_at.isdisjoint(changing) and number not in program.graph.routed:
+                changing.discard(number)
+        loop.kept = loop.kept | (loop.body - changing)
+
+
+def cache(program: Program, tools: Sequence[str]) -> None:
+    """O6: make equal calls of the named tools once in a run, also where their arguments are known only then."""
+    program.cached = frozenset(
+        number
+        for number, step in enumerate(program.steps)
+        if step.kind == "tool" and program.effects[number] == "pure" and matches(step.name, tools)
+    )
+
+
+def batch(program: Program, _cache: Sequence[str]) -> None:
+    """O7: make calls that are ready at the same time and differ in one argument as one call, where the tool has a form.
+
+    Calls with effects, and such that have a time of their own, are made one by one.
+    """
+    for number, step in enumerate(program.steps):
+        if program.effects[number] == "pure" and step.timeout is None and not program.is_sequential(number):
+            form = batch_of(step, program.tools)
+            if form is not None and form.parameter in step.args and program.tools[form.tool].effect == "pure":
+                program.batches[number] = form
+
+
+PASSES: Mapping[str, Change] = {
+    "needs": _drop_needs,
+    "merge": _merge_calls,
+    "prune": prune,
+    "hoist": hoist,
+    "cache": cache,
+    "batch": batch,
+    "order": _rank_steps,
+}
+"""The passes by their names, in the order in which they are made: O1, O3, O4, O5, O6, O7, O2."""
