@@ -19,7 +19,7 @@ _OWN = {
     "agentflow-anthropic": ("provider:anthropic",),
     "agentflow-leveldb": ("journal:leveldb",),
     "agentflow-openai": ("provider:openai",),
-    "agentflow-planner-llm": ("planner:tools",),
+    "agentflow-planner-llm": ("planner:dag", "planner:tools"),
     "agentflow-postgres": ("journal:postgres",),
     "agentflow-resilience": ("policy:retry", "policy:timeout"),
     "agentflow-sources": ("source:cron", "source:file", "source:folder", "source:stdin"),

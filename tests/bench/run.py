@@ -1,8 +1,8 @@
 """The bench: measures every figure beside its floor in one run and prints the table.
 
 Usage: ``python tests/bench/run.py [--short] [NAME ...]``; the names are startup, nodes, durable, agents, manifest,
-stream, recovery, memory and example. A figure over its goal is marked; the machine may be busy, so look at it again
-before you believe it. The exit code says only whether everything could be measured.
+stream, recovery, memory, example and plan. A figure over its goal is marked; the machine may be busy, so look at it
+again before you believe it. The exit code says only whether everything could be measured.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import example
 import manifest
 import memory
 import nodes
+import plan
 import recovery
 import startup
 import stream
@@ -37,6 +38,7 @@ def main(words: list[str]) -> None:
         "stream": lambda: stream.rows(rounds=2 if short else 8),
         "recovery": lambda: recovery.rows(many=100 if short else 1_000),
         "memory": lambda: memory.rows(many=1_000 if short else 10_000),
+        "plan": lambda: plan.rows(steps=1_000, runs=20 if short else 100),
         "example": lambda: example.rows(lines=20_000 if short else 200_000),
     }
     rows = []

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def agentflow_planners() -> Sequence[PlannerSpec]:
-    """The tool loop."""
+    """The tool loop, and plans as graphs of steps."""
     return [
         PlannerSpec(
             "tools",
@@ -20,5 +20,12 @@ def agentflow_planners() -> Sequence[PlannerSpec]:
             "agentflow_planner_llm.settings:ToolLoopSettings",
             capabilities=("budgets", "output_schema", "parallel_tools", "resume"),
             summary="Ask the model, run the tools it calls, and again, until it answers",
-        )
+        ),
+        PlannerSpec(
+            "dag",
+            "agentflow_planner_llm.dag:create_planner",
+            "agentflow_planner_llm.settings:PlanSettings",
+            capabilities=("budgets", "check", "graph", "plan", "resume"),
+            summary="Follow a plan: a graph of steps that start as soon as what they need is there",
+        ),
     ]

@@ -63,6 +63,12 @@ class ReadPlan:
         self.hash = hash
         self._made: list[tuple[PlanScope, Program | tuple[PlanFinding, ...]]] = []
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ReadPlan) and other.hash == self.hash
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
     def find(self, scope: PlanScope) -> Program | tuple[PlanFinding, ...] | None:
         """The program, or the findings, that were made for this scope."""
         return next((made for known, made in self._made if known is scope or known.tools is scope.tools), None)
@@ -315,7 +321,7 @@ def output_of(run: PlanRun) -> JSON:
     """What the plan gives; raises :class:`InputInvalid` where it refers to something that is not there."""
     plan = run.program.plan
     if "output" in plan.source:
-        return fill(plan.output, seen_by(run))
+        return fill(plan.output, seen_by(run, {each.root for each in run.program.graph.output_references}))
     ids = [run.program.steps[number].id for number in run.program.last]
     return {name: run.outcome[name]["result"] for name in ids if "result" in run.outcome.get(name, {})}
 

@@ -1,4 +1,4 @@
-"""The harness of the planner `tools`: a task with two tools and a model that calls them, for the conformance kit."""
+"""The harnesses of the planners: for each a task and a model or tools that answer, for the conformance kit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from agentflow_kernel.contracts.planner import Task
 from agentflow_kernel.contracts.provider import Message, ModelReply, ToolCall, Usage
 from agentflow_kernel.contracts.tool import Tool
-from agentflow_planner_llm.settings import ToolLoopSettings
+from agentflow_planner_llm.dag import Dag
+from agentflow_planner_llm.settings import PlanSettings, ToolLoopSettings
 from agentflow_planner_llm.tool_loop import ToolLoop
 
 if TYPE_CHECKING:
@@ -56,3 +57,40 @@ class ToolLoopHarness:
     def make_newer(self, document: JSON) -> JSON:
         """The same with the version of tomorrow."""
         return {**cast("Mapping[str, JSON]", document), "version": 1_000_000}
+
+
+DOCUMENT: dict[str, JSON] = {
+    "goal": "Copy two files into one",
+    "steps": [
+        {"id": "a", "kind": "tool", "name": "files.read", "args": {"path": "a.txt"}},
+        {"id": "b", "kind": "tool", "name": "files.read", "args": {"path": "b.txt"}, "on_error": "continue"},
+        {
+            "id": "sum", "kind": "model", "when": 'a.status == "done"',
+            "args": {"prompt": "Sum up:", "with": [{"$ref": "a.result"}, {"$ref": "b.result"}, {"$ref": "input"}]},
+            "routes": [{"to": "a", "when": "result == 'again'", "max": 1}],
+        },
+        {
+            "id": "write", "kind": "tool", "name": "files.write",
+            "args": {"path": "c.txt", "text": {"$ref": "sum.result"}},
+        },
+    ],
+    "output": {"written": {"$ref": "write.result"}},
+}  # fmt: skip
+
+
+class DagHarness(ToolLoopHarness):
+    """Opens planners with their default settings; their plan reads, asks a model, goes back once, and writes."""
+
+    task: ClassVar[Task] = Task("copy", tools=ToolLoopHarness.task.tools, plan=Dag(PlanSettings()).read(DOCUMENT))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Dag]:  # type: ignore[override]  # another planner than the loop's
+        """A fresh planner."""
+        yield Dag(PlanSettings())
+
+    def answers(self, action: Action, number: int) -> JSON:
+        """The model wants it again the first time; a tool gives the path it was asked for."""
+        if action.kind != "model":
+            return {"text": f"content of {action.arguments}"}
+        text = "again" if action.id == "sum" else "All is said. é 🐎"
+        return ModelReply(Message("assistant", text), usage=Usage(10, 5)).to_json()

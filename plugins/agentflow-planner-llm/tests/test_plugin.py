@@ -44,19 +44,25 @@ def resolve(name: str) -> object:
     return getattr(importlib.import_module(module), attribute)
 
 
-def test_plugin_offers_one_planner() -> None:
-    """The hook returns the spec of `tools`, marked for pluggy."""
-    (spec,) = agentflow_planners()
+def test_plugin_offers_its_planners() -> None:
+    """The hook returns a spec for each, marked for pluggy; each factory makes a planner of its default settings."""
+    spec = agentflow_planners()[0]
     assert isinstance(spec, PlannerSpec)
     assert (spec.name, spec.api_version) == ("tools", 1)
     assert spec.settings is not None
     assert resolve(spec.settings) is ToolLoopSettings
     assert hasattr(agentflow_planners, "agentflow_impl")
+    for each in agentflow_planners():
+        assert each.settings is not None
+        factory, settings = resolve(each.factory), resolve(each.settings)
+        assert callable(factory)
+        assert callable(settings)
+        assert hasattr(factory(settings(), PluginContext("x", clock=NoClock(), random=random.Random(1))), "step")
 
 
 def test_plugin_factory_makes_the_planner_from_settings_and_context() -> None:
     """The factory takes settings and context and asks neither clock nor random source."""
-    (spec,) = agentflow_planners()
+    spec = agentflow_planners()[0]
     factory = resolve(spec.factory)
     assert callable(factory)
     source = random.Random(1)

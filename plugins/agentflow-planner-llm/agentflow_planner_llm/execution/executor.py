@@ -177,7 +177,7 @@ class Executor:
             return
         if step.when is not None:
             try:
-                wanted = read_condition(step.when).test(seen_by(run))
+                wanted = _test(run, step.when)
             except ExpressionFailed as error:
                 self._fail(run, moment, number, Fault(str(error), ExpressionFailed.code, final=True))
                 return
@@ -241,7 +241,7 @@ class Executor:
         arguments: Object = step.args
         if run.program.graph.references[number]:
             try:
-                arguments = cast("Object", fill(cast("JSON", step.args), seen_by(run)))
+                arguments = _filled(run, number)
             except InputInvalid as error:
                 self._fail(run, moment, number, Fault(str(error), InputInvalid.code, final=True))
                 return None
@@ -332,7 +332,7 @@ class Executor:
                 return Fault(text, OutputInvalid.code, "yes")
         if step.expect is not None:
             try:
-                met = read_condition(step.expect).test({**seen_by(run), "result": value})
+                met = _test(run, step.expect, value)
             except ExpressionFailed as error:
                 return Fault(f"Step {step.id!r}: {error}", ExpressionFailed.code, "yes")
             if not met:
@@ -394,10 +394,8 @@ class Executor:
         run.taken[number] = -1
         for position, route in enumerate(step.routes):
             if route.when is not None:
-                seen = seen_by(run)
-                seen["result"] = run.outcome[step.id].get("result")
                 try:
-                    if not read_condition(route.when).test(seen):
+                    if not _test(run, route.when, run.outcome[step.id].get("result")):
                         continue
                 except ExpressionFailed as error:
                     run.fault = Fault(f"Step {step.id!r}: {error}", ExpressionFailed.code)
@@ -474,7 +472,7 @@ class Executor:
         """The arguments of a step, or ``None`` where they cannot be filled in."""
         step = run.program.steps[number]
         try:
-            given = cast("Object", fill(cast("JSON", step.args), seen_by(run)))
+            given = _filled(run, number)
         except InputInvalid:
             return None
         return given if check_call(step, given, run.program.tools) is None else None
@@ -501,6 +499,22 @@ class Executor:
         run.alone.update(members)
         for number in members:
             self._queue(run, number)
+
+
+def _test(run: PlanRun, text: str, result: JSON = None) -> bool:
+    """Whether a condition is true now; raises :class:`ExpressionFailed`."""
+    condition = read_condition(text)
+    seen = seen_by(run, condition.names)
+    if "result" in condition.names and "result" not in seen:
+        seen["result"] = result
+    return condition.test(seen)
+
+
+def _filled(run: PlanRun, number: int) -> Object:
+    """The arguments of a step with every reference filled in; raises :class:`InputInvalid`."""
+    references = run.program.graph.references[number]
+    given = cast("JSON", run.program.steps[number].args)
+    return cast("Object", fill(given, seen_by(run, {each.root for each in references})) if references else given)
 
 
 def _call(step: Step, arguments: Object) -> str:

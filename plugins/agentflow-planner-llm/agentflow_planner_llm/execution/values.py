@@ -7,6 +7,7 @@ from typing import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeAlias
 
     from agentflow_kernel.contracts.values import JSON
@@ -58,11 +59,16 @@ def _checked(value: JSON, kind: type) -> JSON:
     return value
 
 
-def seen_by(run: PlanRun) -> dict[str, JSON]:
-    """What references and conditions look at: the input, the state, and every step that has ended, by id."""
-    seen: dict[str, JSON] = dict(run.outcome)
-    seen["input"] = run.input
-    seen["state"] = state_of(run)
+def seen_by(run: PlanRun, names: Iterable[str]) -> dict[str, JSON]:
+    """What references and conditions look at, of it what begins with these names: the input, the state, and steps."""
+    seen: dict[str, JSON] = {}
+    for name in names:
+        if name == "input":
+            seen[name] = run.input
+        elif name == "state":
+            seen[name] = state_of(run)
+        elif name in run.outcome:
+            seen[name] = run.outcome[name]
     return seen
 
 

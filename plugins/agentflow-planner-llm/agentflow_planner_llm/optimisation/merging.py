@@ -50,12 +50,10 @@ def _key(program: Program, number: int) -> tuple[JSON, ...] | None:
         return None
     if number in graph.routed or number in graph.stateful or step.reads:
         return None
-    rules = {
-        "when": step.when, "on_error": step.on_error, "retry": step.source.get("retry"), "timeout": step.timeout,
-        "returns": step.returns, "expect": step.expect,
-    }  # fmt: skip
-    loops = [place for place, loop in enumerate(graph.loops) if number in loop.body]
-    return step.name, canonical(cast("JSON", step.args)), canonical(cast("JSON", rules)), canonical(cast("JSON", loops))
+    rules = (step.source.get("retry"), step.returns) if step.retry is not None or step.returns is not None else ()
+    loops = tuple(place for place, loop in enumerate(graph.loops) if number in loop.body)
+    text = canonical(cast("JSON", step.args))
+    return step.name, text, step.when, step.on_error, step.timeout, step.expect, loops, canonical(rules)
 
 
 def _effects_around(program: Program) -> tuple[list[int], list[int]]:

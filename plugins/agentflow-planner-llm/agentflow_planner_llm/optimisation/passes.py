@@ -96,10 +96,11 @@ def hoist(program: Program, _cache: Sequence[str]) -> None:
 
 def cache(program: Program, tools: Sequence[str]) -> None:
     """O6: make equal calls of the named tools once in a run, also where their arguments are known only then."""
+    named = {step.name for step in program.steps if step.kind == "tool" and matches(step.name, tools)}
     program.cached = frozenset(
         number
         for number, step in enumerate(program.steps)
-        if step.kind == "tool" and program.effects[number] == "pure" and matches(step.name, tools)
+        if step.kind == "tool" and program.effects[number] == "pure" and step.name in named
     )
 
 

@@ -96,7 +96,8 @@ class Plan(Value):
 
 def canonical(value: JSON) -> str:
     """JSON text in which equal values look equal: keys sorted, no spaces, whole numbers without a fraction."""
-    return _WRITE(_whole(value))
+    text = _WRITE(value)
+    return _WRITE(_whole(value)) if ".0" in text or "e+" in text else text
 
 
 def _whole(value: JSON) -> JSON:

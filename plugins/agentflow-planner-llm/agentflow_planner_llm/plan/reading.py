@@ -93,7 +93,7 @@ def _step_name(value: object) -> str | None:
     name = str(value)
     if not name or len(name) > LONGEST_ID or not name.isascii() or not name.replace("_", "").replace("-", "").isalnum():
         return f"1 to {LONGEST_ID} letters, digits, - and _"
-    return None if name not in ROOTS and name != END else f"another word than {name}"
+    return f"another word than {name}" if name in (*ROOTS, END, "result") else None
 
 
 STEP_FIELDS: Mapping[str, Rule] = {
