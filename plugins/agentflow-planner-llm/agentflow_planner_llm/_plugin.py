@@ -24,7 +24,7 @@ def agentflow_planners() -> Sequence[PlannerSpec]:
         PlannerSpec(
             "dag",
             "agentflow_planner_llm.dag:create_planner",
-            "agentflow_planner_llm.settings:PlanSettings",
+            "agentflow_planner_llm.plan_settings:PlanSettings",
             capabilities=("budgets", "check", "graph", "plan", "resume"),
             summary="Follow a plan: a graph of steps that start as soon as what they need is there",
         ),

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.drawing import Picture
     from agentflow_planner_llm.plan.scope import Author
-    from agentflow_planner_llm.settings import PlanSettings
+    from agentflow_planner_llm.plan_settings import PlanSettings
 
     Object: TypeAlias = Mapping[str, JSON]
 

@@ -46,9 +46,7 @@ class PlanSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    parallel: int = Field(
-        default=8, ge=1, description="Steps that run at the same time; a plan may ask for fewer."
-    )
+    parallel: int = Field(default=8, ge=1, description="Steps that run at the same time; a plan may ask for fewer.")
     optimise: tuple[Pass, ...] = Field(
         default=("needs", "order", "merge", "prune", "hoist", "cache", "batch"),
         description="The optimisations that are made, each by its name.",

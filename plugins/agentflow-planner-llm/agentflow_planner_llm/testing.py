@@ -9,7 +9,8 @@ from agentflow_kernel.contracts.planner import Task
 from agentflow_kernel.contracts.provider import Message, ModelReply, ToolCall, Usage
 from agentflow_kernel.contracts.tool import Tool
 from agentflow_planner_llm.dag import Dag
-from agentflow_planner_llm.settings import PlanSettings, ToolLoopSettings
+from agentflow_planner_llm.plan_settings import PlanSettings
+from agentflow_planner_llm.settings import ToolLoopSettings
 from agentflow_planner_llm.tool_loop import ToolLoop
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from plans import TOOLS
 
 from agentflow_kernel.contracts.planner import Observation, PlanScope, Task
 from agentflow_planner_llm.dag import Dag
-from agentflow_planner_llm.settings import PlanSettings
+from agentflow_planner_llm.plan_settings import PlanSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,7 +12,7 @@ from agentflow_kernel import Flow, Kernel, Parts, Plan
 from agentflow_kernel.errors import PlanInvalid, RunFailed
 from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, ScriptedProvider
 from agentflow_planner_llm.dag import Dag
-from agentflow_planner_llm.settings import PlanSettings
+from agentflow_planner_llm.plan_settings import PlanSettings
 
 pytestmark = pytest.mark.anyio
 
