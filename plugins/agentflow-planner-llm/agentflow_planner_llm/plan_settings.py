@@ -53,7 +53,7 @@ class PlanSettings(BaseModel):
     )
     cache: tuple[str, ...] = Field(
         default=(),
-        description="Patterns of tools without effects whose results stay the same in a run: equal calls are made once.",
+        description="Patterns of pure tools whose results stay the same during a run: equal calls are made once.",
     )
     approval: bool = Field(default=False, description="Whether a person has to agree to each plan before it runs.")
     bounds: Bounds = Field(default=Bounds(), description="What a plan may use at worst.")
