@@ -290,6 +290,24 @@ def outside(session: nox.Session, kind: str) -> None:
         session.run("agentflow", "certify", f"agentflow-{name}", env=TEST_ENV)
 
 
+STRANGER: Final = ROOT / "examples" / "third-party-plugin"
+
+
+@nox.session
+def stranger(session: nox.Session) -> None:
+    """Build, test and certify the plugin of strangers, outside the workspace, where nothing is but built wheels."""
+    install(session, ["agentflow-kernel", "agentflow-cli", "agentflow-specs"])
+    session.install(*requirements("mypy"), "--constraint", str(CONSTRAINTS))
+    with tempfile.TemporaryDirectory() as folder, session.chdir(folder):
+        shutil.copytree(STRANGER, "source", ignore=shutil.ignore_patterns("__pycache__", "dist", ".*"))
+        session.run("uv", "build", "--quiet", "--wheel", "source", "--out-dir", "dist", external=True)
+        session.install("--no-deps", *map(str, Path(folder, "dist").glob("*.whl")))
+        shutil.rmtree(Path("source", "agentflow_webhook_files"))  # what is tested is the wheel
+        session.run("python", "-m", "pytest", "-q", "-c", "source/pyproject.toml", "source/tests", env=TEST_ENV)
+        session.run("mypy", "--strict", "-p", "agentflow_webhook_files", env=TEST_ENV)
+        session.run("agentflow", "certify", "agentflow-webhook-files", env=TEST_ENV)
+
+
 @nox.session(default=False)
 def mutants(session: nox.Session) -> None:
     """Show which requirement catches which faulty plugin; the kit's own tests see that each is caught."""

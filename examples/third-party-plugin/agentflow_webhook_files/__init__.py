@@ -1,0 +1,1 @@
+"""A source for AgentFlow: webhook deliveries that were stored as JSON files."""

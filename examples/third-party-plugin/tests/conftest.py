@@ -1,0 +1,8 @@
+"""Makes the package importable where it lies; installed, it is the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))
