@@ -49,16 +49,11 @@ async def rest_on(drive: Drive) -> None:
     drive.context.tell("wait.opened", {"name": line[2]["name"]})  # type: ignore[index, call-overload]  # made there
 
 
-def end_rest(drive: Drive, signal: Signal | None) -> list[Line]:
-    """The planner rests no more; what goes on record of the signal that it is given."""
+def end_rest(drive: Drive) -> None:
+    """The planner rests no more: its next decision says so."""
     run = drive.context.run
-    rested = run.standing.announced.pop(_path(drive), None) if run.rests else None
-    if rested is not None:
-        ended: dict[str, JSON] = {"name": ANY}
-        if signal is not None:
-            ended = {"name": signal[1], "signal": signal[0]}
-        return [("wait.resolved", _path(drive), ended, "", 0)]
-    return [] if signal is None else [("signal.consumed", "", {"signal": signal[0]}, "", 0)]
+    if run.rests:
+        run.standing.announced.pop(_path(drive), None)
 
 
 def next_signal(drive: Drive) -> tuple[Observation, Sequence[Line]] | None:
@@ -67,7 +62,8 @@ def next_signal(drive: Drive) -> tuple[Observation, Sequence[Line]] | None:
     if signal is None:
         return None
     del drive.context.run.standing.buffered[signal[0]]
-    return Observation("signal", signal[1], signal[2]), end_rest(drive, signal)
+    end_rest(drive)
+    return Observation("signal", signal[1], signal[2]), [("signal.consumed", "", {"signal": signal[0]}, "", 0)]
 
 
 def _first(drive: Drive) -> Signal | None:

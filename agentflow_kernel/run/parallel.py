@@ -125,10 +125,15 @@ class Parallel:
             if self._arrivals:
                 return self._arrivals.popleft()
             if self._rung is not None and self._rung == self._drive.timer:
-                return Observation("timer"), end_rest(self._drive, None)
-            heard = next_signal(self._drive) if self._listens else None
-            if heard is not None:
-                return heard
+                end_rest(self._drive)
+                return Observation("timer"), ()
+            if self._listens:
+                heard = next_signal(self._drive)
+                if heard is not None:
+                    return heard
+                history = self._drive.context.run.history
+                if history is not None and history.broken is not None:
+                    raise history.broken
             await self._wait()
 
     async def _wait(self) -> None:

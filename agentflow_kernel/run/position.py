@@ -31,7 +31,8 @@ def marks_of(records: Sequence[Record], picture: Picture) -> dict[str, str]:
             marks[name] = here
         open_waits = {record.path for record in records if record.type == "wait.opened"}
         for path in open_waits - {record.path for record in records if record.type == "wait.resolved"}:
-            marks[_id(path)] = "waiting"
+            if path.partition("!")[0] not in done:
+                marks[_id(path)] = "waiting"
     elif _fields(records[-1]).get("status") == "failed":
         path = str(_fields(records[-1]).get("path", ""))
         for each in (path, *_above(path)) if path else ():

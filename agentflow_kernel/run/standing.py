@@ -140,6 +140,13 @@ class Standing:
         """The waits that a signal of this name may still be for, the longest-waiting first."""
         return [wait for wait in self.open if wait.name == name and wait.signal is None]
 
+    def give_up(self) -> None:
+        """Wake all who wait: they will find that the history is broken."""
+        for wait in self.open:
+            wait.news.set()
+        for tell in self.listeners:
+            tell()
+
     def deliver(self, signal: Signal) -> None:
         """Give a signal to the first wait that it fits, or keep it."""
         for wait in self.candidates(signal[1]):

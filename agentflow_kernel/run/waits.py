@@ -203,8 +203,7 @@ async def take(run: Run, signal: Signal, refusal_of: Callable[[JSON], AgentFlowE
                 await run.history.commit([("signal.received", "", payload, "", len(text))])
             finally:
                 if run.history.broken is not None:
-                    for wait in standing.open:  # nothing can be appended any more: no signal will ever come
-                        wait.news.set()
+                    standing.give_up()  # nothing can be appended any more: no signal will ever come
         standing.known.add(signal_id)
         standing.deliver((signal_id, name, value))
     return True

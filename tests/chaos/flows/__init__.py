@@ -13,6 +13,7 @@ from flows import (
     events,
     folded,
     pauses,
+    plans,
     sagas,
     scopes,
     shapes,
@@ -21,7 +22,8 @@ from flows import (
 from flows.case import Case, Copy, Send, World
 
 ROOMS = (
-    shapes, batches, durable, effects, agents, events, ends, pauses, sagas, bounds, scopes, folded, copies, triggered,
+    shapes, batches, durable, effects, agents, events, ends, pauses, plans, sagas, bounds, scopes, folded, copies,
+    triggered,
 )  # fmt: skip
 CASES: dict[str, Case] = {case.name: case for room in ROOMS for case in room.CASES}
 

@@ -48,8 +48,8 @@ async def test_a_listening_run_rests() -> None:
     check_history(records)
     assert [record.type for record in records] == [
         "run.started", "decision", "wait.opened",
-        "signal.received", "wait.resolved", "decision", "wait.opened",
-        "signal.received", "wait.resolved", "step.completed", "run.ended",
+        "signal.received", "signal.consumed", "decision", "wait.opened",
+        "signal.received", "signal.consumed", "step.completed", "run.ended",
     ]  # fmt: skip
 
 
