@@ -52,7 +52,11 @@ class Settings(Protocol):
 
 
 class Speaker(Protocol):
-    """What there is to know of an agent."""
+    """What there is to know of an agent or a plan."""
+
+    @property
+    def kind(self) -> str:
+        """``agent`` or ``plan``."""
 
     @property
     def name(self) -> str:
@@ -77,6 +81,18 @@ def provider_name(provider: object) -> str:
     named = getattr(provider, "provider_name", "")
     top = type(provider).__module__.partition(".")[0]
     return str(named) or ("_OTHER" if top == "__main__" else top.removeprefix("agentflow_"))
+
+
+def describe_agent(agent: Speaker) -> dict[str, AttributeValue]:
+    """The attributes of an agent's span."""
+    attributes: dict[str, AttributeValue] = {
+        OPERATION: "invoke_agent",
+        PROVIDER: provider_name(agent.provider),
+        AGENT_NAME: agent.name,
+    }
+    if agent.model.model:
+        attributes[REQUEST_MODEL] = agent.model.model
+    return attributes
 
 
 def describe_request(request: ModelRequest, labels: Mapping[str, str]) -> dict[str, AttributeValue]:

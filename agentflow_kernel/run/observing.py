@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 PATH = "agentflow.path"
+PLAN_NAME = "agentflow.plan.name"
 
 
 class RunObserver:
@@ -134,16 +135,11 @@ class RunObserver:
             return await work
 
     async def agent(self, agent: genai.Speaker, path: str, work: Awaitable[T]) -> T:
-        """An agent from its question to its answer."""
-        attributes: dict[str, AttributeValue] = {
-            genai.OPERATION: "invoke_agent",
-            genai.PROVIDER: genai.provider_name(agent.provider),
-            genai.AGENT_NAME: agent.name,
-            PATH: path,
-        }
-        if agent.model.model:
-            attributes[genai.REQUEST_MODEL] = agent.model.model
-        with self._open(f"invoke_agent {agent.name}", attributes):
+        """An agent from its question to its answer, or a plan from its input to its output."""
+        is_plan = agent.kind == "plan"
+        attributes = {PLAN_NAME: agent.name} if is_plan else genai.describe_agent(agent)
+        attributes[PATH] = path
+        with self._open(f"{'plan' if is_plan else 'invoke_agent'} {agent.name}", attributes):
             try:
                 return await work
             finally:

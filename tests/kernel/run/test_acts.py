@@ -9,6 +9,7 @@ import pytest
 from engine_kit import DurableJournal, check_history
 from plan_kit import InTurn
 from planner_kit import Script, make_agent
+from span_kit import Listening
 
 from agentflow_kernel import Context, Event, Flow, Kernel, Parts, Plan
 from agentflow_kernel.errors import PlanInvalid, RunFailed, UsageError
@@ -275,3 +276,18 @@ async def test_a_compensation_inside_a_part_is_called_when_the_run_fails() -> No
         with pytest.raises(RunFailed):
             await kernel.run(flow, None)
     assert undone == ["booking 7"]
+
+
+async def test_a_plan_has_a_span_round_what_its_actions_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    listening = Listening(monkeypatch)
+    subject = plan(
+        {"id": "a", "kind": "flow", "name": "double", "arguments": {"input": 3}},
+        {"id": "b", "kind": "agent", "name": "helper", "arguments": {"input": "Do it."}},
+        parts=Parts(flows={"double": Flow("double").step(double)}, agents={"helper": make_agent(["It is done."])}),
+    )
+    await run(subject)
+
+    below = ["node double", ("invoke_agent helper", ["chat"])]
+    assert listening.tree() == [("run p", [("node p", [("plan p", below)])])]
+    span = listening.one("plan p")
+    assert dict(span.attributes) == {"agentflow.plan.name": "p", "agentflow.path": "p"}
