@@ -7,21 +7,24 @@ import random
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from crash import Estate, Life
-from flows import CASES
+from flows import CASES, World
 from mortal import Doom
 
-from agentflow_kernel.contracts.journal import encode_record
-from agentflow_kernel.errors import AgentFlowError
+from agentflow_kernel import Kernel
+from agentflow_kernel.contracts.journal import decode_record, encode_record
+from agentflow_kernel.errors import AgentFlowError, RunError
 from agentflow_kernel.testing import InProcessMemory
+from agentflow_kernel.testing.auditor import find_problems
 from agentflow_sqlite.journal import SqliteJournal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 LONG = os.environ.get("AGENTFLOW_CHAOS", "short") == "long"
 SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))
@@ -30,7 +33,13 @@ PLAYED = ("sequence", "fork_all", "batch_skip", "agent_tools", "phases", "nested
 OPEN = {"waiting": 4, "substeps": 6}
 """Flows whose process ends at so many operations: their runs are open."""
 
-pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(600), pytest.mark.blocking]
+RESUMED = {
+    "substeps": 6, "patched": 3, "typed_state": 4, "pure": 2, "undone": 4, "agent_alone": 3, "drawing": 2,
+    "folded_undone": 9, "agent_batch": 4,
+}  # fmt: skip
+"""Flows whose runs are open as well, and need nobody to go on."""
+
+pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(1800), pytest.mark.blocking]
 Runs = dict[str, list[bytes]]
 
 
@@ -42,7 +51,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-async def fill(folder: Path, *, orderly: bool) -> tuple[Path, Runs]:
+async def fill(folder: Path, *, orderly: bool, left_open: Mapping[str, int] = OPEN) -> tuple[Path, Runs]:
     """The files as a process left them, by its own end or without one, and the records that were acknowledged."""
     place, left = folder / "live", folder / "left"
     place.mkdir()
@@ -50,7 +59,7 @@ async def fill(folder: Path, *, orderly: bool) -> tuple[Path, Runs]:
     estate = Estate(journal, InProcessMemory())
     for name in PLAYED:
         assert await Life(CASES[name], estate, 1).live() == CASES[name].ends[0]
-    for name, moment in OPEN.items():
+    for name, moment in left_open.items():
         assert await Life(CASES[name], estate, 1, Doom(moment)).live() is None
     runs = {run_id: [encode_record(each) for each in found] for run_id, found in (await estate.histories()).items()}
     if orderly:
@@ -162,3 +171,83 @@ async def test_no_damage_of_the_file_is_silent(how: str, times: int, folder: Pat
     assert hit
     assert how != "flip" or total["whole"] > total["refused"], "one flipped bit must leave most runs as they are"
     print(f"{times} times {how}: {hit} told, silent 0; runs {dict(total)} (seed {SEED})")
+
+
+class Restart:
+    """A process that finds damaged files and recovers what it can."""
+
+    def __init__(self, folder: Path, runs: Runs) -> None:
+        self.folder = folder
+        self.runs = runs
+        self.records = {run_id: [decode_record(line) for line in lines] for run_id, lines in runs.items()}
+        self.again: list[tuple[str, str]] = []
+        """Steps that were on record and were executed all the same."""
+
+    async def recover(self) -> bool:
+        """Resume all that is open and wait for its end; whether the journal could be opened and listed."""
+        world = World(self._note)
+        try:
+            async with Kernel(
+                journal=SqliteJournal(str(self.folder / "journal.db")), memories={"notes": InProcessMemory()}
+            ) as kernel:
+                for name in RESUMED:
+                    kernel.add(CASES[name].build(world))
+                for handle in (await kernel.recover(per_s=1e6)).handles:
+                    with suppress(RunError):
+                        await handle.result()
+        except AgentFlowError:
+            return False
+        return True
+
+    def _note(self, run_id: str, path: str, key: str) -> None:
+        if any(record.path == path and record.type == "step.completed" for record in self.records.get(run_id, ())):
+            self.again.append((run_id, path))
+
+    async def look(self, *, recovered: bool) -> Counter[str]:
+        """What has become of each run: ``whole``, ``ended``, ``refused`` with a typed error, or something ``else``."""
+        found = Counter[str]()
+        journal = SqliteJournal(str(self.folder / "journal.db"))
+        try:
+            for run_id, lines in self.runs.items():
+                found[await self._what(journal, run_id, lines, recovered=recovered)] += 1
+        finally:
+            await journal.aclose()
+        return found
+
+    async def _what(self, journal: SqliteJournal, run_id: str, lines: list[bytes], *, recovered: bool) -> str:
+        try:
+            records = list(await journal.read(run_id))
+            head = await journal.head(run_id)
+        except AgentFlowError:
+            return "refused"
+        if [encode_record(record) for record in records[: len(lines)]] != lines or find_problems(records):
+            return "else: other records"
+        started: Any = records[0].payload
+        case = CASES.get(started["name"].partition("/")[2])
+        if self.records[run_id][-1].type == "run.ended":
+            return "whole" if len(records) == len(lines) else "else: records after its end"
+        if not recovered:
+            return "whole"
+        status = case.status if case is not None else "completed"
+        return "ended" if head.status == status else f"else: {head.status}"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("how", "times"), [("flip", FLIPS // (3 if LONG else 10)), ("cut", CUTS // 4), ("zero", CUTS // 4)]
+)
+async def test_what_is_not_damaged_is_recovered(how: str, times: int, folder: Path) -> None:
+    """A new process ends the open runs that are whole, executes nothing of them twice, and goes on with no other."""
+    left, runs = await fill(folder, orderly=True, left_open=RESUMED)
+    dice, total, recovered = random.Random(f"{SEED} {how} recovered"), Counter[str](), 0
+    for _ in range(times):
+        what = damage(left, folder / "copy", how, dice)
+        restart = Restart(folder / "copy", runs)
+        opened = await restart.recover()
+        found = await restart.look(recovered=opened)
+        assert not any(each.startswith("else") for each in found), f"{what}: {dict(found)} (seed {SEED})"
+        assert not restart.again, f"{what}: executed again {restart.again} (seed {SEED})"
+        recovered += opened
+        total += found
+    assert how != "flip" or recovered > times * 0.7
+    print(f"{times} times {how}: {recovered} recovered, silent 0; runs {dict(total)} (seed {SEED})")
