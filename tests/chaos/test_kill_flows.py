@@ -9,16 +9,14 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from flows import CASES
+from auditing import audited, crash_of, problems_of
 from ledger import CHILD, HERE, Ledger, wait_until
-from process import open_journal
 from stores import installed, nobody_works, store
 
-from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.testing.auditor import Auditor
 from agentflow_kernel.testing.effects import Ledger as Effects
 
@@ -47,27 +45,6 @@ def journal(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each journal in turn, as the word for it."""
     with store(request.param) as word:
         yield word
-
-
-async def crash_of(auditor: Auditor, journal: str, state: str, process: int) -> int:
-    """Tell the auditor what was on record when a process ended; how many runs were under way."""
-    opened = open_journal(journal, state)
-    try:
-        await auditor.crashed(opened, process)
-        return sum(info.status not in TERMINAL for info in await opened.runs(limit=1_000_000))
-    finally:
-        await opened.aclose()
-
-
-async def audited(auditor: Auditor, journal: str, state: str) -> Any:
-    """Everything that the auditor has to say at the end."""
-    opened = open_journal(journal, state)
-    try:
-        for info in await opened.runs(limit=1_000_000):
-            auditor.accept(info.run_id)
-        return await auditor.audit(opened)
-    finally:
-        await opened.aclose()
 
 
 def test_no_kill_loses_or_doubles_anything(journal: str, ledger: Ledger, tmp_path: Path) -> None:
@@ -101,16 +78,3 @@ def test_no_kill_loses_or_doubles_anything(journal: str, ledger: Ledger, tmp_pat
     assert not twice, f"the receiver honours keys and has applied these twice (seed {SEED}): {twice[:5]}"
     honoured = f"the receiver that honours keys has applied {len(applied.effects)}, lost 0, doubled {len(twice)}"
     print(f"{journal.partition(':')[0]}: {kills} kills, {landed} in flight, seed {SEED}; {audit}; {honoured}")
-
-
-def problems_of(effects: Effects, runs: dict[str, str]) -> list[str]:
-    """Effects that a run's case names and the ledger lacks, or the other way round."""
-    found: dict[str, set[str]] = {run_id: set() for run_id in runs}
-    for effect in effects.effects:
-        found[effect.run_id].add(effect.path)
-    problems = []
-    for run_id, paths in found.items():
-        case = CASES[runs[run_id]]
-        problems += [f"{case.name}: lost {path}" for path in case.effects - paths]
-        problems += [f"{case.name}: unforeseen {path}" for path in paths - case.effects - case.perhaps]
-    return problems
