@@ -15,11 +15,20 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import pytest
 
 READY_WITHIN_S = 30.0
+
+
+def not_there(name: str, install: str) -> NoReturn:
+    """Skip or fail the test that needs a program which is not installed, or may not be used."""
+    text = f"{name} is not installed, or may not be used here: {install}"
+    required = os.environ.get("AGENTFLOW_REQUIRE_SERVICES", "")
+    if required == "all" or name in required.split(","):
+        pytest.fail(text)
+    pytest.skip(text)
 
 
 class Service:
@@ -53,11 +62,7 @@ class Service:
             return
         self.port = free_port()
         if self.command() is None:
-            text = f"{self.name} is not installed: {self.install}"
-            required = os.environ.get("AGENTFLOW_REQUIRE_SERVICES", "")
-            if required == "all" or self.name in required.split(","):
-                pytest.fail(text)
-            pytest.skip(text)
+            not_there(self.name, self.install)
         self.folder = Path(tempfile.mkdtemp(prefix=f"agentflow-{self.name}-"))
         self.prepare()
         self.start()
