@@ -225,7 +225,7 @@ def always_replay(session: nox.Session) -> None:
     """Run the engine's tests once more, where each run forgets everything after each of its records."""
     kernel = DISTS["agentflow-kernel"]
     install(session, closure(kernel), "test")
-    folders = [kernel.tests / name for name in ("run", "flow", "agent")]
+    folders = [kernel.tests / name for name in ("run", "flow", "agent", "kernel")]
     pytest(session, *folders, options=("--always-replay",))
 
 

@@ -198,7 +198,7 @@ class Runs:
             except UnknownRun:  # the usual case: the key is new
                 try:
                     return await self._start(run_id, name, flow, value)
-                except AppendConflict:  # another process was quicker
+                except (AppendConflict, Fenced):  # another process was quicker, and a third may own it by now
                     head = await self.journal.head(run_id)
             return await self._take_up(head)
 

@@ -61,7 +61,9 @@ class ReplayingExecution(Execution):
     async def _resumed(self, before: History) -> History:
         """The history as a new owner finds it."""
         while True:
-            history = History(before.journal, before.run_id, clock=before.clock, epoch=before.epoch + 1)
+            history = History(
+                before.journal, before.run_id, clock=before.clock, epoch=before.epoch + 1, limits=before.limits
+            )
             await history.load(await before.journal.read(before.run_id))
             owner = (await before.journal.head(before.run_id)).owner
             try:

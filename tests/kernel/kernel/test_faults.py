@@ -121,6 +121,7 @@ async def test_a_handler_must_be_a_coroutine_function() -> None:
         kernel.on("order.created")(plain)  # type: ignore[arg-type]
 
 
+@pytest.mark.keeps_memory("a step on record is not told again")
 async def test_a_handle_gives_the_events_of_its_run_to_the_last() -> None:
     """``handle.events()`` ends with the run's end, and gives only this run's events."""
     async with Kernel(journal=InProcessJournal()) as kernel:
@@ -132,6 +133,7 @@ async def test_a_handle_gives_the_events_of_its_run_to_the_last() -> None:
     assert [progress.name for progress in seen][-2:] == ["node.completed", "run.completed"]
 
 
+@pytest.mark.keeps_memory("a step on record is not told again")
 async def test_several_readers_get_every_event_and_one_that_stops_is_forgotten() -> None:
     """Each at its own pace; nothing is kept for who has gone."""
     inside, go = anyio.Event(), anyio.Event()

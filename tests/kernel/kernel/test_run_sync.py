@@ -43,7 +43,8 @@ def test_a_run_with_a_journal_is_on_record() -> None:
     """As any other."""
     journal = DurableJournal()
     assert Kernel(journal=journal).run_sync(Flow("f").step(lambda value: value + 1, name="add"), 1) == 2
-    assert journal.appended == [("run.started",), ("step.completed",), ("run.ended",)]
+    own = [types for types in journal.appended if types != ("lease",)]
+    assert own == [("run.started",), ("step.completed",), ("run.ended",)]
 
 
 def test_an_agent_runs_without_a_loop_of_the_caller() -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import pytest
 from engine_kit import DurableJournal, check_history
 
 from agentflow_kernel import Flow, Kernel
-from agentflow_kernel.errors import RunCancelled, RunFailed, RunSuspended, StorageUnavailable, UsageError
+from agentflow_kernel.errors import (
+    PeerUnavailable,
+    RunCancelled,
+    RunFailed,
+    RunSuspended,
+    StorageUnavailable,
+    UsageError,
+)
 from agentflow_kernel.kernel import NotDurableWarning
 from agentflow_kernel.testing import InProcessJournal
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -151,10 +155,19 @@ async def test_keys_belong_to_the_flow_they_are_used_with() -> None:
     assert ids[0][14] == "8"
 
 
-async def test_a_key_that_another_process_was_quicker_with_is_its_run(tmp_path: Path) -> None:
-    """Between looking and appending somebody else may have started it."""
-    journal, step = DurableJournal(), Step()
+@pytest.mark.parametrize("taken_up", [False, True], ids=["by one", "taken up by a third"])
+async def test_a_key_that_another_process_was_quicker_with_is_its_run(taken_up: bool) -> None:
+    """Between looking and appending somebody else may have started it, and it may have another owner by now."""
+    journal, calls = DurableJournal(), list[int]()
     head = journal.head
+
+    async def down_at_first(value: int) -> int:
+        calls.append(value)
+        if taken_up and len(calls) == 1:
+            raise PeerUnavailable("down", executed="no")
+        return value
+
+    flow = Flow("f").step(down_at_first)
 
     async def late_head(run_id: str) -> Any:
         """Looks before the other one has begun, and answers after that."""
@@ -163,12 +176,15 @@ async def test_a_key_that_another_process_was_quicker_with_is_its_run(tmp_path: 
             return await head(run_id)
         finally:
             async with Kernel(journal=journal) as quicker:
-                await quicker.run(step.flow, 1, key="k")
+                handle = await quicker.start(flow, 1, key="k")
+                await handle.ended()
+                if taken_up:
+                    await (await quicker.resume(handle.run_id)).result()
 
     journal.head = late_head
     async with Kernel(journal=journal) as kernel:
-        assert await kernel.run(step.flow, 2, key="k") == 1
-    assert step.calls == 1
+        assert await kernel.run(flow, 2, key="k") == 1
+    assert calls == ([1, 1] if taken_up else [1])
 
 
 async def test_an_embedded_kernel_without_a_journal_warns_once_and_says_so_on_the_handle() -> None:

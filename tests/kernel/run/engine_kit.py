@@ -122,6 +122,11 @@ def completed(records: Sequence[Record]) -> list[str]:
     return [record.path for record in records if record.type == "step.completed"]
 
 
+def own(records: Sequence[Record]) -> list[Record]:
+    """What the run itself wrote: without the records of new owners, of which there may be any number."""
+    return [record for record in records if record.type != "lease"]
+
+
 async def payload_of(journal: Any, record: Record) -> Any:
     """The whole payload, wherever it is stored."""
     return json.loads(await journal.get_blob(record.ref)) if record.ref else record.payload
