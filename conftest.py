@@ -23,6 +23,7 @@ OURS = [
     "agentflow_kernel",
     "agentflow_leveldb",
     "agentflow_openai",
+    "agentflow_planner_bt",
     "agentflow_planner_llm",
     "agentflow_postgres",
     "agentflow_resilience",

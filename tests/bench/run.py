@@ -1,8 +1,8 @@
 """The bench: measures every figure beside its floor in one run and prints the table.
 
 Usage: ``python tests/bench/run.py [--short] [NAME ...]``; the names are startup, nodes, durable, agents, manifest,
-stream, recovery, memory, example and plan. A figure over its goal is marked; the machine may be busy, so look at it
-again before you believe it. The exit code says only whether everything could be measured.
+stream, recovery, memory, example, plan and tree. A figure over its goal is marked; the machine may be busy, so look at
+it again before you believe it. The exit code says only whether everything could be measured.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import plan
 import recovery
 import startup
 import stream
+import tree
 from table import show
 
 
@@ -39,6 +40,7 @@ def main(words: list[str]) -> None:
         "recovery": lambda: recovery.rows(many=100 if short else 1_000),
         "memory": lambda: memory.rows(many=1_000 if short else 10_000),
         "plan": lambda: plan.rows(steps=1_000, runs=20 if short else 100),
+        "tree": lambda: tree.rows(ticks=30 if short else 300),
         "example": lambda: example.rows(lines=20_000 if short else 200_000),
     }
     rows = []
