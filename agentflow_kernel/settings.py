@@ -18,6 +18,7 @@
     [runs]
     snapshot_records = 10_000             # and snapshot_mib, max_records, max_mib
     keep = "30d"                          # delete runs that ended so long ago; without it all are kept
+    compact = true                        # delete what a run has on record before each snapshot
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Settings:
     ``file`` is its absolute path or ``None``. ``trust`` is ``installed`` without a file or its ``[plugins]`` table;
     with it ``listed``, unless the table says otherwise. ``plugins`` maps the normalised name of a distribution to its
     rule. ``code`` are the entries of ``[code] allow``. ``journal`` is the plugin of runs whose manifest names none.
-    ``runs`` are the entries of ``[runs]``, ``keep`` in seconds.
+    ``runs`` are the entries of ``[runs]``, ``keep`` in seconds, ``compact`` as 0 or 1.
     """
 
     __slots__ = ("file", "trust", "plugins", "code", "journal", "runs")
@@ -245,11 +246,16 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _runs(table: _Table) -> dict[str, int]:
-    table.only(*_RUNS, "keep")
+    table.only(*_RUNS, "keep", "compact")
     found: dict[str, int] = {}
     for name, value in table.values.items():
         if name == "keep":
             found[name] = _span(table, name)
+            continue
+        if name == "compact":
+            if not isinstance(value, bool):
+                table.refuse(name, f"must be true or false, not {value!r}.")
+            found[name] = int(value)
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             table.refuse(name, f"must be a whole number above 0, not {value!r}.")

@@ -40,6 +40,7 @@ CAPABILITIES = {
     "shared": "several processes use one store at the same time",
     "shared-runs": "workers on several machines own its runs, by leases and an inbox of its own",
     "prunes": "runs that have ended can be deleted, and payloads that no record names",
+    "compacts": "what a run has on record before its last snapshot can be deleted, also while the run goes on",
 }
 """What a journal may offer, beyond the contract that all keep."""
 
@@ -47,10 +48,10 @@ CAPABILITIES = {
 class Record(Value):
     """One line of a run's history.
 
-    ``seq`` is contiguous from 0. ``path`` is the identity of the action it belongs to (``""`` for the run itself).
-    ``payload`` is JSON. With ``ref`` the whole payload is the blob of that SHA-256, and ``payload`` holds only what
-    the head of the run needs of it, or ``None``. ``ts`` is wall time. ``input_hash`` lets a resumed run notice that
-    the code now asks for something else. ``prev_hash`` chains the records.
+    ``seq`` is contiguous from 0, but for what :class:`Compacts` has deleted. ``path`` is the identity of the action it
+    belongs to (``""`` for the run itself). ``payload`` is JSON. With ``ref`` the whole payload is the blob of that
+    SHA-256, and ``payload`` holds only what the head of the run needs of it, or ``None``. ``ts`` is wall time.
+    ``input_hash`` lets a resumed run notice that the code now asks for something else. ``prev_hash`` chains them.
     """
 
     __slots__ = (
@@ -176,6 +177,13 @@ def check_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Re
         raise ValueError(f"Run {run_id}: an epoch lies between 0 and 2**63, found {epoch}.")
 
 
+def check_snapshot(run_id: str, seq: int, found: Sequence[Record]) -> None:
+    """Raise ``ValueError`` unless ``found``, the records of a run from ``seq`` on, begin with a snapshot there."""
+    if seq < 1 or not found or found[0].seq != seq or found[0].type != "snapshot":
+        kind = found[0].type if found and found[0].seq == seq else "not there"
+        raise ValueError(f"Record {seq} of run {run_id} is {kind}; expected a snapshot.")
+
+
 def fold(info: RunInfo, record: Record) -> None:
     """Bring the head up to date with one appended record; the same for every journal."""
     info.next_seq = record.seq + 1
@@ -235,7 +243,10 @@ class Journal(Protocol):
         ...
 
     async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
-        """The records from ``from_seq`` on, in order; empty for an unknown run. Raises :class:`CorruptRecord`."""
+        """The records from ``from_seq`` on, in order; empty for an unknown run. Raises :class:`CorruptRecord`.
+
+        None is missing, but for those that :class:`Compacts` has deleted.
+        """
         ...
 
     async def head(self, run_id: str) -> RunInfo:
@@ -308,6 +319,30 @@ class Prunes(Protocol):
         Works in steps; cancelled, or after :class:`StorageUnavailable`, some may be deleted.
         """
         ...
+
+
+class Compacts(Protocol):
+    """Optional ability ``compacts``: shorten the history of a run, whether it is at work, waits or has ended."""
+
+    async def compact(self, run_id: str, seq: int, epoch: int) -> int:
+        """Delete the records of a run between its first and ``seq``, which is a snapshot; return how many went.
+
+        Readers find all of them or none: from one moment on, which is durable, the first record is followed by the
+        snapshot. The head stays as it is, and so do payloads that are stored apart (:meth:`Prunes.collect`). Where that
+        snapshot or a later one stands there already, only what a crash has left of the work is deleted.
+        Raises :class:`Fenced` when the run's epoch is higher, :class:`UnknownRun`, ``ValueError`` when the record
+        ``seq`` is no snapshot, :class:`CorruptRecord`, :class:`StorageUnavailable`.
+        """
+        ...
+
+
+def compacted_to(records: Sequence[Record]) -> int:
+    """The ``seq`` of the snapshot that follows the first record of a run, 0 where nothing was deleted.
+
+    ``records`` are those of the run from the first on. Those from 1 up to this number are gone.
+    """
+    seq = records[1].seq if len(records) > 1 else 0
+    return seq if seq > 1 else 0
 
 
 class Request(Value):

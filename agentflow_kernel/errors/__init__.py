@@ -20,6 +20,7 @@
     │   ├── Unsupported           the capability is absent here, with the reason
     │   ├── RunBusy               another process works on the run
     │   ├── EnvironmentChanged    variables of the run's manifest have other values than at its start
+    │   ├── HistoryCompacted      a copy from a step whose records were deleted
     │   ├── RunEnded              a signal or request for a run that takes none any more
     │   ├── ExpressionInvalid     a text that is no expression or script, with the place
     │   ├── ExpressionFailed      an expression that has no value with these data
@@ -123,6 +124,7 @@ from agentflow_kernel.errors.usage import (
     ExpressionFailed,
     ExpressionInvalid,
     FlowInvalid,
+    HistoryCompacted,
     InputInvalid,
     ManifestError,
     ManifestErrors,
@@ -163,6 +165,7 @@ __all__ = (
     "Fenced",
     "FlowElapsed",
     "FlowInvalid",
+    "HistoryCompacted",
     "InputInvalid",
     "JournalError",
     "ManifestError",

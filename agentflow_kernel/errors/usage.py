@@ -185,6 +185,21 @@ class Unsupported(UsageError):
         self.what, self.reason = what, reason
 
 
+class HistoryCompacted(UsageError):
+    """A run cannot be copied from this step: what it has on record before record ``seq`` was deleted."""
+
+    code = "AF-HISTORY-COMPACTED"
+
+    def __init__(self, run_id: str, step: str, seq: int, later: Sequence[str]) -> None:
+        names = ", ".join(map(repr, later)) or "none"
+        super().__init__(
+            f"Run {run_id} cannot go on from {step!r}: what it has on record before its snapshot, record {seq}, was "
+            f"deleted (compacted), and the step is not behind it. Steps that can be named: {names}. "
+            "Without a step the copy takes all over; with another input and no step it begins anew."
+        )
+        self.run_id, self.step, self.seq = run_id, step, seq
+
+
 class RunEnded(UsageError):
     """The run takes no signal or request any more: it has ended, or its owner has left it; ``status`` says which."""
 

@@ -12,6 +12,7 @@ from agentflow_kernel.contracts.journal import (
     Record,
     RunInfo,
     check_batch,
+    check_snapshot,
     decode_record,
     encode_record,
     fold,
@@ -31,6 +32,10 @@ class InProcessJournal:
 
     def __init__(self, *, keep_ended: int = KEEP_ENDED) -> None:
         self._records: dict[str, list[bytes]] = {}
+        self._gaps: dict[str, int] = {}
+        """How many records are gone after the first one of a run."""
+        self._loose: dict[str, list[str]] = {}
+        """Blobs that those have named and nobody else; they go with the run."""
         self._heads: dict[str, RunInfo] = {}
         self._ended: dict[str, None] = {}
         self._blobs: dict[str, bytes] = {}
@@ -73,8 +78,10 @@ class InProcessJournal:
     async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
         """The records, decoded anew for each reader."""
         self._open()
-        encoded = self._records.get(run_id, [])[from_seq:]
-        return [decode_record(data, run_id=run_id, seq=from_seq + offset) for offset, data in enumerate(encoded)]
+        gap = self._gaps.get(run_id, 0)
+        start = max(from_seq - gap, 1) if gap and from_seq else from_seq
+        places = enumerate(self._records.get(run_id, [])[start:], start)
+        return [decode_record(data, run_id=run_id, seq=at + gap if at else 0) for at, data in places]
 
     async def head(self, run_id: str) -> RunInfo:
         """The head, a copy."""
@@ -127,6 +134,24 @@ class InProcessJournal:
             self._drop_blob(ref)
         return len(gone)
 
+    async def compact(self, run_id: str, seq: int, epoch: int) -> int:
+        """Forget the records between, at once."""
+        self._open()
+        head = self._heads.get(run_id)
+        if head is None:
+            raise UnknownRun(run_id)
+        if head.epoch > epoch:
+            raise Fenced(run_id, epoch, head.epoch)
+        gap = self._gaps.get(run_id, 0)
+        if 0 < seq <= gap + 1:
+            return 0
+        check_snapshot(run_id, seq, await self.read(run_id, seq))
+        gone = self._records[run_id][1 : seq - gap]
+        del self._records[run_id][1 : seq - gap]
+        self._gaps[run_id] = seq - 1
+        self._loose.setdefault(run_id, []).extend(self._let_go(gone))
+        return len(gone)
+
     async def aclose(self) -> None:
         """Refuse further calls; nothing is given back before the journal itself is."""
         self._closed = True
@@ -134,8 +159,14 @@ class InProcessJournal:
     def _forget(self, run_id: str) -> list[str]:
         """Drop a run; the blobs that no other run names."""
         del self._ended[run_id], self._heads[run_id]
+        self._gaps.pop(run_id, None)
+        orphans = self._let_go(self._records.pop(run_id))
+        return orphans + [ref for ref in self._loose.pop(run_id, ()) if ref not in self._named]
+
+    def _let_go(self, records: Sequence[bytes]) -> list[str]:
+        """Count what these records name no more; the blobs that nobody names now."""
         orphans = []
-        for data in self._records.pop(run_id):
+        for data in records:
             ref = decode_record(data).ref
             if ref:
                 self._named[ref] -= 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from agentflow_kernel.errors import Fenced, RunBusy, UnknownName, UsageError
+from agentflow_kernel.contracts.journal import compacted_to
+from agentflow_kernel.errors import Fenced, HistoryCompacted, RunBusy, UnknownName, UsageError
 from agentflow_kernel.event import uuid7
 from agentflow_kernel.kernel.operations import SAME
 from agentflow_kernel.run.canonical import to_json
-from agentflow_kernel.run.snapshot import fold
+from agentflow_kernel.run.snapshot import fold, leave_out, next_visit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,16 +81,34 @@ class _Plan:
     async def take(self, step: str | None) -> None:
         """Take over the history up to ``step``, or all of it.
 
-        Raises :class:`UnknownName` for a step that is not there, :class:`UsageError` where the history holds an effect
-        of which nobody knows whether it happened.
+        Raises :class:`UnknownName` for a step that is not there, :class:`HistoryCompacted` for one that may have lain
+        in what was deleted, :class:`UsageError` where the history holds an effect of which nobody knows whether it
+        happened.
         """
         if step is not None:
             self.step = step
             places = [at for at, record in enumerate(self.records) if at and lies_in(record.path, step)]
+            gone = compacted_to(self.records)
+            if gone and (not places or await self._is_older(step)):
+                await self._take_snapshot(step, gone)
+                return
             if not places:
                 raise UnknownName(f"step of run {self.run_id}", step, self._near(step))
             self.cut = places[0]
         await self.history.load(self.records[: self.cut])
+        self._check()
+
+    async def _take_snapshot(self, step: str, gone: int) -> None:
+        """Take over only the snapshot behind what was deleted, if the step is the visit that it stands before."""
+        await self.history.load(self.records[:2])
+        if step != next_visit(self.history.position):
+            raise HistoryCompacted(self.run_id, step, gone, self._near(step))
+        self.cut = 2
+        leave_out(self.history, step)
+        self._check()
+
+    def _check(self) -> None:
+        """Make the history that was taken over that of a new run, if it can be."""
         history = self.history
         self._refuse_undone()
         unknown = sorted(history.intents.difference(history.done))
@@ -103,6 +122,12 @@ class _Plan:
             for path in [path for path in history.standing.timers if path.endswith("!timeout")]:
                 del history.standing.timers[path]  # the new run has the time of its flow for itself
 
+    async def _is_older(self, step: str) -> bool:
+        """Whether the snapshot after what was deleted knows the step, so that some of it lay there."""
+        saved = await self.runs.payload(self.records[1])
+        known = (cast("list[str]", saved[name]) for name in ("done", "decisions", "intents", "given_up"))
+        return any(lies_in(path, step) for paths in known for path in paths)
+
     def _refuse_undone(self) -> None:
         """Raise :class:`UsageError` where the history to be taken over has steps that the run itself has undone."""
         undone = {
@@ -110,8 +135,7 @@ class _Plan:
             for record in self.records
             if record.type == "compensation.completed"
         }
-        kept = [record.path for record in self.records[: self.cut] if record.type == "step.completed"]
-        first = next((path for path in kept if path in undone), None)
+        first = next((path for path in self.history.done if path in undone), None)
         if first is not None:
             raise UsageError(
                 f"Run {self.run_id} has undone {first!r} when it ended. Name {first!r}, or a step before it, as the "

@@ -96,3 +96,16 @@ class RunOperations:
 
         runs = self._open
         return await prune(runs.journal, runs.clock, older_than_s, statuses, dry_run=dry_run)
+
+    async def compact(self, run_id: str, *, dry_run: bool = False) -> int:
+        """Delete what a run has on record before its last snapshot, and return how many records that is.
+
+        The first record, which has the input, stays. The run goes on as before, whoever works on it; it cannot be
+        retried or forked from a step before the snapshot any more. Payloads stored apart go with :meth:`prune`. With
+        ``dry_run`` nothing is deleted. A run without a snapshot stays as it is.
+        Raises :class:`UnknownRun`, :class:`RunBusy` when the run is just being taken over, :class:`Unsupported` where
+        the journal cannot do it, :class:`CorruptRecord`, :class:`StorageUnavailable`.
+        """
+        from agentflow_kernel.kernel.compacting import compact  # only kernels that do it pay
+
+        return await compact(self._open, run_id, dry_run=dry_run)

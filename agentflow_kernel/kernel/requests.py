@@ -6,8 +6,9 @@ from agentflow_kernel.run.inbox import ask_answer, ask_cancel, ask_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from agentflow_kernel.contracts.journal import Record
     from agentflow_kernel.kernel.core import Kernel
 
 
@@ -21,7 +22,7 @@ async def signal_run(
     it has this very signal on record;
     :class:`InputInvalid` when the run waits for this signal and the value does not fit.
     """
-    records = await kernel.history(run_id)
+    records = await _history(kernel, run_id)
     request = ask_signal(run_id, name, value, signal_id=signal_id, records=records)
     if request is None:
         return str(signal_id)
@@ -31,7 +32,7 @@ async def signal_run(
 
 async def answer_run(kernel: Kernel, run_id: str, wait: str, reply: Mapping[str, object]) -> str:
     """Leave the answer to a question or approval, and return its id; ``reply`` as for ``run.inbox.leave_answer``."""
-    request = ask_answer(run_id, wait, reply, await kernel.history(run_id))
+    request = ask_answer(run_id, wait, reply, await _history(kernel, run_id))
     await kernel._open.leave(run_id, request)  # noqa: SLF001 -- one room
     return request.id
 
@@ -41,3 +42,14 @@ async def cancel_run(kernel: Kernel, run_id: str) -> str:
     request = ask_cancel(run_id, await kernel.history(run_id))
     await kernel._open.leave(run_id, request)  # noqa: SLF001 -- one room
     return request.id
+
+
+async def _history(kernel: Kernel, run_id: str) -> Sequence[Record]:
+    """The records of a run, with the whole of its last snapshot: the records before that may have been deleted."""
+    from agentflow_kernel.kernel.payloads import fetch_payloads  # only runs with a snapshot pay
+
+    records = await kernel.history(run_id)
+    last = next((record for record in reversed(records) if record.type == "snapshot"), None)
+    if last is not None:
+        await fetch_payloads(kernel._open.journal, [last])  # noqa: SLF001 -- one room
+    return records

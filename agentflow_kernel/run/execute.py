@@ -95,8 +95,9 @@ class Execution:
         frame.roots.update(cast("Mapping[str, JSON]", position["roots"]))
         frame.visits.update(cast("Mapping[str, int]", position["visits"]))
         state = cast("Mapping[str, JSON]", position["state"])
-        if state:
-            frame.restore({"state": {key: [value] for key, value in state.items()}}, name)
+        if state or frame.roots["state"]:
+            gone: dict[str, JSON] = {key: [] for key in frame.state.values() if key not in state}
+            frame.restore({"state": {**gone, **{key: [value] for key, value in state.items()}}}, name)
         self.start, self.value = node, position["value"]
 
     async def _complete(self, output: object) -> None:

@@ -100,7 +100,8 @@ class History:
     async def load(self, records: Sequence[Record]) -> None:
         """Take up the records of earlier owners; large payloads are fetched. Raises :class:`CorruptRecord`.
 
-        What a snapshot holds is not taken up again from the records before it; only their chain is checked.
+        What a snapshot holds is not taken up again from the records before it; only their chain is checked, where
+        they were not deleted.
         """
         import json  # lazy: 10 ms, only runs with a journal pay
 
@@ -109,6 +110,10 @@ class History:
             encode_record(record)  # as it is stored: it keeps the bytes
             if record.ref and at >= last:
                 record.payload = json.loads(await self.journal.get_blob(record.ref))
+            if at == 1 and record.seq > 1 and is_snapshot(record):  # what lay between was deleted
+                self.next_seq, self.prev_hash = record.seq, record.prev_hash
+            if at == last:
+                self.records, self.size_bytes, self.due = 0, 0, False
             self._chain(record)
             if at >= last:
                 self._take(record)

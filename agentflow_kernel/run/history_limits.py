@@ -1,4 +1,4 @@
-"""The limits of a history: when a snapshot is due, and how long it may become where none can be made."""
+"""The limits of a history: when a snapshot is due, what becomes of the records before it, how long it may become."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class Limits:
     """All count from the last snapshot: records, and bytes of records with their payloads.
 
     At the first pair a snapshot is due; at the second, where none could be made meanwhile, the run fails. Half way
-    there the log has a warning.
+    there the log has a warning. With ``compact`` the records before a snapshot are deleted once it is on record, where
+    the journal has the ability ``compacts``.
     """
 
-    __slots__ = ("snapshot_records", "snapshot_bytes", "most_records", "most_bytes")
+    __slots__ = ("snapshot_records", "snapshot_bytes", "most_records", "most_bytes", "compact")
 
     def __init__(
         self,
@@ -30,11 +31,13 @@ class Limits:
         snapshot_bytes: int = 50 << 20,
         most_records: int = 200_000,
         most_bytes: int = 1 << 30,
+        compact: bool = False,
     ) -> None:
         self.snapshot_records = snapshot_records
         self.snapshot_bytes = snapshot_bytes
         self.most_records = most_records
         self.most_bytes = most_bytes
+        self.compact = compact
 
     @classmethod
     def of(cls, settings: Mapping[str, int]) -> Limits:
@@ -44,6 +47,7 @@ class Limits:
         limits.most_records = settings.get("max_records", limits.most_records)
         limits.snapshot_bytes = settings.get("snapshot_mib", limits.snapshot_bytes >> 20) << 20
         limits.most_bytes = settings.get("max_mib", limits.most_bytes >> 20) << 20
+        limits.compact = bool(settings.get("compact", limits.compact))
         return limits
 
     def check(self, history: History, kind: str) -> None:

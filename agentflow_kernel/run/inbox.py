@@ -75,8 +75,15 @@ def leave_cancel(state: str, run_id: str, *, records: Sequence[Record] = ()) -> 
 
 
 def _has_received(records: Sequence[Record], signal_id: str) -> bool:
-    received = (record.payload for record in records if record.type == "signal.received")
-    return any(cast("Mapping[str, JSON]", payload)["signal"] == signal_id for payload in received if payload)
+    for record in records:
+        payload = cast("Mapping[str, JSON]", record.payload or {})
+        if record.type == "signal.received" and payload and payload["signal"] == signal_id:
+            return True
+        if record.type == "snapshot":  # the records before it may have been deleted
+            standing = cast("Mapping[str, list[str]]", payload.get("standing") or {})
+            if signal_id in standing.get("known", ()):
+                return True
+    return False
 
 
 def ask_signal(

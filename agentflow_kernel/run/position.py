@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentflow_kernel.contracts.journal import compacted_to
 from agentflow_kernel.flow.node import DEFAULT
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ def marks_of(records: Sequence[Record], picture: Picture) -> dict[str, str]:
     completed last. Where a condition decides on that way, only the next record tells.
     """
     done = {record.path: record for record in records if record.type == "step.completed"}
-    marks: dict[str, str] = {}
+    marks: dict[str, str] = {_id(name): "visited" for name in _folded(records).get("visits", ())}
     for path in done:
         for each in (path, *_above(path)):
             marks[_id(each)] = "visited"
@@ -55,7 +56,9 @@ def _at_work(records: Sequence[Record], done: Mapping[str, Record], picture: Pic
                 yield _id(path)
         if record.type == "step.completed" and not record.path.endswith("]"):
             latest[record.path.rpartition("/")[0]] = record
-    if "" not in latest:
+    if "" not in latest and compacted_to(records):
+        yield str(_folded(records).get("node", ""))
+    elif "" not in latest:
         yield from (edge.target for edge in picture.edges if edge.source == "(start)")
     for group, record in latest.items():
         if group and group in done:
@@ -64,6 +67,11 @@ def _at_work(records: Sequence[Record], done: Mapping[str, Record], picture: Pic
         label = "" if action == DEFAULT else action
         ways = [edge for edge in picture.edges if edge.source == _id(record.path) and edge.kind == "way"]
         yield from (edge.target for edge in ways if edge.label == label and edge.target != "(end)")
+
+
+def _folded(records: Sequence[Record]) -> Mapping[str, Any]:
+    """Where the run stood at the snapshot behind which its first records were deleted, as far as that is known here."""
+    return (_fields(records[1]).get("position") or {}) if compacted_to(records) else {}
 
 
 def _above(path: str) -> Iterator[str]:

@@ -215,7 +215,9 @@ def open_questions(records: Sequence[Record]) -> list[Open]:
     found: dict[str, Open] = {}
     for record in records:
         payload = cast("Mapping[str, JSON]", record.payload or {})
-        if record.type == "wait.opened" and "hash" in payload:
+        if record.type == "snapshot" and "standing" in payload:
+            found = _still_open(record, payload, found)
+        elif record.type == "wait.opened" and "hash" in payload:
             before = found.get(record.path)
             at = record.ts if before is None else before.asked_at
             question = Question.from_told(record.path, payload)
@@ -230,3 +232,17 @@ def open_questions(records: Sequence[Record]) -> list[Open]:
         elif record.type == "run.ended":
             return []
     return list(found.values())
+
+
+def _still_open(record: Record, saved: Mapping[str, JSON], found: Mapping[str, Open]) -> dict[str, Open]:
+    """What is asked as a snapshot has it: the records before it may have been deleted, or be those of another run."""
+    standing = cast("Mapping[str, JSON]", saved["standing"] or {})
+    told = cast("Mapping[str, Mapping[str, JSON]]", standing.get("asked") or {})
+    answered = {name for _, name, _ in cast("list[tuple[str, str, JSON]]", standing.get("buffered") or ())}
+    over = tuple(f"{path}{sign}" for path in cast("Mapping[str, JSON]", saved["done"]) for sign in "!/")
+    return {
+        path: found.get(path)
+        or Open(path, Question.from_told(path, each), cast("float | None", each.get("deadline")), record.ts)
+        for path, each in told.items()
+        if path not in answered and not path.startswith(over)
+    }

@@ -36,14 +36,14 @@ async def take_snapshot(frame: Frame, node: str, value: object) -> None:
     Nothing happens while the walk still recalls what an earlier owner did.
     """
     history = cast("History", frame.run.history)
-    visit = _next_visit(frame, node)
+    visit = _visit(node, frame.visits)
     if visit in history.done:
         return
     position: dict[str, object] = {
         "node": node,
         "value": value,
         "roots": {name: result for name, result in frame.roots.items() if name != "state"},
-        "state": frame.roots["state"],
+        "state": frame.state.values(),
         "visits": dict(frame.visits),
     }
     folded = await _fold(history)
@@ -62,9 +62,13 @@ async def take_snapshot(frame: Frame, node: str, value: object) -> None:
         payload, text = to_json(fold(folded, visit, position), "snapshot")
         line = ("snapshot", "", payload, "", len(text))
         ref = await history.store_large(line)
-    await history.append([(line, ref)])
+    seq = await history.append([(line, ref)])
     history.records, history.size_bytes, history.due, history.warned = 1, len(text), False, False
     _let_go(history, None if folded.standing is None else frame.run.standing, visit)
+    if history.limits.compact:
+        from agentflow_kernel.run.compaction import shorten  # only runs that are asked to pay
+
+        await shorten(history, seq)
 
 
 async def _fold(history: History) -> History:
@@ -74,9 +78,29 @@ async def _fold(history: History) -> History:
     return folded
 
 
-def _next_visit(frame: Frame, node: str) -> str:
-    count = frame.visits.get(node, 0) + 1
+def next_visit(position: Mapping[str, JSON] | None) -> str:
+    """The visit that a run begins with at a position, ``""`` without one."""
+    return "" if position is None else _visit(str(position["node"]), cast("Mapping[str, int]", position["visits"]))
+
+
+def _visit(node: str, visits: Mapping[str, int]) -> str:
+    count = visits.get(node, 0) + 1
     return node if count == 1 else f"{node}@{count}"
+
+
+def leave_out(history: History, visit: str) -> None:
+    """Forget all that a visit has done, so that it is done anew."""
+    history.done = {path: record for path, record in history.done.items() if visit_of(path) != visit}
+    history.decisions = {path: saved for path, saved in history.decisions.items() if visit_of(path) != visit}
+    history.intents = {path for path in history.intents if visit_of(path) != visit}
+    history.given_up = {path for path in history.given_up if visit_of(path) != visit}
+    standing = history.standing
+    for name in BY_PATH if standing is not None else ():
+        setattr(
+            standing, name, {path: kept for path, kept in getattr(standing, name).items() if visit_of(path) != visit}
+        )
+    for name in PATHS if standing is not None else ():
+        setattr(standing, name, {path for path in getattr(standing, name) if visit_of(path) != visit})
 
 
 def fold(history: History, visit: str | None, position: Mapping[str, object] | None) -> dict[str, object]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from agentflow_kernel.contracts.journal import TERMINAL, chain_hash, encode_record
+from agentflow_kernel.contracts.journal import TERMINAL, chain_hash, compacted_to, encode_record
 from agentflow_kernel.contracts.values import Value
 from agentflow_kernel.errors import CorruptRecord, UnknownRun
+from agentflow_kernel.kernel.payloads import fetch_payloads
+from agentflow_kernel.run.compaction import lies_before
 from agentflow_kernel.testing.effects import Ledger
 from agentflow_kernel.testing.simulation_errors import AuditFailed
 
@@ -143,7 +145,14 @@ class Auditor:
 
     async def _note(self, journal: Journal, process: int, *, run_id: str = "", owner: int = 0) -> None:
         ids = [run_id] if run_id else [info.run_id for info in await journal.runs(limit=1_000_000)]
-        done = {(each, record.path) for each in ids for record in await journal.read(each) if record.type == _DONE}
+        done: set[tuple[str, str]] = set()
+        for each in ids:
+            records = await journal.read(each)
+            done |= {(each, record.path) for record in records if record.type == _DONE}
+            if compacted_to(records):
+                (snapshot,) = await fetch_payloads(journal, records[1:2])
+                effects = (effect.path for effect in self.ledger.effects if effect.run_id == each)
+                done |= {(each, path) for path in effects if lies_before(snapshot, path)}
         place = len(self.ledger.effects) if self._keeps_ledger else -1
         self.crashes.append(Crash(process, done, run_id=run_id, place=place, owner=owner))
 
@@ -235,30 +244,34 @@ def _is_retry(effect: Effect, other: Effect) -> bool:
 def find_problems(records: Sequence[Record]) -> list[str]:
     """What is wrong with the history of one run; empty where it is whole.
 
-    ``seq`` is contiguous from 0 and the records are chained; epochs never go down, so no record of an old owner comes
-    after one of a newer one; there is one ``run.started``, at most one ``run.ended``, and nothing after that; no step
-    is completed twice; what is published was emitted.
+    ``seq`` is contiguous from 0 and the records are chained, but for what was deleted before a snapshot; epochs never
+    go down, so no record of an old owner comes after one of a newer one; there is one ``run.started``, at most one
+    ``run.ended``, and nothing after that; no step is completed twice; what is published was emitted.
     """
     problems = []
-    previous, epoch = "", 0
+    expected, previous, epoch = 0, "", 0
     seen: set[tuple[str, str]] = set()
     emitted: set[str] = set()
     if records and records[0].type != "run.started":
         problems.append(f"it begins with {records[0].type}")
     for place, record in enumerate(records):
-        if record.seq != place:
-            problems.append(f"record {place} has the number {record.seq}")
+        if place == 1 and record.seq > 1 and record.type == "snapshot":
+            emitted.update(f"{record.run_id}/{seq}" for seq in range(1, record.seq))  # nobody can tell any more
+            expected, previous = record.seq, record.prev_hash
+        if record.seq != expected:
+            problems.append(f"record {expected} has the number {record.seq}")
         if record.prev_hash != previous:
-            problems.append(f"the chain is broken at record {place}")
+            problems.append(f"the chain is broken at record {expected}")
         previous = chain_hash(encode_record(record))
         if record.epoch < epoch:
-            problems.append(f"record {place} is of epoch {record.epoch}, after one of epoch {epoch}")
+            problems.append(f"record {expected} is of epoch {record.epoch}, after one of epoch {epoch}")
         epoch = max(epoch, record.epoch)
         if record.type == "run.ended" and place != len(records) - 1:
-            problems.append(f"record {place} is its end, {len(records) - place - 1} come after it")
+            problems.append(f"record {expected} is its end, {len(records) - place - 1} come after it")
         once = (record.type, record.path)
         if record.type in _ONCE and once in seen:
-            problems.append(f"{record.type} of {record.path!r} is on record twice, again at {place}")
+            problems.append(f"{record.type} of {record.path!r} is on record twice, again at {expected}")
+        expected += 1
         seen.add(once)
         if record.type == "event.emitted":
             emitted.add(f"{record.run_id}/{record.seq}")

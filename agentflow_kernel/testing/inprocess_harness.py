@@ -23,6 +23,7 @@ class InProcessJournalHarness:
         "shared": False,
         "shared-runs": False,
         "prunes": True,
+        "compacts": True,
         "damage": False,
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}

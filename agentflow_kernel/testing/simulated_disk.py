@@ -9,6 +9,7 @@ from agentflow_kernel.contracts.journal import decode_record, encode_record
 from agentflow_kernel.errors import CorruptRecord, Fenced, StorageUnavailable
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.inprocess.memory import InProcessMemory
+from agentflow_kernel.run.loopless import drive_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.testing.world import World
 
     Batch = tuple[str, int, int, list[bytes]]
-    """Run, first sequence number, epoch and encoded records."""
+    """Run, sequence number, epoch and encoded records; without records, the snapshot before which they were deleted."""
 
 _EVERYTHING = 1 << 60
 SYNC_S = 0.001
@@ -46,8 +47,22 @@ class SimulatedDisk:
     def write(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> int:
         """Write one batch and return where it ends; it is not synced. Raises as :meth:`Journal.append`."""
         self.cache.append_inline(run_id, expected_seq, epoch, records)
-        self._batches.append((run_id, expected_seq, epoch, [encode_record(record) for record in records]))
+        if records:
+            self._batches.append((run_id, expected_seq, epoch, [encode_record(record) for record in records]))
         return len(self._batches)
+
+    def compact(self, run_id: str, seq: int, epoch: int) -> tuple[int, int]:
+        """Delete what lies before a snapshot: where it ends, not synced, and how many records went."""
+        gone = drive_to_end(self.cache.compact(run_id, seq, epoch), "The journal")
+        self._batches.append((run_id, seq, epoch, []))
+        return len(self._batches), gone
+
+    def keep(self, data: bytes) -> str:
+        """Keep bytes apart; they are durable at once."""
+        ref = sha256(data).hexdigest()
+        self.blobs[ref] = data
+        drive_to_end(self.cache.put_blob(data), "The journal")
+        return ref
 
     def sync(self, end: int) -> None:
         """Make everything before ``end`` durable."""
@@ -71,6 +86,9 @@ class SimulatedDisk:
     def _tear(self, batch: Batch, dice: Random) -> None:
         """Cut a batch off in its middle; what is left fails its check, so that it is dropped whole."""
         whole = b"".join(batch[3])
+        if not whole:
+            self.torn += 1
+            return
         cut = whole[: dice.randrange(len(whole))]
         try:
             decode_record(cut)
@@ -82,9 +100,13 @@ class SimulatedDisk:
     def _reopen(self) -> None:
         """Read everything anew."""
         self.cache = InProcessJournal(keep_ended=_EVERYTHING)
+        for data in self.blobs.values():
+            drive_to_end(self.cache.put_blob(data), "The journal")
         for run_id, expected_seq, epoch, encoded in self._batches:
-            records = [decode_record(data) for data in encoded]
-            self.cache.append_inline(run_id, expected_seq, epoch, records)
+            if encoded:
+                self.cache.append_inline(run_id, expected_seq, epoch, [decode_record(data) for data in encoded])
+            else:
+                drive_to_end(self.cache.compact(run_id, expected_seq, epoch), "The journal")
 
 
 class SimulatedMemory(InProcessMemory):
@@ -139,14 +161,32 @@ class SimulatedJournal:
         if ending is not None:
             await world.end_process(ending[0])
 
+    async def compact(self, run_id: str, seq: int, epoch: int) -> int:
+        """Delete records, unless something goes wrong."""
+        self._open(writes=True)
+        world, disk = self._world, self._disk
+        ending = world.next_operation("compact")
+        if ending is not None and ending[1] == "before":
+            if ending[0] == "torn-tail":
+                disk.compact(run_id, seq, epoch)
+            await world.end_process(ending[0])
+        if world.strikes("eio", "compact") or world.clock.monotonic() < disk.full_until:
+            raise StorageUnavailable("Input/output error.", executed="no")
+        end, gone = disk.compact(run_id, seq, epoch)
+        await world.clock.sleep(SYNC_S * 2 * world.dice.random())
+        self._open(writes=True)
+        disk.sync(end)
+        if ending is not None:
+            await world.end_process(ending[0])
+        return gone
+
     async def put_blob(self, data: bytes) -> str:
         """Keep bytes, unless something goes wrong."""
         self._open(writes=True)
         ending = self._world.next_operation("put_blob")
         if ending is not None and ending[1] == "before":
             await self._world.end_process(ending[0])
-        ref = sha256(data).hexdigest()
-        self._disk.blobs[ref] = bytes(data)
+        ref = self._disk.keep(bytes(data))
         if ending is not None:
             await self._world.end_process(ending[0])
         return ref

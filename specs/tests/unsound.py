@@ -150,6 +150,43 @@ class Sharing(InProcessJournal):
         return self._heads[run_id]
 
 
+class CompactsAll(InProcessJournal):
+    async def compact(self, run_id, seq, epoch):
+        gone = await super().compact(run_id, seq, epoch)
+        del self._records[run_id][0]
+        self._gaps[run_id] += 1
+        return gone
+
+
+class CompactsHead(InProcessJournal):
+    async def compact(self, run_id, seq, epoch):
+        gone = await super().compact(run_id, seq, epoch)
+        self._heads[run_id].started_at = self._heads[run_id].updated_at
+        return gone
+
+
+class CompactsUnfenced(InProcessJournal):
+    async def compact(self, run_id, seq, epoch):
+        return await super().compact(run_id, seq, max(epoch, 2))
+
+
+class CompactsAnything(InProcessJournal):
+    async def compact(self, run_id, seq, epoch):
+        records = await self.read(run_id)
+        if records and seq in range(2, records[-1].seq):
+            seq = next((record.seq for record in records if record.type == "snapshot"), seq)
+        return await super().compact(run_id, seq, epoch)
+
+
+class CompactsBitByBit(InProcessJournal):
+    async def compact(self, run_id, seq, epoch):
+        while seq - self._gaps.get(run_id, 0) > 2:
+            del self._records[run_id][1]
+            self._gaps[run_id] = self._gaps.get(run_id, 0) + 1
+            await checkpoint()
+        return seq - 1
+
+
 class NoInline(InProcessJournal):
     append_inline = property()
 
@@ -242,12 +279,35 @@ SharesUndying = sharing("undying")
 SharesConfused = sharing("confused")
 SharesDeaf = sharing("deaf")
 
+
+class ForgetsWhereHarness(InProcessJournalHarness):
+    """Opens its store again without what says that records were deleted."""
+
+    declared = other(durable=True)
+
+    def place(self, journal):
+        return "here"
+
+    @asynccontextmanager
+    async def attach(self, place):
+        journal = InProcessJournal()
+        journal._records, journal._heads = self.store._records, self.store._heads
+        yield journal
+
+    @asynccontextmanager
+    async def open(self):
+        self.store = InProcessJournal()
+        yield self.store
+
+
 MUTANTS = {
     **{f"{name}Harness": asked for name, asked in {
         "Changes": "JOURNAL-01", "Disordered": "JOURNAL-02", "Inventive": "JOURNAL-03", "Piecemeal": "JOURNAL-04",
         "Sharing": "JOURNAL-08", "Overwriting": "JOURNAL-10", "Unfenced": "JOURNAL-12", "Hasty": "JOURNAL-14",
         "Unfolded": "JOURNAL-20", "OldestFirst": "JOURNAL-21", "LimitFirst": "JOURNAL-22", "Forgetful": "JOURNAL-33",
         "CaseFolding": "JOURNAL-41", "Racing": "JOURNAL-51", "Torn": "JOURNAL-60", "Stuck": "JOURNAL-60",
+        "CompactsAll": "JOURNAL-88", "CompactsHead": "JOURNAL-88", "CompactsUnfenced": "JOURNAL-89",
+        "CompactsAnything": "JOURNAL-89", "CompactsBitByBit": "JOURNAL-97", "ForgetsWhere": "JOURNAL-98",
         "ClosedOnce": "JOURNAL-70", "Immortal": "JOURNAL-72", "Leaking": "JOURNAL-74", "NoInline": "JOURNAL-76",
     }.items()},
     "SharesUndying": "JOURNAL-85", "SharesConfused": "JOURNAL-86", "SharesDeaf": "JOURNAL-87",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 import anyio
@@ -16,7 +16,7 @@ from agentflow_kernel.kernel.cursors import CursorStore
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from agentflow_kernel.contracts.journal import Journal, Record, RunInfo
+    from agentflow_kernel.contracts.journal import Compacts, Journal, Record, RunInfo
     from agentflow_kernel.contracts.memory import Memory
     from agentflow_kernel.contracts.values import JSON
 
@@ -92,6 +92,11 @@ class MortalJournal:
     async def put_blob(self, data: bytes) -> str:
         ref: str = await self.doom.durably(lambda: self.store.put_blob(data))
         return ref
+
+    async def compact(self, run_id: str, seq: int, epoch: int) -> int:
+        store = cast("Compacts", self.store)
+        count: int = await self.doom.durably(lambda: store.compact(run_id, seq, epoch))
+        return count
 
     async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
         return await self._looking(lambda: self.store.read(run_id, from_seq))

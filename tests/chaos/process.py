@@ -18,7 +18,7 @@ from typing import Any
 
 import anyio
 from flows import CASES, World
-from flows.folded import FEW
+from flows.folded import SHORT
 
 from agentflow_kernel import Kernel
 from agentflow_kernel.contracts.clock import SystemClock
@@ -68,7 +68,7 @@ async def main(journal: str, state: str, ledger: str, count: int) -> None:
     """Play all runs, a few at a time."""
     sink, ended, runs = Sink(ledger), Counter[str](), dict[str, str]()
     async with Kernel(
-        journal=open_journal(journal, state), state=state, memories={"notes": InProcessMemory()}, limits=FEW
+        journal=open_journal(journal, state), state=state, memories={"notes": InProcessMemory()}, limits=SHORT
     ) as kernel:
         world = World(sink.note)
         flows = {name: CASES[name].build(world) for name in FLOWS}

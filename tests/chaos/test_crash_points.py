@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from crash import Estate, Life, names, open_intents, problems_of
 from flows import CASES
+from flows.folded import SHORT
 from mortal import Doom
 
+from agentflow_kernel.errors import HistoryCompacted
 from agentflow_kernel.run.history_limits import Limits
 from agentflow_kernel.testing import FakeClock, InProcessJournal, InProcessMemory
 from agentflow_sqlite.journal import SqliteJournal
@@ -32,10 +34,11 @@ ON_DISK = 4
 """Crash points of each flow that the short form tries on a disk; in memory it tries all."""
 
 
-async def operations_of(case: Case, folder: Path) -> int:
+async def operations_of(case: Case, folder: Path, limits: Limits | None = None) -> int:
     """How many durable operations the flow has when nothing happens."""
     doom = Doom()
-    assert await Life(case, Estate(InProcessJournal(), InProcessMemory(), str(folder)), 1, doom).live() == case.ends[0]
+    estate = Estate(InProcessJournal(), InProcessMemory(), str(folder))
+    assert await Life(case, estate, 1, doom, limits=limits).live() == case.ends[0]
     return doom.operations
 
 
@@ -69,19 +72,46 @@ async def test_a_flow_survives_a_death_at_each_of_its_durable_operations(
     print(f"{name}: {count} crash points in memory, {'after' if applied else 'before'} the operation")
 
 
-@pytest.mark.parametrize("limits", [None, Limits(snapshot_records=2)], ids=["", "folded"])
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("folded")])
+async def test_a_run_whose_history_is_shortened_survives_a_death_at_each_operation(
+    name: str, applied: bool, tmp_path: Path
+) -> None:
+    """Also round the deletion of what lies before a snapshot, which is such an operation."""
+    case = CASES[name]
+    count = await operations_of(case, tmp_path / "whole", SHORT)
+    assert count > await operations_of(case, tmp_path / "plain")
+    for moment in range(1, count + 1):
+        estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path / str(moment)))
+        assert await Life(case, estate, 1, Doom(moment, applied=applied), limits=SHORT).live() is None
+        assert await Life(case, estate, 2, limits=SHORT).live() == case.ends[0]
+        assert await problems_of(case, estate) == []
+    print(f"{name}, shortened: {count} crash points in memory, {'after' if applied else 'before'} the operation")
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [None, Limits(snapshot_records=2), Limits(snapshot_records=2, compact=True)],
+    ids=["", "folded", "compacted"],
+)
 @pytest.mark.parametrize("name", names())
 async def test_a_flow_survives_a_death_in_each_of_its_lives(name: str, limits: Limits | None, tmp_path: Path) -> None:
     """Every process manages a few operations; the run ends all the same, and nothing is lost or done twice.
 
-    Folded, its history becomes a snapshot wherever it can.
+    Folded, its history becomes a snapshot wherever it can; compacted, nothing but that is left.
     """
     case = CASES[name]
     estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path))
     may_be_unknown = bool(case.otherwise)
     for number in range(1, 200):
         doom = Doom(0 if number == 199 else 3 + number % 10, applied=number % 2 == 0)
-        ended = await Life(case, estate, number, doom, limits=limits).live()
+        try:
+            ended = await Life(case, estate, number, doom, limits=limits).live()
+        except HistoryCompacted:
+            assert limits is not None
+            assert limits.compact
+            assert name in ("retried_from", "forked_from"), "only a copy from what is gone may be refused"
+            return
         if ended is not None:
             break
     assert ended in (case.ends if may_be_unknown else case.ends[:1])

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "fork": ("fork", "Copy a run; the copy goes on from a step, or with another input."),
     "worker": ("worker", "Go on with what other workers leave, until told to stop."),
     "prune": ("prune", "Delete runs that ended long ago."),
+    "compact": ("compact", "Delete what runs have on record before their last snapshot."),
     "cancel": ("cancel", "End a run for good."),
     "signal": ("signal", "Give a run what it waits for."),
     "approve": ("approve", "Let a run do what waits for a person, or refuse it."),

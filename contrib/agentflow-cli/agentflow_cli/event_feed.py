@@ -128,9 +128,9 @@ class Feed:
             return
         info = pick(infos, run_id)
         records = await kernel.history(info.run_id)
-        if int(number) >= len(records):
+        if all(record.seq != int(number) for record in records):
             raise UnknownName(f"event of run {info.run_id}", number, [str(records[-1].seq)])
-        ts = max(record.ts for record in records[: int(number) + 1])
+        ts = max(record.ts for record in records if record.seq <= int(number))
         self._from = (ts, info.run_id, int(number))
 
 

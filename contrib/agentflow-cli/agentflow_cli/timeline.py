@@ -9,6 +9,7 @@ from agentflow_cli.fitting import Fit
 from agentflow_cli.node_state import span
 from agentflow_cli.output import Table
 from agentflow_cli.run_list import utc
+from agentflow_kernel.contracts.journal import compacted_to
 from agentflow_kernel.run.figures import usage_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ def moments(records: Sequence[Record]) -> list[Moment]:
     """The records of one run, in order, as moments."""
     began = records[0].ts if records else 0.0
     clocks = _Clocks()
-    return [Moment(record, at_s=record.ts - began, took_s=clocks.take(record)) for record in records]
+    found = [Moment(record, at_s=record.ts - began, took_s=clocks.take(record)) for record in records]
+    gone = compacted_to(records)
+    if gone:
+        found[1].note = f"what came before: {gone - 1} records, deleted since"
+    return found
 
 
 def as_table(found: Sequence[Moment]) -> Table:

@@ -1,7 +1,8 @@
 """A layout: which keys a store has, and how the head of a run stands under its key.
 
 ``r`` run, seq → record; ``h`` run → head; ``s`` start (newest first), run → nothing; ``b`` hash → blob;
-``q`` damaged run → how many of its records are missing; ``m`` name → a number about the whole store.
+``q`` damaged run → how many of its records are missing; ``c`` compacted run → the seq of the snapshot that follows its
+first record; ``m`` name → a number about the whole store.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from agentflow_kernel.contracts.journal import RunInfo
 from agentflow_kernel.errors import CorruptRecord
 
 SCHEMA_VERSION = 1
-RECORDS, HEADS, STARTS, BLOBS, MISSING = b"r", b"h", b"s", b"b", b"q"
+RECORDS, HEADS, STARTS, BLOBS, MISSING, BASES = b"r", b"h", b"s", b"b", b"q", b"c"
 VERSION, LAST, LOST = b"mversion", b"mlast", b"mlost"
 """The schema; how many records there were ever; how many are missing that belong to nobody known."""
 _SIGN = 1 << 63

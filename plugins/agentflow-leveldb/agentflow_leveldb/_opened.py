@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 from agentflow_kernel.contracts.journal import TERMINAL, RunInfo, decode_record
 from agentflow_kernel.errors import CorruptRecord, StorageUnavailable
 from agentflow_leveldb._driver import is_damage
 from agentflow_leveldb._high_water import REMEMBERED
-from agentflow_leveldb._layout import HEADS, LAST, Head, decode_head, encode_head, encode_number, record_key, start_key
+from agentflow_leveldb._layout import (
+    BASES,
+    HEADS,
+    LAST,
+    Head,
+    decode_head,
+    decode_number,
+    encode_head,
+    encode_number,
+    record_key,
+    start_key,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +74,22 @@ class Opened:
             raise
         return None if data is None else decode_head(data, run_id)
 
+    def find_base(self, run_id: str, source: Any = None) -> int:
+        """The seq of the snapshot that follows the first record of a run, 0 where nothing was deleted.
+
+        Raises :class:`CorruptRecord`.
+        """
+        try:
+            data = (source or self.db).get(BASES + run_id.encode(), verify_checksums=True)
+        except self.errors as error:
+            if is_damage(error):
+                raise CorruptRecord(run_id, -1, "the block that says what was deleted is damaged") from error
+            raise
+        base = 0 if data is None else decode_number(data)
+        if base is None:
+            raise CorruptRecord(run_id, -1, "what says how much was deleted is damaged")
+        return base
+
     def check_end(self, head: Head) -> None:
         """Raise :class:`CorruptRecord` unless the last record of a run is there and is the one that its head knows."""
         from agentflow_kernel.contracts.journal import chain_hash  # lazy: 1 ms for hashlib
@@ -94,13 +122,14 @@ def no_space(path: str) -> StorageUnavailable:
 class Transaction:
     """What several callers write at once. Nothing of it is in the store before :meth:`commit`."""
 
-    __slots__ = ("opened", "allows_new_run", "last", "_heads", "_puts", "_deletes")
+    __slots__ = ("opened", "allows_new_run", "last", "_heads", "_bases", "_puts", "_deletes")
 
     def __init__(self, opened: Opened, *, allows_new_run: bool) -> None:
         self.opened = opened
         self.allows_new_run = allows_new_run
         self.last = opened.last
         self._heads: dict[str, Head] = {}
+        self._bases: dict[str, int] = {}
         self._puts: list[tuple[bytes, bytes]] = []
         self._deletes: list[bytes] = []
 
@@ -121,13 +150,27 @@ class Transaction:
         self._heads[info.run_id] = head
         self.last += len(lines)
 
+    def base(self, run_id: str) -> int:
+        """As :meth:`Opened.find_base`, as this transaction leaves it."""
+        return self._bases.get(run_id) or self.opened.find_base(run_id)
+
+    def compact(self, run_id: str, base: int, most: int) -> int:
+        """Hide the records between the first of a run and ``base``, and delete at most so many; how many."""
+        if base != self.base(run_id):
+            self._bases[run_id] = base
+            self._puts.append((BASES + run_id.encode(), encode_number(base)))
+        between = {"start": record_key(run_id, 1), "stop": record_key(run_id, base)}
+        keys = list(islice(self.opened.db.iterator(**between, include_value=False, fill_cache=False), most))
+        self._deletes += keys
+        return len(keys)
+
     def put(self, key: bytes, value: bytes) -> None:
         """Add anything else."""
         self._puts.append((key, value))
 
     def commit(self) -> bool:
         """Write all, synced; ``False`` when there is nothing to write. Raises what LevelDB raises."""
-        if not self._puts:
+        if not self._puts and not self._deletes:
             return False
         batch = self.opened.db.write_batch(sync=True)
         for key in self._deletes:

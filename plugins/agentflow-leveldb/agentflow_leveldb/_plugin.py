@@ -17,7 +17,7 @@ def agentflow_journals() -> Sequence[JournalSpec]:
         "leveldb",
         "agentflow_leveldb.journal:create_journal",
         "agentflow_leveldb.settings:JournalSettings",
-        capabilities=("durable", "inline"),
+        capabilities=("durable", "inline", "compacts"),
         summary="Durable runs in a LevelDB folder, for one process at a time",
     )
     return [spec]

@@ -33,14 +33,15 @@ def read_records(opened: Opened, run_id: str, from_seq: int) -> list[Record]:
         head = None if run_id in opened.quarantined else opened.find_head(run_id, snapshot)
         if head is None and run_id not in opened.quarantined:
             return []
-        # one earlier, so that the chain of the first one is checked too
-        expected = first = max(from_seq - 1, 0)
+        base = 0 if head is None else opened.find_base(run_id, snapshot)
+        first = max(from_seq - 1, 0)  # one earlier, so that the chain of the first one is checked too
+        expected = max(first, base) if first else 0
         records: list[Record] = []
         tail = ""
-        rows = snapshot.iterator(start=record_key(run_id, first), stop=records_of(run_id) + AFTER * 9,
-                                 verify_checksums=True, fill_cache=False)  # fmt: skip
         try:
-            for key, line in rows:
+            for key, line in _rows(snapshot, run_id, expected, base):
+                if base and records and not records[-1].seq:
+                    expected, tail = base, ""
                 record = decode_record(line, run_id=run_id, seq=expected)
                 if key != record_key(run_id, expected):
                     raise CorruptRecord(run_id, expected, "it is missing")
@@ -56,7 +57,17 @@ def read_records(opened: Opened, run_id: str, from_seq: int) -> list[Record]:
         opened.refuse_quarantined(run_id)
         if head is not None and expected < head.info.next_seq:
             raise CorruptRecord(run_id, expected, "it is missing")
-    return records[max(from_seq, 0) - first :]
+    return [record for record in records if record.seq >= from_seq]
+
+
+def _rows(snapshot: Any, run_id: str, first: int, base: int) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and records of a run from ``first`` on, without those that were deleted before the snapshot at ``base``."""
+    if base and not first:
+        data = snapshot.get(record_key(run_id, 0), verify_checksums=True)
+        if data is not None:
+            yield record_key(run_id, 0), data
+    yield from snapshot.iterator(start=record_key(run_id, max(first, base)), stop=records_of(run_id) + AFTER * 9,
+                                 verify_checksums=True, fill_cache=False)  # fmt: skip
 
 
 def list_heads(opened: Opened, status: str | None, limit: int) -> list[RunInfo]:

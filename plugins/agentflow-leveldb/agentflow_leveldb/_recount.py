@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentflow_kernel.contracts.journal import RunInfo, chain_hash, decode_record, fold
 from agentflow_kernel.errors import CorruptRecord
 from agentflow_leveldb._layout import (
+    BASES,
     HEADS,
     LAST,
     LOST,
@@ -33,21 +34,27 @@ if TYPE_CHECKING:
 class Tally:
     """What there is of one run: its records in order, up to the first that is damaged or missing."""
 
-    __slots__ = ("info", "tail", "present", "problem")
+    __slots__ = ("info", "tail", "base", "present", "problem")
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, base: int) -> None:
         self.info = RunInfo(run_id)
         self.tail = ""
-        self.present = 0
-        """Records there are, the damaged ones too."""
+        self.base = base
+        """The seq of the snapshot that follows the first record, 0 where nothing was deleted."""
+        self.present = max(base - 1, 0)
+        """Records there are, the damaged ones too, and those that were deleted."""
         self.problem: tuple[int, str] | None = None
 
     def add(self, seq: int, line: bytes) -> None:
         """Take up the next record of the run."""
+        if 0 < seq < self.base:
+            return  # it is deleted already, and is about to go
         self.present += 1
         if self.problem is not None:
             return
         run_id, expected = self.info.run_id, self.info.next_seq
+        if self.base and expected == 1:
+            expected = self.base
         if seq != expected:
             self.problem = (expected, f"it is missing, the next one is {seq}")
             return
@@ -93,14 +100,15 @@ def recount(driver: Any, db: Any, mark: Mark | None) -> Opened:
 
 
 def _count(db: Any) -> tuple[dict[str, Tally], int]:
-    """Every record there is, run by run."""
+    """Every record there is, run by run, and how many."""
     tallies: dict[str, Tally] = {}
-    total = 0
+    bases = _numbers(db, BASES)
     for key, value in db.iterator(prefix=RECORDS, verify_checksums=True):
         run_id, seq = split_record_key(key)
-        tallies.setdefault(run_id, Tally(run_id)).add(seq, value)
-        total += 1
-    return tallies, total
+        if run_id not in tallies:
+            tallies[run_id] = Tally(run_id, bases.get(run_id, 0))
+        tallies[run_id].add(seq, value)
+    return tallies, sum(tally.present for tally in tallies.values())
 
 
 def _present(tallies: dict[str, Tally], run_id: str) -> int:

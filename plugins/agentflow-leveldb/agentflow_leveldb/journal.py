@@ -9,6 +9,7 @@ from agentflow_kernel.contracts.journal import RunInfo, chain_hash, check_batch,
 from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, ProtocolViolation, UnknownRun, UsageError
 from agentflow_kernel.group_commit.ticket import Ticket
 from agentflow_leveldb._commits import Commits
+from agentflow_leveldb._compacting import MOST_RECORDS, compact_run
 from agentflow_leveldb._driver import is_damage, load_driver
 from agentflow_leveldb._layout import BLOBS, Head, copy_info
 from agentflow_leveldb._opened import no_space
@@ -114,6 +115,17 @@ class LevelJournal:
         if sha256(data).hexdigest() != ref:
             raise CorruptRecord("", -1, f"the payload {ref} does not match its hash")
         return data
+
+    async def compact(self, run_id: str, seq: int, epoch: int) -> int:
+        """Delete in parts; readers see none of them from the first write on."""
+        if await self._read(lambda _: False, True):  # there is no store, and none is made for this
+            raise UnknownRun(run_id)
+        writer = self._start()
+        count = gone = await writer.write(lambda transaction: compact_run(transaction, run_id, seq, epoch), None)
+        while gone == MOST_RECORDS:
+            gone = await writer.write(lambda transaction: compact_run(transaction, run_id, seq, epoch), None)
+            count += gone
+        return count
 
     async def aclose(self) -> None:
         """Finish the appends and readings under way, then close the store."""

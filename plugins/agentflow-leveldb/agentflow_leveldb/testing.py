@@ -31,6 +31,7 @@ class LevelJournalHarness:
         "shared": False,
         "shared-runs": False,
         "prunes": False,
+        "compacts": True,
         "damage": True,
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}

@@ -29,7 +29,7 @@ def anyio_backend() -> str:
 
 
 async def fill(folder: str, author, *, sessions: int = 2) -> dict[str, list[Record]]:
-    """A small store, partly in tables and partly in the log; some runs have ended."""
+    """A small store, partly in tables and partly in the log; one run is compacted in each session."""
     authors = [author(f"run-{number}") for number in range(RUNS)]
     expected: dict[str, list[Record]] = {one.run_id: [] for one in authors}
     for session in range(sessions):
@@ -37,6 +37,11 @@ async def fill(folder: str, author, *, sessions: int = 2) -> dict[str, list[Reco
         for batch in range(BATCHES):
             for one in authors[session:]:
                 expected[one.run_id] += await one.append(journal, os.urandom(150).hex(), count=1 + batch % 2)
+        short = authors[-1]
+        seq, (snapshot,) = short.next_seq, short.write("snapshot", {"v": 1})
+        await journal.append(short.run_id, seq, 1, [snapshot])
+        await journal.compact(short.run_id, seq, 1)
+        expected[short.run_id] = [expected[short.run_id][0], snapshot]
         await journal.aclose()
     return expected
 
@@ -52,7 +57,7 @@ async def find_losses(folder: str, expected: dict[str, list[Record]]) -> tuple[l
         except AgentFlowError:
             errors += 1
             continue
-        if found != records or head.next_seq != len(records):
+        if found != records or head.next_seq != records[-1].seq + 1:
             silent.append(run_id)
     await journal.aclose()
     return silent, errors

@@ -48,7 +48,10 @@ LIST_ALL, LIST_STATUS = LIST.format(""), LIST.format("WHERE status = $2")
 TALLY = "SELECT held, count(*) FROM runs WHERE held <> '' GROUP BY held"
 HELD = 200
 """Letters of an owner or a cause that are counted by; no name of an owner is longer."""
-READ = "SELECT seq, data FROM records WHERE run = $1 AND seq >= $2 ORDER BY seq"
+READ = """
+SELECT base, seq, data FROM runs JOIN records ON run = number
+WHERE number = $1 AND seq >= $2 AND (seq = 0 OR seq >= base) ORDER BY seq"""
+"""One statement, so that base and records are of one moment; the others are deleted already, or about to be."""
 READ_ONE = "SELECT data FROM records JOIN runs ON run = number WHERE run_id = $1 AND seq = $2"
 
 
@@ -185,11 +188,15 @@ async def read_records(connection: Connection, run_id: str, from_seq: int) -> li
     first = expected = max(from_seq - 1, 0)  # one earlier, so that the chain of the first one is checked too
     records: list[Record] = []
     tail = ""
-    for seq, data in await connection.fetch(READ, head.number, first):
+    for base, seq, data in await connection.fetch(READ, head.number, first):
+        if base and expected and (not records or not records[-1].seq):  # the snapshot follows the first record
+            expected, tail = max(expected, base), ""
         if seq != expected:
             raise CorruptRecord(run_id, expected, f"it is missing, the next one is {seq}")
         line = bytes(data)
         record = decode_record(line, run_id=run_id, seq=expected)
+        if seq == base and base and record.type != "snapshot":
+            raise CorruptRecord(run_id, seq, "the run cannot go on from it: it is no snapshot")
         if tail and record.prev_hash and record.prev_hash != tail:
             raise CorruptRecord(run_id, expected, "it does not follow the record before it")
         tail = chain_hash(line)
@@ -199,7 +206,7 @@ async def read_records(connection: Connection, run_id: str, from_seq: int) -> li
             raise CorruptRecord(run_id, seq, "it is not the one that the head of the run names as its last")
     if expected < head.info.next_seq:
         raise CorruptRecord(run_id, expected, "it is missing")
-    return records[max(from_seq, 0) - first :]
+    return [record for record in records if record.seq >= from_seq]
 
 
 def _pack(info: RunInfo) -> bytes:

@@ -37,7 +37,9 @@ PUTS_STEP = (
     "INSERT INTO puts SELECT sha256, now() FROM blobs",
 )
 """When each blob was last put; apart from the blobs, so that nothing large is written again for it."""
-STEPS = (FIRST_STEP, SECOND_STEP, PUTS_STEP)
+BASE_STEP = ("ALTER TABLE runs ADD COLUMN base bigint NOT NULL DEFAULT 0",)
+"""The seq of the snapshot before which the records of a run were deleted, all but the first; 0 where none were."""
+STEPS = (FIRST_STEP, SECOND_STEP, PUTS_STEP, BASE_STEP)
 """``STEPS[n]`` leads from version n to n + 1. A released step is never changed: a change is a further step."""
 VERSION = len(STEPS)
 FIND = "SELECT version FROM agentflow_version"

@@ -7,8 +7,9 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from agentflow_kernel.contracts.journal import GRACE_S, TERMINAL, check_batch, encode_record
+from agentflow_kernel.contracts.journal import GRACE_S, TERMINAL, check_batch, check_snapshot, encode_record
 from agentflow_kernel.errors import CorruptRecord, StorageUnavailable, UnknownRun, UsageError
+from agentflow_postgres._compacting import MOST_RECORDS, compact_run, find_base
 from agentflow_postgres._link import Link, describe, require_asyncio
 from agentflow_postgres._log import Batch, find_head, list_heads, read_records, tally
 from agentflow_postgres._pruning import MOST_BLOBS, delete_blobs, delete_runs, find_names, find_old
@@ -159,6 +160,23 @@ class PostgresJournal:
             some = orphans[start : start + MOST_BLOBS]
             count += await self._reading.run(partial(delete_blobs, refs=some, before=before)) or 0
         return count
+
+    async def compact(self, run_id: str, seq: int, epoch: int) -> int:
+        """Delete in parts; readers see none of them from the first transaction on."""
+        self._open()
+        base = await self._reading.run(partial(find_base, run_id=run_id))
+        if base is None:
+            raise UnknownRun(run_id)
+        if seq > base or seq < 1:
+            check_snapshot(run_id, seq, await self.read(run_id, seq))
+        count = gone = await self._compact(run_id, seq, epoch)
+        while gone == MOST_RECORDS:
+            gone = await self._compact(run_id, seq, epoch)
+            count += gone
+        return count
+
+    async def _compact(self, run_id: str, seq: int, epoch: int) -> int:
+        return await self._reading.run(partial(compact_run, run_id=run_id, seq=seq, epoch=epoch)) or 0
 
     async def aclose(self) -> None:
         """Finish the appends under way, give the lease back, close all connections."""

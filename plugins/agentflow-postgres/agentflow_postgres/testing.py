@@ -36,6 +36,7 @@ class PostgresJournalHarness:
         "shared": True,
         "shared-runs": True,
         "prunes": True,
+        "compacts": True,
         "damage": True,
     }
     event_loops: ClassVar[tuple[str, ...]] = ("asyncio",)

@@ -61,7 +61,9 @@ PUTS_STEP = (
     "INSERT INTO puts SELECT sha256, CAST(strftime('%s', 'now') AS REAL) FROM blobs",
 )
 """When each blob was last put; apart from the blobs, so that nothing large is written again for it."""
-JOURNAL = Schema("journal", 0x4146_6A6E, (FIRST_STEP, PARENT_STEP, PUTS_STEP))
+BASE_STEP = ("ALTER TABLE runs ADD COLUMN base INTEGER",)
+"""The seq of the snapshot before which the records of a run were deleted, all but the first."""
+JOURNAL = Schema("journal", 0x4146_6A6E, (FIRST_STEP, PARENT_STEP, PUTS_STEP, BASE_STEP))
 """The tables of a journal; the mark of its files reads ``AFjn``."""
 
 INSERT_RECORD = "INSERT INTO log (run, seq, data) VALUES (?, ?, ?)"
@@ -213,30 +215,48 @@ def read_records(connection: sqlite3.Connection, run_id: str, from_seq: int) -> 
     head = look_up(connection, run_id)
     if head is None:
         return []
-    # one earlier, so that the chain of the first one is checked too
-    expected = first = max(from_seq - 1, 0)
+    expected = max(from_seq - 1, 0)  # one earlier, so that the chain of the first one is checked too
     records: list[Record] = []
     tail = ""
     try:
+        base = find_base(connection, run_id, head.number)
+        expected = max(expected, base) if expected else 0
         rows = connection.execute(
-            "SELECT seq, data FROM log WHERE run = ? AND seq >= ? ORDER BY seq", (head.number, first)
+            "SELECT seq, data FROM log WHERE run = ? AND seq >= ? ORDER BY seq", (head.number, expected)
         )
         for seq, line in rows:
+            if 0 < seq < base:
+                continue  # it is deleted already, and its row will be
             if seq != expected:
                 raise CorruptRecord(run_id, expected, f"it is missing, the next one is {seq}")
             record = _decode(line, run_id, expected)
             if tail and record.prev_hash and record.prev_hash != tail:
                 raise CorruptRecord(run_id, expected, "it does not follow the record before it")
+            if seq == base and base and record.type != "snapshot":
+                raise CorruptRecord(run_id, seq, "the run cannot go on from it: it is no snapshot")
             tail = chain_hash(line)
             records.append(record)
             expected += 1
+            if base and not seq:
+                expected, tail = base, ""
     except SQLITE_ERRORS as error:
         if is_damage(error):
             raise CorruptRecord(run_id, expected, f"the file is damaged: {error}") from error
         raise
-    if expected < head.info.next_seq:
+    if expected < head.info.next_seq or base >= head.info.next_seq:
         raise CorruptRecord(run_id, expected, "it is missing")
-    return records[max(from_seq, 0) - first :]
+    return [record for record in records if record.seq >= from_seq]
+
+
+def find_base(connection: sqlite3.Connection, run_id: str, number: int) -> int:
+    """The seq of the snapshot that follows the first record of a run, 0 where nothing was deleted.
+
+    It has no check sum: what it says must fit the records. Raises :class:`CorruptRecord` where it says nothing.
+    """
+    (base,) = connection.execute("SELECT base FROM runs WHERE id = ?", (number,)).fetchone() or (None,)
+    if base is not None and not isinstance(base, int):
+        raise CorruptRecord(run_id, -1, "the row of the run is damaged")
+    return base or 0
 
 
 def are_indexes_sound(connection: sqlite3.Connection) -> bool:

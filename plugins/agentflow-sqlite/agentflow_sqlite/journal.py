@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from agentflow_kernel.contracts.journal import GRACE_S, TERMINAL, check_batch, encode_record
 from agentflow_kernel.errors import CorruptRecord, UnknownRun
+from agentflow_sqlite._compacting import MOST_RECORDS, compact_run
 from agentflow_sqlite._database import Database
 from agentflow_sqlite._log import JOURNAL, Batch, Heads, are_indexes_sound, list_heads, look_up, read_records, tally
 from agentflow_sqlite._pruning import MOST_BLOBS, delete_blobs, delete_runs, find_names, find_old, note_put
@@ -124,6 +125,16 @@ class SqliteJournal:
         for start in range(0, len(orphans), MOST_BLOBS):
             some = orphans[start : start + MOST_BLOBS]
             count += await self._database.write(partial(delete_blobs, refs=some, before=before))
+        return count
+
+    async def compact(self, run_id: str, seq: int, epoch: int) -> int:
+        """Delete in parts; readers see none of them from the first transaction on."""
+        if not await self._has_file():
+            raise UnknownRun(run_id)
+        count = gone = await self._database.write(lambda connection: compact_run(connection, run_id, seq, epoch))
+        while gone == MOST_RECORDS:
+            gone = await self._database.write(lambda connection: compact_run(connection, run_id, seq, epoch))
+            count += gone
         return count
 
     async def aclose(self) -> None:

@@ -38,6 +38,7 @@ class SqliteJournalHarness:
         "shared": True,
         "shared-runs": False,
         "prunes": True,
+        "compacts": True,
         "damage": True,
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}

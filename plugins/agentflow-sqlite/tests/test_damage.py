@@ -21,6 +21,7 @@ from agentflow_kernel.errors import (
     UsageError,
 )
 from agentflow_sqlite._database import Database
+from agentflow_sqlite._log import JOURNAL
 from agentflow_sqlite._schema import Schema
 from agentflow_sqlite._store import Store
 from agentflow_sqlite._transactions import Mirror
@@ -278,7 +279,7 @@ async def test_a_newer_schema_is_refused_by_name(filled: str, author) -> None:
     for call in (journal.read("a"), journal.append("z", 0, 1, author("z").write()), journal.runs()):
         with pytest.raises(NewerSchema, match=r"journal file .*store\.db.* has schema version 99") as refused:
             await call
-        assert (refused.value.found, refused.value.supported) == (99, 3)
+        assert (refused.value.found, refused.value.supported) == (99, JOURNAL.version)
     await journal.aclose()
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from flows.case import World
 
 FEW = Limits(snapshot_records=6)
+SHORT = Limits(snapshot_records=6, compact=True)
+"""What lies before each snapshot is deleted, too."""
 
 
 class _Counts(Node):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.lowlevel
 
-from agentflow_kernel.contracts.journal import chain_hash, encode_record
+from agentflow_kernel.contracts.journal import chain_hash, compacted_to, encode_record
 from agentflow_kernel.errors import StorageUnavailable
 from agentflow_kernel.testing import InProcessJournal
 
@@ -57,6 +57,9 @@ class DurableJournal:
     async def put_blob(self, data: bytes) -> str:
         return await self._durably(lambda: self.survivor.put_blob(data))
 
+    async def compact(self, run_id: str, seq: int, epoch: int) -> int:
+        return await self._durably(lambda: self.survivor.compact(run_id, seq, epoch))
+
     async def _durably(self, operation: Callable[[], Awaitable[Any]]) -> Any:
         async with self._turn:
             await anyio.lowlevel.checkpoint()
@@ -103,18 +106,23 @@ class Effects:
 
 
 def check_history(records: Sequence[Record]) -> None:
-    """What holds for every history: contiguous, chained, epochs never down, at most one end, and nothing after it."""
-    assert [record.seq for record in records] == list(range(len(records)))
+    """What holds for every history: contiguous, chained, epochs never down, at most one end, and nothing after it.
+
+    Only what lay between the first record and a snapshot may have been deleted.
+    """
+    gone = compacted_to(records)
+    assert [record.seq for record in records[1:]] == list(range(gone or 1, (gone or 1) + len(records) - 1))
+    assert not gone or records[1].type == "snapshot"
     previous = ""
     epoch = 0
-    for record in records:
-        assert record.prev_hash == previous
+    for place, record in enumerate(records):
+        assert record.prev_hash == previous or (gone and place == 1)
         previous = chain_hash(encode_record(record))
         assert record.epoch >= epoch
         epoch = record.epoch
     ends = [record.seq for record in records if record.type == "run.ended"]
     assert len(ends) <= 1
-    assert all(seq == len(records) - 1 for seq in ends)
+    assert all(seq == records[-1].seq for seq in ends)
 
 
 def completed(records: Sequence[Record]) -> list[str]:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from engine_kit import DurableJournal, Effects, check_history
 
-from agentflow_kernel import Context, Flow, Kernel, Node
+from agentflow_kernel import Context, Flow, Kernel, Node, StateKey
 from agentflow_kernel.errors import RunFailed, StorageUnavailable
 from agentflow_kernel.run import snapshot
 from agentflow_kernel.run.history import History
@@ -299,3 +299,39 @@ def test_the_time_of_the_whole_flow_is_part_of_every_snapshot() -> None:
     history.standing.timers = {"!timeout": 5.0, "nap!sleep": 1.0, "nap@2!sleep": 2.0}
     folded: Any = snapshot.fold(history, "nap@2", {"node": "nap"})
     assert folded["standing"]["timers"] == {"!timeout": 5.0, "nap@2!sleep": 2.0}
+
+
+class Turns(Node):
+    """Counts in a key of its own, which each node has for itself, and deletes a key that has a default."""
+
+    async def prep(self, shared: Any, value: Any) -> Any:
+        return shared.get("turns", 0) + 1
+
+    async def exec(self, prepared: Any) -> Any:
+        return prepared
+
+    async def post(self, shared: Any, prepared: Any, result: Any) -> str:
+        shared.set("turns", prepared)
+        if prepared == 1:
+            shared.delete("once")
+        return "again" if prepared < 6 else "done"
+
+
+@pytest.mark.parametrize("dies_at", range(6, 14))
+async def test_what_is_private_to_a_node_and_what_was_deleted_outlive_the_snapshot(dies_at: int) -> None:
+    survivor, limits = InProcessJournal(), Limits(snapshot_records=2)
+
+    def flow() -> Flow:
+        made = Flow("private").keeps(StateKey("turns", int, default=0, scope="node"), StateKey("once", int, default=1))
+        made.step(Turns(), name="one", routes={"again": "one", "done": "last"})
+        return made.step(lambda value: value, name="last", blocking="inline").returns({"$ref": "state"})
+
+    async with Kernel(journal=DurableJournal(survivor, dies_at=dies_at), limits=limits) as kernel:
+        handle = await kernel.start(flow())
+        await handle.ended()
+    async with Kernel(journal=DurableJournal(survivor), limits=limits) as kernel:
+        kernel.add(flow())
+        again = await kernel.resume(handle.run_id)
+        assert await again.result() == {}
+        visits = [record for record in await kernel.history(handle.run_id) if record.path.startswith("one")]
+    assert len(visits) == 6

@@ -28,7 +28,7 @@ class FileJournal:
             os.fsync(stream.fileno())
 
     async def read(self, run_id, from_seq=0):
-        return self._records(run_id)[from_seq:]
+        return [record for record in self._records(run_id) if record.seq >= from_seq]
 
     async def head(self, run_id):
         records = self._records(run_id)
@@ -62,6 +62,14 @@ class FileJournal:
 
     async def collect(self, *, grace_s=3600.0):
         return 0
+
+    async def compact(self, run_id, seq, epoch):
+        records = self._records(run_id)
+        kept = [record for record in records if not 0 < record.seq < seq]
+        draft = self.folder / f"{run_id}.draft"
+        draft.write_bytes(b"".join(encode_record(record) + b"\n" for record in kept))
+        draft.replace(self.folder / run_id)
+        return len(records) - len(kept)
 
     async def aclose(self):
         pass

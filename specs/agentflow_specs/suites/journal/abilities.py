@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from agentflow_specs.members import with_members
 
 if TYPE_CHECKING:
-    from agentflow_kernel.contracts.journal import AppendsInline, Journal, Prunes, SharesRuns
+    from agentflow_kernel.contracts.journal import AppendsInline, Compacts, Journal, Prunes, SharesRuns
     from agentflow_kernel.testing import DamageHarness, Harness, StoreHarness
 
 ABILITIES: Final = {"damage": "the harness can spoil what is stored, so that the suite sees whether that is found"}
@@ -37,3 +37,8 @@ def sharing_of(journal: Journal) -> SharesRuns:
 def pruning_of(journal: Journal) -> Prunes:
     """The journal as one whose ended runs can be deleted."""
     return cast("Prunes", with_members(journal, "prune", "collect"))
+
+
+def compacting_of(journal: Journal) -> Compacts:
+    """The journal as one whose long runs can be shortened."""
+    return cast("Compacts", with_members(journal, "compact"))
