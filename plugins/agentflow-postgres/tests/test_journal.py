@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentflow_kernel.contracts.journal import Record
+from agentflow_kernel.contracts.journal import Record, chain_hash, encode_record
 from agentflow_kernel.errors import (
     AppendConflict,
     CorruptRecord,
@@ -211,7 +211,7 @@ async def test_tables_of_the_first_version_are_migrated(journal: Open, sql: Any)
     async with journal() as one:
         await begin(one, "r0", "one")
         await begin(one, "r1", "one", "run.ended", {"status": "completed"})
-    await sql.execute("ALTER TABLE runs DROP COLUMN held")
+    await sql.execute("ALTER TABLE runs DROP COLUMN held, DROP COLUMN base")
     await sql.execute("DROP TABLE puts")
     await sql.execute("UPDATE agentflow_version SET version = 1")
     async with journal() as one:
@@ -249,3 +249,25 @@ async def test_a_closed_journal_takes_nothing(journal: Open, chain: Chain) -> No
         for call in (one.read("r"), one.append("r", 1, 1, chain("r", 2)[1:]), one.put_blob(b"")):
             with pytest.raises(StorageUnavailable, match="closed"):
                 await call
+
+
+async def test_a_very_long_run_is_shortened_in_parts_that_nobody_sees(
+    journal: Open, sql: Any, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first transaction the history is short, and goes on; later ones delete the rest."""
+    monkeypatch.setattr("agentflow_postgres._compacting.MOST_RECORDS", 10)
+    records = chain("r", 36)
+    tail = chain_hash(encode_record(records[-1]))
+    snapshot = Record("r", 36, "snapshot", "", {"v": 1}, 1, ts=36.0, prev_hash=tail)
+    async with journal() as one:
+        await one.append("r", 0, 1, [*records, snapshot])
+        assert await one.compact("r", 36, 1) == 10  # it takes that for the last part
+        assert list(await one.read("r")) == [records[0], snapshot]
+        assert await sql.fetchval("SELECT count(*) FROM records") == 27
+        monkeypatch.setattr("agentflow_postgres.journal.MOST_RECORDS", 10)
+        assert await one.compact("r", 36, 1) == 25
+        assert list(await one.read("r")) == [records[0], snapshot]
+        assert await sql.fetchval("SELECT count(*) FROM records") == 2
+        await sql.execute("UPDATE runs SET base = 20")
+        with pytest.raises(CorruptRecord):
+            await one.read("r")
