@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -23,13 +23,15 @@ from agentflow_kernel.settings import Settings
 from agentflow_kernel.testing import Auditor, Effect, Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from flows import Case
 
     from agentflow_kernel.contracts.journal import Journal, Record, RunInfo
     from agentflow_kernel.contracts.memory import Memory
     from agentflow_kernel.run.history_limits import Limits
+    from agentflow_kernel.testing import Audit
+    from agentflow_kernel.testing.faults import CrashAt
 
 MOST_S = 15
 """Of real time, for one process: after that its run hangs."""
@@ -135,6 +137,52 @@ class Life:
         ledger.add(Effect(key, run_id, path, self.number, attempt))
 
 
+class Lived:
+    """What came of a case whose first process may have been ended: how, and everything that is wrong."""
+
+    def __init__(self, ended: tuple[str, Any], fault: CrashAt, operations: int, audited: Audited) -> None:
+        self.status, self.result = ended
+        self.error = ""
+        self.operations = operations
+        self.strikes = fault.strikes
+        self.violations = audited.problems
+        self.audit = audited.audit
+        self.crashes = audited.audit.crashes
+
+
+async def live_through(
+    case: Case,
+    estate: Estate,
+    fault: CrashAt,
+    inherit: Callable[[Estate], Awaitable[Estate]],
+    *,
+    limits: Limits | None = None,
+) -> Lived:
+    """Let a process end as the fault says, and a second one, with what ``inherit`` makes of the estate, go on."""
+    doom = Doom(fault)
+    ended = await Life(case, estate, 1, doom, limits=limits).live()
+    ends = case.ends[:1]
+    if ended is None:
+        estate = await inherit(estate)
+        if any(open_intents(records) for records in (await estate.histories()).values()):
+            ends = case.ends
+        ended = await Life(case, estate, 2, limits=limits).live()
+        assert ended is not None
+    audited = await audited_of(case, estate)
+    if ended not in ends:
+        audited.problems.append(f"it ended {ended!r}, expected one of {ends!r}")
+    return Lived(ended, fault, doom.operations, audited)
+
+
+def judge(undisturbed: Lived, crashed: Lived) -> list[str]:
+    """What is wrong with it, and whether it was not ended although it came so far.
+
+    What is cancelled may have come further the first time, in another order of tasks.
+    """
+    missed = not crashed.crashes and bool(crashed.strikes)
+    return [*crashed.violations, *(["no process was ended"] if missed else [])]
+
+
 def _is_death(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(_is_death, error.exceptions))
@@ -163,8 +211,20 @@ def names() -> list[Any]:
     return [pytest.param(name, id=name, marks=blocking[bool(case.manifest)]) for name, case in CASES.items()]
 
 
+class Audited(NamedTuple):
+    """What the auditor has counted at the end, what it finds wrong, and what is not as the case says."""
+
+    audit: Audit
+    problems: list[str]
+
+
 async def problems_of(case: Case, estate: Estate) -> list[str]:
-    """What the auditor finds wrong at the end, and what is not as the case says."""
+    """All that is wrong at the end."""
+    return (await audited_of(case, estate)).problems
+
+
+async def audited_of(case: Case, estate: Estate) -> Audited:
+    """The audit at the end."""
     infos = await estate.journal.runs(limit=1000)
     for info in infos:
         estate.auditor.accept(info.run_id)
@@ -176,7 +236,7 @@ async def problems_of(case: Case, estate: Estate) -> list[str]:
     whole = all(info.status in expected for info in infos)
     if whole:
         found += _problems_of_runs(case, infos, estate.auditor.ledger)
-    return found + [each for each in misses if whole or not each.startswith("lost")]
+    return Audited(audit, found + [each for each in misses if whole or not each.startswith("lost")])
 
 
 def _problems_of_runs(case: Case, infos: Sequence[RunInfo], ledger: Ledger) -> list[str]:

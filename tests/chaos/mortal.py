@@ -12,6 +12,7 @@ import anyio.lowlevel
 
 from agentflow_kernel.kernel import triggers
 from agentflow_kernel.kernel.cursors import CursorStore
+from agentflow_kernel.testing.faults import CrashAt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -26,36 +27,40 @@ class ProcessDied(Exception):
 
 
 class Doom:
-    """Counts durable operations. At the ``at``-th the process is gone; it is carried out only with ``applied``."""
+    """Counts durable operations. At that of the fault the process is gone, before it is carried out or after."""
 
-    def __init__(self, at: int = 0, *, applied: bool = False) -> None:
-        self.at = at
-        self.applied = applied
+    def __init__(self, fault: CrashAt | None = None) -> None:
+        self._fault = fault or CrashAt(0, "before")
         self.operations = 0
         self.dead = False
         self._begun = self._at_work = 0
         self._turn = anyio.Lock()
 
-    async def durably(self, operation: Callable[[], Awaitable[Any]]) -> Any:
+    def _ends(self, place: str) -> str:
+        """Count an operation: ``before`` or ``after`` where the process ends at it, else empty."""
+        self.check()
+        self.operations += 1
+        ending = self._fault.end_of_process(self.operations, place, 1, 0.0)
+        return ending[1] if ending is not None else ""
+
+    async def durably(self, place: str, operation: Callable[[], Awaitable[Any]]) -> Any:
         """Carry out one operation, as a disk would: one after another."""
         async with self._turn:
             await anyio.lowlevel.checkpoint()
-            self.check()
-            self.operations += 1
-            if self.operations != self.at:
+            when = self._ends(place)
+            if not when:
                 return await self.during(operation)
-            if self.applied:
+            if when == "after":
                 await self.during(operation)
             self.dead = True
             raise ProcessDied
 
-    def durably_in_thread(self, operation: Callable[[], None]) -> None:
+    def durably_in_thread(self, place: str, operation: Callable[[], None]) -> None:
         """Carry out one operation of a thread."""
-        self.check()
-        self.operations += 1
-        if self.operations != self.at:
+        when = self._ends(place)
+        if not when:
             return operation()
-        if self.applied:
+        if when == "after":
             operation()
         self.dead = True
         raise ProcessDied
@@ -87,15 +92,16 @@ class MortalJournal:
         self.doom = doom
 
     async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
-        await self.doom.durably(lambda: self.store.append(run_id, expected_seq, epoch, records))
+        place = f"append {'+'.join(record.type for record in records)}"
+        await self.doom.durably(place, lambda: self.store.append(run_id, expected_seq, epoch, records))
 
     async def put_blob(self, data: bytes) -> str:
-        ref: str = await self.doom.durably(lambda: self.store.put_blob(data))
+        ref: str = await self.doom.durably("put_blob", lambda: self.store.put_blob(data))
         return ref
 
     async def compact(self, run_id: str, seq: int, epoch: int) -> int:
         store = cast("Compacts", self.store)
-        count: int = await self.doom.durably(lambda: store.compact(run_id, seq, epoch))
+        count: int = await self.doom.durably("compact", lambda: store.compact(run_id, seq, epoch))
         return count
 
     async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
@@ -131,7 +137,7 @@ class MortalMemory:
 
         async def call(*arguments: Any, **options: Any) -> Any:
             if name in ("put", "delete"):
-                return await self.doom.durably(lambda: method(*arguments, **options))
+                return await self.doom.durably(f"memory {name}", lambda: method(*arguments, **options))
             return await self.doom.during(lambda: method(*arguments, **options))
 
         return call
@@ -146,7 +152,7 @@ class MortalCursors(CursorStore):
 
     def save(self, cursor: JSON) -> None:
         """One durable operation more."""
-        self.doom.durably_in_thread(partial(super().save, cursor))
+        self.doom.durably_in_thread("cursor", partial(super().save, cursor))
 
 
 @contextmanager

@@ -6,25 +6,27 @@ import os
 import random
 import shutil
 import tempfile
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
-from crash import Estate, Life, names, open_intents, problems_of
+from crash import Estate, Life, Lived, judge, live_through, names, problems_of
 from flows import CASES
 from flows.folded import SHORT
 from mortal import Doom
 
 from agentflow_kernel.errors import HistoryCompacted
 from agentflow_kernel.run.history_limits import Limits
-from agentflow_kernel.testing import FakeClock, InProcessJournal, InProcessMemory
+from agentflow_kernel.testing import FakeClock, InProcessJournal, InProcessMemory, try_crash_points_of
+from agentflow_kernel.testing.faults import CrashAt
 from agentflow_sqlite.journal import SqliteJournal
 from agentflow_sqlite.memory import SqliteMemory
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from flows import Case
+    from collections.abc import Iterator, Sequence
 
 pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(20)]
 
@@ -34,59 +36,43 @@ ON_DISK = 4
 """Crash points of each flow that the short form tries on a disk; in memory it tries all."""
 
 
-async def operations_of(case: Case, folder: Path, limits: Limits | None = None) -> int:
-    """How many durable operations the flow has when nothing happens."""
-    doom = Doom()
-    estate = Estate(InProcessJournal(), InProcessMemory(), str(folder))
-    assert await Life(case, estate, 1, doom, limits=limits).live() == case.ends[0]
-    return doom.operations
-
-
-async def check_after_death(case: Case, estate: Estate) -> list[str]:
-    """Let a second process end what the first one left; what is wrong then."""
-    unknown = {path for records in (await estate.histories()).values() for path in open_intents(records)}
-    ended = await Life(case, estate, 2).live()
-    ends = case.ends if unknown else case.ends[:1]
-    problems = [] if ended in ends else [f"it ended {ended!r}, expected one of {ends!r}"]
-    return problems + await problems_of(case, estate)
-
-
-@pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("name", names())
-async def test_a_flow_survives_a_death_at_each_of_its_durable_operations(
-    name: str, applied: bool, tmp_path: Path
+def test_a_flow_survives_a_death_at_each_of_its_durable_operations(
+    name: str, anyio_backend: str, tmp_path: Path
 ) -> None:
     """In memory: every operation, before it is carried out and after."""
-    case = CASES[name]
-    count = await operations_of(case, tmp_path / "whole")
-    assert count >= 2
-    for moment in range(1, count + 1):
-        estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path / str(moment)))
-        doom = Doom(moment, applied=applied)
-        ended = await Life(case, estate, 1, doom).live()
-        if ended is not None:  # what is cancelled may have come further the first time, in another order of tasks
-            assert (ended, doom.operations < moment) == (case.ends[0], True)
-            continue
-        problems = await check_after_death(case, estate)
-        assert not problems, f"{name}: gone at operation {moment} of {count}: {problems}"
-    print(f"{name}: {count} crash points in memory, {'after' if applied else 'before'} the operation")
+    folders = count()
+
+    def run(fault: CrashAt) -> Lived:
+        estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path / str(next(folders))))
+        return anyio.run(live_through, CASES[name], estate, fault, _as_it_is, backend=anyio_backend)
+
+    points = try_crash_points_of(run, judge=judge)
+    points.check()
+    assert points.tried >= 4
+    print(f"{name}: {points.tried} crash points in memory")
 
 
-@pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
+async def _as_it_is(estate: Estate) -> Estate:
+    return estate
+
+
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("folded")])
-async def test_a_run_whose_history_is_shortened_survives_a_death_at_each_operation(
-    name: str, applied: bool, tmp_path: Path
+def test_a_run_whose_history_is_shortened_survives_a_death_at_each_operation(
+    name: str, anyio_backend: str, tmp_path: Path
 ) -> None:
     """Also round the deletion of what lies before a snapshot, which is such an operation."""
-    case = CASES[name]
-    count = await operations_of(case, tmp_path / "whole", SHORT)
-    assert count > await operations_of(case, tmp_path / "plain")
-    for moment in range(1, count + 1):
-        estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path / str(moment)))
-        assert await Life(case, estate, 1, Doom(moment, applied=applied), limits=SHORT).live() is None
-        assert await Life(case, estate, 2, limits=SHORT).live() == case.ends[0]
-        assert await problems_of(case, estate) == []
-    print(f"{name}, shortened: {count} crash points in memory, {'after' if applied else 'before'} the operation")
+    folders = count()
+
+    def run(fault: CrashAt, limits: Limits | None = SHORT) -> Lived:
+        estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path / str(next(folders))))
+        live = partial(live_through, CASES[name], estate, fault, _as_it_is, limits=limits)
+        return anyio.run(live, backend=anyio_backend)
+
+    points = try_crash_points_of(run, judge=judge)
+    points.check()
+    assert points.undisturbed.operations > run(CrashAt(0, "before"), None).operations
+    print(f"{name}, shortened: {points.tried} crash points in memory")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +90,7 @@ async def test_a_flow_survives_a_death_in_each_of_its_lives(name: str, limits: L
     estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path))
     may_be_unknown = bool(case.otherwise)
     for number in range(1, 200):
-        doom = Doom(0 if number == 199 else 3 + number % 10, applied=number % 2 == 0)
+        doom = Doom(CrashAt(0 if number == 199 else 3 + number % 10, "before" if number % 2 else "after"))
         try:
             ended = await Life(case, estate, number, doom, limits=limits).live()
         except HistoryCompacted:
@@ -163,39 +149,32 @@ class Disk:
         await self.memory.aclose()
 
 
-@pytest.fixture
-async def disks() -> AsyncIterator[list[Disk]]:
-    """Closes what a test has opened."""
-    opened: list[Disk] = []
-    yield opened
-    for disk in opened:
-        await disk.aclose()
-
-
 @pytest.mark.blocking
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("name", names())
-async def test_a_flow_on_a_disk_survives_a_death_at_its_durable_operations(
-    name: str, fast_folder: Path, disks: list[Disk]
+def test_a_flow_on_a_disk_survives_a_death_at_its_durable_operations(
+    name: str, anyio_backend: str, fast_folder: Path
 ) -> None:
     """On SQLite: the next process finds the files as the dead one left them, log not copied, heads not written."""
-    case = CASES[name]
-    count = await operations_of(case, fast_folder / "whole")
-    points: list[tuple[int, bool]] = [(moment, applied) for moment in range(1, count + 1) for applied in (False, True)]
-    if not LONG:
-        points = random.Random(f"{SEED} {name}").sample(points, min(ON_DISK, len(points)))
-    for moment, applied in points:
-        disk = Disk(fast_folder / f"{moment}-{applied}")
-        disks.append(disk)
-        first = disk.estate()
-        doom = Doom(moment, applied=applied)
-        if await Life(case, first, 1, doom).live() is not None:
-            assert doom.operations < moment
-            continue
-        left = await disk.as_left(fast_folder / f"{moment}-{applied}-left")
-        disks.append(left)
-        problems = await check_after_death(case, left.estate(first))
-        assert not problems, (
-            f"{name}: gone at operation {moment} of {count} (applied {applied}, seed {SEED}): {problems}"
-        )
-    print(f"{name}: {len(points)} crash points on a disk, of {2 * count}")
+    folders = count()
+
+    async def live(fault: CrashAt) -> Lived:
+        place = fast_folder / str(next(folders))
+        disks = [Disk(place)]
+
+        async def inherit(first: Estate) -> Estate:
+            disks.append(await disks[0].as_left(fast_folder / f"{place.name}-left"))
+            return disks[1].estate(first)
+
+        try:
+            return await live_through(CASES[name], disks[0].estate(), fault, inherit)
+        finally:
+            for disk in disks:
+                await disk.aclose()
+
+    def some(points: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
+        return points if LONG else random.Random(f"{SEED} {name}").sample(points, min(ON_DISK, len(points)))
+
+    points = try_crash_points_of(lambda fault: anyio.run(live, fault, backend=anyio_backend), judge=judge, choose=some)
+    points.check()
+    print(f"{name}: {points.tried} crash points on a disk (seed {SEED})")

@@ -21,6 +21,7 @@ from agentflow_kernel.contracts.journal import decode_record, encode_record
 from agentflow_kernel.errors import AgentFlowError, RunError
 from agentflow_kernel.testing import InProcessMemory
 from agentflow_kernel.testing.auditor import find_problems
+from agentflow_kernel.testing.faults import CrashAt
 from agentflow_sqlite.journal import SqliteJournal
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ async def fill(folder: Path, *, orderly: bool, left_open: Mapping[str, int] = OP
     for name in PLAYED:
         assert await Life(CASES[name], estate, 1).live() == CASES[name].ends[0]
     for name, moment in left_open.items():
-        assert await Life(CASES[name], estate, 1, Doom(moment)).live() is None
+        assert await Life(CASES[name], estate, 1, Doom(CrashAt(moment, "before"))).live() is None
     runs = {run_id: [encode_record(each) for each in found] for run_id, found in (await estate.histories()).items()}
     if orderly:
         await journal.aclose()
