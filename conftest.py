@@ -24,6 +24,7 @@ OURS = [
     "agentflow_leveldb",
     "agentflow_openai",
     "agentflow_planner_bt",
+    "agentflow_planner_fsm",
     "agentflow_planner_llm",
     "agentflow_postgres",
     "agentflow_resilience",

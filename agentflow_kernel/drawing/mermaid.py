@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.drawing.picture import Group, Picture, Shape
+from agentflow_kernel.drawing.picture import ROUND, Group, Picture, Shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def _box(shape: Shape) -> str:
         return f"[[{_quoted(shape.label)}]]"
     if shape.kind == "event":
         return f">{_quoted(f'{shape.label}: {shape.detail}')}]"
+    if shape.kind in ROUND:
+        return f"([{_quoted(shape.label)}])"
     if shape.kind in ("wait", "ask"):
         return f"{{{{{_quoted(shape.label)}}}}}"
     return f"[{_quoted(shape.label)}]"

@@ -10,11 +10,15 @@ MARKS = ("visited", "working", "waiting", "failed")
 """What a shape may be marked with, the last one counting most."""
 
 
+ROUND = ("start", "end", "initial", "final", "history")
+"""The kinds of shapes with round ends. A picture has at most one ``start`` and ``end``, each group its own others."""
+
+
 class Shape:
     """One box. ``id`` is unique in the picture; ``parent`` is the id of the group that it stands in, ``""`` for none.
 
-    ``kind`` is a word such as ``call``, ``agent``, ``event``, ``start`` or ``end``; ``detail`` is a second, smaller
-    text; ``batch`` says that it stands for many.
+    ``kind`` is a word such as ``call``, ``agent``, ``event``, ``state``, ``start`` or ``end``; ``detail`` is a second,
+    smaller text; ``batch`` says that it stands for many.
     """
 
     __slots__ = ("id", "label", "kind", "parent", "detail", "batch", "mark")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentflow_kernel.drawing.layers import GAP_Y, lay_out
-from agentflow_kernel.drawing.picture import Group, Picture, Shape
+from agentflow_kernel.drawing.picture import ROUND, Group, Picture, Shape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Drawing:
         yield f'<g class="{classes}" data-id="{_safe(shape.id)}"><title>{_safe(told)}</title>'
         if shape.batch:
             yield _rect(left + 4, top + 4, width, height, 4)
-        yield _rect(left, top, width, height, height / 2 if shape.kind in ("start", "end") else 10 if grouped else 4)
+        yield _rect(left, top, width, height, height / 2 if shape.kind in ROUND else 10 if grouped else 4)
         sign = f"{_SIGNS[shape.mark]} " if shape.mark else ""
         middle = left + width / 2
         if grouped:

@@ -19,6 +19,7 @@ _OWN = {
     "agentflow-anthropic": ("provider:anthropic",),
     "agentflow-leveldb": ("journal:leveldb",),
     "agentflow-openai": ("provider:openai",),
+    "agentflow-planner-fsm": ("planner:fsm",),
     "agentflow-planner-llm": ("planner:dag", "planner:tools"),
     "agentflow-postgres": ("journal:postgres",),
     "agentflow-resilience": ("policy:retry", "policy:timeout"),

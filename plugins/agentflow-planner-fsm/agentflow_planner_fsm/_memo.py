@@ -1,0 +1,119 @@
+"""A memo: what is known about a chart's configurations, so that a step seen before costs one look into a table.
+
+Which transitions an event may enable depends on the configuration alone; only guards are asked anew. Without guards the
+whole microstep is known. The memo is bounded, shared by all sessions, and may be emptied at any time.
+"""
+
+from __future__ import annotations
+
+from agentflow_planner_fsm._event import prefixes
+from agentflow_planner_fsm._microstep import Microstep, filtered, plan
+from agentflow_planner_fsm.chart import bits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agentflow_planner_fsm._microstep import History
+    from agentflow_planner_fsm.chart import Chart, State, Transition
+
+    Row = dict[str | None, object]
+    """By event name, ``None`` for no event: :data:`NOTHING`, a :class:`Microstep`, or :class:`Walks`."""
+
+NOTHING = None
+_MOST = 16_384
+_ROOM = 32_000_000
+"""Octets that configurations in the memo may take."""
+
+
+class Walks:
+    """The transitions to try, a tuple for each active leaf: the first of each whose guard holds is taken."""
+
+    __slots__ = ("walks",)
+
+    def __init__(self, walks: tuple[tuple[Transition, ...], ...]) -> None:
+        self.walks = walks
+
+
+class Memo:
+    """The tables of one chart."""
+
+    __slots__ = ("chart", "rows", "steps", "size", "most")
+
+    def __init__(self, chart: Chart) -> None:
+        self.chart = chart
+        self.rows: dict[int, Row] = {}
+        self.steps: dict[tuple[int, tuple[int, ...]], Microstep] = {}
+        self.size = 0
+        self.most = max(64, min(_MOST, _ROOM // (len(chart.states) // 4 + 64)))
+
+    def row(self, configuration: int) -> Row:
+        """What is known about a configuration; to be filled by :meth:`find`."""
+        row = self.rows.get(configuration)
+        if row is None:
+            self._count()
+            row = self.rows[configuration] = {}
+        return row
+
+    def find(self, row: Row, configuration: int, name: str | None, history: History) -> object:
+        """What an event may do in a configuration; remembered in its row."""
+        found: object = NOTHING
+        walks = _walks(self.chart, configuration, name)
+        if walks:
+            if any(walk[0].guard is not None for walk in walks):
+                found = Walks(walks)
+            else:
+                found = self.step(configuration, tuple(dict.fromkeys(walk[0] for walk in walks)), history)
+                if not found.lasting:
+                    return found
+        self._count()
+        row[name] = found
+        return found
+
+    def step(self, configuration: int, transitions: tuple[Transition, ...], history: History) -> Microstep:
+        """The microstep that takes these transitions, in the order in which they were selected."""
+        key = configuration, tuple([transition.index for transition in transitions])
+        step = self.steps.get(key)
+        if step is None:
+            chosen = transitions
+            if len(transitions) > 1:
+                chosen = filtered(self.chart, configuration, transitions, history)
+            step = plan(self.chart, configuration, chosen, history)
+            if any(target.kind == "history" for transition in transitions for target in transition.targets):
+                step.lasting = False
+            if step.lasting:
+                self._count()
+                step.row = self.row(step.after)
+                self.steps[key] = step
+        return step
+
+    def _count(self) -> None:
+        self.size += 1
+        if self.size > self.most:
+            self.size = 0
+            self.rows = {}
+            self.steps = {}
+
+
+def _walks(chart: Chart, configuration: int, name: str | None) -> tuple[tuple[Transition, ...], ...]:
+    """From each active leaf to the root, the transitions that the event may enable, up to the first without guard."""
+    if name is None and not configuration & chart.always:
+        return ()
+    names = prefixes(name) if name is not None else []
+    known: dict[int, list[Transition] | tuple[Transition, ...]] = {}
+    walks: dict[tuple[Transition, ...], None] = {}
+    for index in bits(configuration & chart.leaves):
+        walk: list[Transition] = []
+        state: State | None = chart.states[index]
+        while state is not None:
+            found = known.get(state.index)
+            if found is None:
+                found = known[state.index] = state.always if name is None else state.matching(names)
+            for transition in found:
+                walk.append(transition)
+                if transition.guard is None:
+                    state = None
+                    break
+            else:
+                state = state.parent if state.depth else None
+        if walk:
+            walks[tuple(walk)] = None
+    return tuple(walks)
