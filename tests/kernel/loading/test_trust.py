@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path  # noqa: TC003
@@ -93,11 +94,22 @@ def test_a_pinned_plugin_is_admitted_by_its_hash(site) -> None:
     assert site.plugins(settings).spec("tool", "good").name == "good"
 
 
+def test_the_hash_is_that_of_the_sorted_lines_of_the_record(site) -> None:
+    """Anybody can compute it again, with `sort` and `sha256sum`; RECORD's own line has no hash and is left out."""
+    location = site.write_toolset("agentflow-good", "good")
+    lines = [line for line in (location / "RECORD").read_text().splitlines() if "RECORD" not in line]
+    assert len(lines) == 5
+    expected = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    assert record_digest(str(location)) == f"sha256:{expected}"
+
+
 def test_another_release_has_another_hash(site) -> None:
-    """The found hash is shown."""
+    """Both are shown, the one found and the one written."""
     location = site.write_toolset("agentflow-good", "good")
     settings = listed(good=PluginRule("*", "sha256:" + "0" * 64))
-    assert f'its hash is "{record_digest(str(location))}"' in why(site, settings)
+    refusal = why(site, settings)
+    assert f'its hash is "{record_digest(str(location))}"' in refusal
+    assert f'but "sha256:{"0" * 64}" is the one of agentflow-good' in refusal
 
 
 def test_the_hash_does_not_depend_on_the_installer(site) -> None:
