@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 
+CODE = r"\bAF(?:-[A-Z0-9]+)+\b"
 PARAGRAPHS = ["Called", "Result", "Must", "Returns", "Raises", "Since"]
 
 
@@ -71,3 +72,42 @@ def test_every_error_is_documented_and_drawn_in_the_tree(tree) -> None:
     findings = [error.__name__ for error in error_classes() if str(vars(error).get("code")) not in page]
     findings += [f"{error.__name__} (drawing)" for error in error_classes() if error.__name__ not in drawn]
     assert not findings, findings
+
+
+def written(dist, pattern: str) -> set[str]:
+    """What the code of a distribution says in texts; the suites of the kit are tests."""
+    files = [path for path in dist.source.rglob("*.py") if "suites" not in path.parts]
+    return {found for path in files for found in re.findall(pattern, path.read_text(encoding="utf-8"))}
+
+
+def documented(dist, tree) -> str:
+    """The documentation, and what a distribution says of itself."""
+    pages = [*(tree.root / "docs").rglob("*.md"), dist.folder / "README.md"]
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
+def test_every_code_that_a_distribution_writes_is_documented(dist, tree) -> None:
+    """Also one that no class has: people look it up in the same place."""
+    missing = written(dist, CODE) - set(re.findall(CODE, documented(dist, tree)))
+    assert not missing, missing
+
+
+def test_every_variable_that_a_distribution_reads_is_documented(dist, tree) -> None:
+    """A setting of the environment has a place like any other."""
+    variable = r"\bAGENTFLOW_[A-Z_]+\b"
+    missing = written(dist, f'"({variable})"') - set(re.findall(variable, documented(dist, tree)))
+    assert not missing, missing
+
+
+def test_every_setting_of_a_plugin_is_documented(dist) -> None:
+    """In the README as it stands; what the wheel holds of it is asked by the conformance kit."""
+    readme = (dist.folder / "README.md").read_text(encoding="utf-8")
+    references = set()
+    for group in {group for group, _, _ in dist.entry_points} - {"agentflow.harnesses", "agentflow.commands"}:
+        hook = getattr(importlib.import_module(f"{dist.package}._plugin"), group.replace(".", "_"), None)
+        references |= {spec.settings for spec in (hook() if hook else ()) if spec.settings}
+    for reference in references:
+        module, _, name = reference.partition(":")
+        fields = getattr(importlib.import_module(module), name).model_fields.items()
+        missing = [field for field, of in fields if not re.search(rf"`{of.alias or field}\b", readme)]
+        assert not missing, f"{reference}: {missing}"
