@@ -187,6 +187,10 @@ class Drive:
 
             made += begin_rest(self)
         await publish_lines(run, await run.history.commit(made), made)
+        if run.history.due and run.alone is not None and run.alone[0] == self.context.path:
+            from agentflow_kernel.run.snapshot import take_within  # only long runs pay
+
+            await take_within(run, *run.alone, self.open)
 
     def path_of(self, action: Action) -> str:
         """The identity of an action: the planner's path, then the id that the planner gave it."""

@@ -80,6 +80,8 @@ class Execution:
                 await publish_event(self.run, event_id, payload)
             if history.position is not None:
                 self._go_to(history.position)
+            if self.start.kind in ("plan", "agent") and len(self.start.graph.steps) == 1:
+                self.run.alone = (self.start.name, self.value)
         if self.start.graph.timeout_s is not None:
             from agentflow_kernel.run.limits import limited_frame  # only flows with a limit pay
 

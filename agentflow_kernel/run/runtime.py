@@ -68,7 +68,7 @@ class Run:
 
     __slots__ = (
         "run_id", "name", "history", "listener", "observer", "services", "loopless", "quiet", "cancelled", "abandoned",
-        "reachable", "busy", "undo", "compensating", "cut", "_seq", "_unrecorded", "_blamed", "_standing",
+        "reachable", "busy", "undo", "compensating", "cut", "alone", "_seq", "_unrecorded", "_blamed", "_standing",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +99,8 @@ class Run:
         self.compensating = False
         self.cut: list[str] | None = None
         """While what took too long is being cancelled: the paths of what was at work."""
+        self.alone: tuple[str, object] | None = None
+        """Name and input of the only step of its flow, where it has one and a history."""
         self.busy = 1
         """How many of its actions may be at work, see :mod:`~agentflow_kernel.run.resting`."""
         self._seq = 0

@@ -10,12 +10,12 @@ from agentflow_kernel.run.history import History, visit_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.figures import Figures
     from agentflow_kernel.run.history import Line
-    from agentflow_kernel.run.runtime import Frame
+    from agentflow_kernel.run.runtime import Frame, Run
     from agentflow_kernel.run.standing import Standing
 
 VERSION = 1
@@ -46,8 +46,24 @@ async def take_snapshot(frame: Frame, node: str, value: object) -> None:
         "state": frame.state.values(),
         "visits": dict(frame.visits),
     }
+    await _put(frame.run, history, visit, position)
+
+
+async def take_within(run: Run, path: str, value: object, open_ids: Collection[str]) -> None:
+    """Put a snapshot on record within the only visit of a run: the state of its planner says what is over.
+
+    ``path`` is the visit's, ``value`` what the run began with. Of what the planner's actions have done only that of
+    those which are open is kept.
+    """
+    position: dict[str, object] = {"node": path, "value": value, "roots": {"input": value}, "state": {}, "visits": {}}
+    await _put(run, cast("History", run.history), path, position, open_ids)
+
+
+async def _put(
+    run: Run, history: History, visit: str, position: Mapping[str, object], open_ids: Collection[str] | None = None
+) -> None:
     folded = await _fold(history)
-    payload, text = to_json(fold(folded, visit, position), "snapshot")
+    payload, text = to_json(fold(folded, visit, position, open_ids), "snapshot")
     line: Line = ("snapshot", "", payload, "", len(text))
     ref = await history.store_large(line)
     while folded.next_seq != history.next_seq or history.marks or history.queued:
@@ -59,12 +75,12 @@ async def take_snapshot(frame: Frame, node: str, value: object) -> None:
         if history.marks or history.queued:
             await history.append([])  # they are part of what the snapshot holds
         folded = await _fold(history)
-        payload, text = to_json(fold(folded, visit, position), "snapshot")
+        payload, text = to_json(fold(folded, visit, position, open_ids), "snapshot")
         line = ("snapshot", "", payload, "", len(text))
         ref = await history.store_large(line)
     seq = await history.append([(line, ref)])
     history.records, history.size_bytes, history.due, history.warned = 1, len(text), False, False
-    _let_go(history, None if folded.standing is None else frame.run.standing, visit)
+    _let_go(history, None if folded.standing is None else run.standing, _keeper(visit, open_ids))
     if history.limits.compact:
         from agentflow_kernel.run.compaction import shorten  # only runs that are asked to pay
 
@@ -103,12 +119,33 @@ def leave_out(history: History, visit: str) -> None:
         setattr(standing, name, {path for path in getattr(standing, name) if visit_of(path) != visit})
 
 
-def fold(history: History, visit: str | None, position: Mapping[str, object] | None) -> dict[str, object]:
-    """The payload of a snapshot. With ``visit``, the next one, only what lies in it or in no visit is kept."""
+def _keeper(visit: str | None, open_ids: Collection[str] | None) -> Callable[[str], bool]:
+    """What says whether a snapshot keeps what lies at a path, see :func:`fold`."""
+    if visit is None:
+        return lambda path: True
+    if open_ids is None:
+        return lambda path: visit_of(path) in ("", visit)
+    below, actions = f"{visit}/", frozenset(open_ids)
 
-    def kept(path: str) -> bool:
-        return visit is None or visit_of(path) in ("", visit)
+    def keeps(path: str) -> bool:
+        if path.startswith(below):
+            return visit_of(path[len(below) :]) in actions
+        return visit_of(path) in ("", visit)
 
+    return keeps
+
+
+def fold(
+    history: History,
+    visit: str | None,
+    position: Mapping[str, object] | None,
+    open_ids: Collection[str] | None = None,
+) -> dict[str, object]:
+    """The payload of a snapshot. With ``visit``, the next one, only what lies in it or in no visit is kept.
+
+    With ``open_ids`` the run is within the visit, and of its planner's actions only those are kept.
+    """
+    kept = _keeper(visit, open_ids)
     done: dict[str, object] = {
         path: [record.input_hash, record.payload, record.seq]
         for path, record in history.done.items()
@@ -122,7 +159,7 @@ def fold(history: History, visit: str | None, position: Mapping[str, object] | N
         "intents": sorted(path for path in history.intents if kept(path) and path not in history.done),
         "given_up": sorted(path for path in history.given_up if kept(path)),
         "unpublished": dict(history.unpublished),
-        "standing": None if history.standing is None else _dump(history.standing, visit),
+        "standing": None if history.standing is None else _dump(history.standing, kept),
         "figures": dict(history.figures),
     }
 
@@ -151,13 +188,13 @@ def restore(history: History, payload: Mapping[str, JSON]) -> None:
     history.find_below()
 
 
-def _dump(standing: Standing, visit: str | None) -> dict[str, JSON]:
+def _dump(standing: Standing, kept: Callable[[str], bool]) -> dict[str, JSON]:
     found: dict[str, JSON] = {}
     for name in BY_PATH:
         members = getattr(standing, name).items()
-        found[name] = {path: value for path, value in members if visit is None or visit_of(path) in ("", visit)}
+        found[name] = {path: value for path, value in members if kept(path)}
     for name in PATHS:
-        found[name] = sorted(path for path in getattr(standing, name) if visit is None or visit_of(path) in ("", visit))
+        found[name] = sorted(path for path in getattr(standing, name) if kept(path))
     for name in WHOLE:
         found[name] = dict(getattr(standing, name))
     for name in IDS:
@@ -181,18 +218,16 @@ def _load(saved: Mapping[str, JSON]) -> Standing:
     return standing
 
 
-def _let_go(history: History, standing: Standing | None, visit: str) -> None:
-    """Forget in this process what the snapshot has left out: no visit before it is ever recalled again."""
-    history.done = {path: record for path, record in history.done.items() if visit_of(path) == visit or _undoes(record)}
-    history.decisions = {path: saved for path, saved in history.decisions.items() if visit_of(path) == visit}
-    history.intents = {path for path in history.intents if visit_of(path) == visit}
+def _let_go(history: History, standing: Standing | None, kept: Callable[[str], bool]) -> None:
+    """Forget in this process what the snapshot has left out: nothing of it is ever recalled again."""
+    history.done = {path: record for path, record in history.done.items() if kept(path) or _undoes(record)}
+    history.decisions = {path: saved for path, saved in history.decisions.items() if kept(path)}
+    history.intents = {path for path in history.intents if kept(path)}
     if standing is None:
         return
     for name in BY_PATH:
         members = getattr(standing, name)
-        for path in [path for path in members if visit_of(path) not in ("", visit)]:
+        for path in [path for path in members if not kept(path)]:
             del members[path]
     for name in PATHS:
-        getattr(standing, name).intersection_update(
-            [path for path in getattr(standing, name) if visit_of(path) in ("", visit)]
-        )
+        getattr(standing, name).intersection_update([path for path in getattr(standing, name) if kept(path)])

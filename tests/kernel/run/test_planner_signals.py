@@ -7,10 +7,11 @@ from typing import Any
 import anyio
 import pytest
 from engine_kit import DurableJournal, check_history
-from plan_kit import Ear
+from plan_kit import Ear, InTurn
 
-from agentflow_kernel import Kernel, Plan
-from agentflow_kernel.errors import RunFailed, RunSuspended
+from agentflow_kernel import Context, Flow, Kernel, Parts, Plan
+from agentflow_kernel.errors import RunFailed, RunSuspended, Unsupported
+from agentflow_kernel.run.history_limits import Limits
 from agentflow_kernel.testing import FakeClock, InProcessJournal
 
 pytestmark = pytest.mark.anyio
@@ -157,8 +158,63 @@ async def test_a_listening_run_that_is_closed_is_suspended_and_one_that_is_cance
 
 
 async def test_listening_without_a_kernel_is_refused() -> None:
-    from agentflow_kernel import Flow
-    from agentflow_kernel.errors import Unsupported
-
     with pytest.raises((RunFailed, Unsupported), match="no kernel round it"):
         await Flow("f").step(ear(), name="ear").run(None)
+
+
+@pytest.mark.parametrize("compact", [False, True])
+async def test_a_planner_that_listens_for_long_does_not_outgrow_its_history(compact: bool) -> None:
+    """A snapshot in the midst of its only visit: what its actions did before is in the planner's state."""
+    limits = Limits(snapshot_records=20, most_records=60, compact=compact)
+    journal, subject, run_id = DurableJournal(), ear(), ""
+    for life in range(4):
+        async with Kernel(journal=journal, limits=limits) as kernel:
+            kernel.add(subject)
+            handle = await (kernel.resume(run_id) if life else kernel.start(subject))
+            run_id = handle.run_id
+            for number in range(50):
+                await handle.signal("note", [life, number], signal_id=f"{life}.{number}")
+                await anyio.wait_all_tasks_blocked()
+            assert not await handle.signal("note", 0, signal_id="0.7")
+    async with Kernel(journal=journal, limits=limits) as kernel:
+        kernel.add(subject)
+        handle = await kernel.resume(run_id)
+        await handle.signal("stop")
+        heard = await handle.result()
+        records = await kernel.history(run_id)
+    assert heard == [*(["note", [life, number]] for life in range(4) for number in range(50)), ["stop", None]]
+    assert sum(record.type == "snapshot" for record in records) >= (1 if compact else 20)
+    assert (len(records) < 60) == compact
+
+
+@pytest.mark.parametrize("compact", [False, True])
+async def test_a_snapshot_within_a_visit_keeps_only_what_open_actions_did(compact: bool) -> None:
+    """Also over several lives: each ends in the middle of a flow, which goes on where it was."""
+    journal, limits, lives = DurableJournal(), Limits(snapshot_records=12, compact=compact), 0
+    done: list[int] = []
+
+    async def half(number: int) -> int:
+        done.append(number)
+        return number
+
+    async def pause(number: int, context: Context) -> int:
+        if number % 10 == 7 and lives == number // 10:
+            await context.wait("never")
+        return number * 2
+
+    steps = [
+        {"id": f"s{number}", "kind": "flow", "name": "double", "arguments": {"input": number}} for number in range(30)
+    ]
+    flow = Flow("double").step(half).step(pause)
+    subject, run_id = Plan("p", InTurn(), {"steps": steps}, parts=Parts(flows={"double": flow})), ""
+    for lives in range(4):
+        async with Kernel(journal=journal, limits=limits) as kernel:
+            kernel.add(subject)
+            handle = await (kernel.resume(run_id) if lives else kernel.start(subject))
+            run_id = handle.run_id
+            await anyio.wait_all_tasks_blocked()
+            if lives == 3:
+                assert await handle.result() == [number * 2 for number in range(30)]
+            records = await kernel.history(run_id)
+    assert done == list(range(30))
+    assert any(record.type == "snapshot" for record in records)
