@@ -20,7 +20,9 @@ _OWN = {
     "agentflow-leveldb": ("journal:leveldb",),
     "agentflow-openai": ("provider:openai",),
     "agentflow-planner-fsm": ("planner:fsm",),
-    "agentflow-planner-llm": ("planner:dag", "planner:tools"),
+    "agentflow-planner-llm": tuple(
+        f"planner:{name}" for name in ("adapt", "compiler", "dag", "plan-and-execute", "reflexion", "rewoo", "tools")
+    ),
     "agentflow-postgres": ("journal:postgres",),
     "agentflow-resilience": ("policy:retry", "policy:timeout"),
     "agentflow-sources": ("source:cron", "source:file", "source:folder", "source:stdin"),

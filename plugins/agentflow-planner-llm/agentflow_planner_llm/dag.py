@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.drawing import Picture
     from agentflow_planner_llm.plan.scope import Author
     from agentflow_planner_llm.plan_settings import PlanSettings
+    from agentflow_planner_llm.strategy_settings import PlannedSettings
 
     Object: TypeAlias = Mapping[str, JSON]
 
@@ -290,7 +291,11 @@ def set_timer(run: PlanRun, moment: Moment, due: float | None) -> None:
 
 
 def scope_of(
-    settings: PlanSettings, scope: PlanScope | None, *, author: Author = "person", replans: bool = False
+    settings: PlanSettings | PlannedSettings,
+    scope: PlanScope | None,
+    *,
+    author: Author = "person",
+    replans: bool = False,
 ) -> Scope:
     """What a plan is checked against; without a scope of the kernel any name is taken."""
     limits = PlanLimits()

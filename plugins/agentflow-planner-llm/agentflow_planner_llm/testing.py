@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -11,6 +12,17 @@ from agentflow_kernel.contracts.tool import Tool
 from agentflow_planner_llm.dag import Dag
 from agentflow_planner_llm.plan_settings import PlanSettings
 from agentflow_planner_llm.settings import ToolLoopSettings
+from agentflow_planner_llm.strategies.adapt import Adapt
+from agentflow_planner_llm.strategies.compiler import Compiler
+from agentflow_planner_llm.strategies.plan_and_execute import PlanAndExecute
+from agentflow_planner_llm.strategies.reflexion import Reflexion
+from agentflow_planner_llm.strategies.rewoo import Rewoo
+from agentflow_planner_llm.strategy_settings import (
+    AdaptSettings,
+    PlanAndExecuteSettings,
+    PlannedSettings,
+    ReflexionSettings,
+)
 from agentflow_planner_llm.tool_loop import ToolLoop
 
 if TYPE_CHECKING:
@@ -95,3 +107,127 @@ class DagHarness(ToolLoopHarness):
             return {"text": f"content of {action.arguments}"}
         text = "again" if action.id == "sum" else "All is said. é 🐎"
         return ModelReply(Message("assistant", text), usage=Usage(10, 5)).to_json()
+
+
+def _says(value: JSON) -> JSON:
+    """A turn of the model: a text, or anything else as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return ModelReply(Message("assistant", text), usage=Usage(10, 5)).to_json()
+
+
+class RewooHarness(ToolLoopHarness):
+    """Opens planners with their default settings; the plan reads twice and writes, then the model answers."""
+
+    plan: ClassVar[JSON] = {
+        "steps": [
+            {"id": "E1", "kind": "tool", "name": "files.read", "args": {"path": "a.txt"}},
+            {"id": "E2", "kind": "tool", "name": "files.read", "args": {"path": "b.txt"}},
+            {"id": "E3", "kind": "tool", "name": "files.write", "args": {"path": {"$ref": "E1.result.text"}}},
+        ]
+    }
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Rewoo]:  # type: ignore[override]  # another planner than the loop's
+        """A fresh planner."""
+        yield Rewoo(PlannedSettings())
+
+    def answers(self, action: Action, number: int) -> JSON:
+        """The plan, the tools' texts, the answer."""
+        if action.kind != "model":
+            return {"text": f"content of {action.arguments}"}
+        return _says(self.plan if action.id.startswith("plan") else "It is empty.")
+
+
+class CompilerHarness(ToolLoopHarness):
+    """Opens planners with their default settings; the model plans twice, then it is content."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Compiler]:  # type: ignore[override]  # another planner than the loop's
+        """A fresh planner."""
+        yield Compiler(PlannedSettings())
+
+    def answers(self, action: Action, number: int) -> JSON:
+        """Three calls, one more, and the answer."""
+        if action.kind != "model":
+            return {"text": f"content of {action.arguments}"}
+        if action.id == "plan.1":
+            calls = '1. files.read({"path": "a.txt"})\n2. files.read(path="b.txt")\n3. files.write({"path": $1.text})'
+            return _says(f"Let me see.\n{calls}\n4. join()")
+        if action.id == "join.2":
+            return _says({"decision": "replan", "feedback": "One is missing."})
+        if action.id.startswith("plan"):
+            return _says('4. files.read({"path": $2.text})')
+        return _says({"decision": "finish", "answer": "Empty."})
+
+
+class PlanAndExecuteHarness(ToolLoopHarness):
+    """Opens planners with their default settings; their plan has a task, a tool call and a task."""
+
+    plan: ClassVar[JSON] = {
+        "steps": [
+            {"id": "s1", "kind": "model", "args": {"prompt": "Look into a.txt."}},
+            {"id": "s2", "kind": "tool", "name": "files.write", "args": {"path": "c.txt"}},
+            {"id": "s3", "kind": "model", "args": {"prompt": "Say what you found.", "with": {"$ref": "s1.result"}}},
+        ]
+    }
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[PlanAndExecute]:  # type: ignore[override]  # another planner than the loop's
+        """A fresh planner."""
+        yield PlanAndExecute(PlanAndExecuteSettings())
+
+    def answers(self, action: Action, number: int) -> JSON:
+        """The plan, a tool call in the first step, "keep" after each, and texts."""
+        if action.kind != "model":
+            return {"text": f"content of {action.arguments}"}
+        if action.id.startswith("plan"):
+            return _says(self.plan)
+        if action.id.startswith("observe"):
+            return _says({"decision": "keep"})
+        if action.id == "s1.model-1":
+            call = ToolCall("c1", "files.read", {"path": "a.txt"})
+            return ModelReply(Message("assistant", "", calls=[call]), stop_reason="tool_calls").to_json()
+        return _says(f"Done: {action.id}")
+
+
+class AdaptHarness(ToolLoopHarness):
+    """Opens planners with their default settings; the first attempt fails, its two parts succeed."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Adapt]:  # type: ignore[override]  # another planner than the loop's
+        """A fresh planner."""
+        yield Adapt(AdaptSettings())
+
+    def answers(self, action: Action, number: int) -> JSON:
+        """A failure, the parts, a tool call in one of them, and successes."""
+        if action.kind != "model":
+            return {"text": f"content of {action.arguments}"}
+        if action.id.startswith("split"):
+            return _says({"operator": "and", "subtasks": ["Read it.", "Say it."]})
+        if action.id == "try2.model-1":
+            call = ToolCall("c1", "files.read", {"path": "a.txt"})
+            return ModelReply(Message("assistant", "", calls=[call]), stop_reason="tool_calls").to_json()
+        if action.id.startswith("try"):
+            return _says({"succeeded": not action.id.startswith("try1."), "answer": f"by {action.id}"})
+        return _says("It is empty.")
+
+
+class ReflexionHarness(ToolLoopHarness):
+    """Opens planners with their default settings; the second attempt is passed."""
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Reflexion]:  # type: ignore[override]  # another planner than the loop's
+        """A fresh planner."""
+        yield Reflexion(ReflexionSettings())
+
+    def answers(self, action: Action, number: int) -> JSON:
+        """An attempt with a tool call that is not passed, and one that is."""
+        if action.kind != "model":
+            return {"text": f"content of {action.arguments}"}
+        if action.id.startswith("judge"):
+            first = action.id == "judge.1"
+            return _says({"verdict": "fail" if first else "pass", "reflection": "Look into the file first."})
+        if action.id == "episode1.model-1":
+            call = ToolCall("c1", "files.read", {"path": "a.txt"})
+            return ModelReply(Message("assistant", "", calls=[call]), stop_reason="tool_calls").to_json()
+        return _says(f"By {action.id}.")

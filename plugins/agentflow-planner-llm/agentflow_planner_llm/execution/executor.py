@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 DEADLOCK = "AF-PLAN-DEADLOCK"
 """Steps are left, nothing runs, and nothing can start."""
+PAUSED = "paused"
+"""The cause of a halt after a step, where an executor pauses."""
 _NEVER = float("inf")
 
 
@@ -70,12 +72,16 @@ class Moment:
 class Executor:
     """Follows programs. It keeps nothing of a run: all that changes is in the :class:`PlanRun`."""
 
-    __slots__ = ("budgets", "parallel", "replans")
+    __slots__ = ("budgets", "parallel", "replans", "pauses")
 
-    def __init__(self, budgets: Budgets | Allowance, parallel: int = PARALLEL, *, replans: bool = False) -> None:
+    def __init__(
+        self, budgets: Budgets | Allowance, parallel: int = PARALLEL, *, replans: bool = False, pauses: bool = False
+    ) -> None:
         self.budgets = budgets
         self.parallel = parallel
         self.replans = replans
+        self.pauses = pauses
+        """Whether nothing more starts after a step was done, until the run is told to go on."""
 
     def begin(self, run: PlanRun, moment: Moment) -> None:
         """Start what waits for nothing."""
@@ -126,6 +132,16 @@ class Executor:
         """Whether nothing more is started: the plan has failed, or another one is wanted."""
         return run.fault is not None or bool(run.cause)
 
+    def close(self, run: PlanRun, moment: Moment, key: str, value: JSON, fault: Fault | None = None) -> None:
+        """End the step that runs under a key, with its result or with a fault."""
+        number = run.running.pop(key)
+        run.until.pop(number, None)
+        if fault is None:
+            self._complete(run, moment, number, value)
+        else:
+            self._fail(run, moment, number, fault)
+        self.go_on(run, moment)
+
     def is_done(self, run: PlanRun) -> bool:
         """Whether every step has ended."""
         return run.settled == run.program.live and not run.running
@@ -144,6 +160,16 @@ class Executor:
         """The wall time at which the run has to be woken, or ``None``."""
         due = min([*run.wake_at.values(), *run.until.values()], default=_NEVER)
         return None if due == _NEVER else due
+
+    def act(self, run: PlanRun, moment: Moment, key: str, arguments: Object) -> None:
+        """Begin the work of the step that runs under a key."""
+        moment.draft.start.append(make_action(key, run.program.steps[run.running[key]], arguments))
+
+    def go_on_after_pause(self, run: PlanRun, moment: Moment) -> None:
+        """Start what may start after the run was halted."""
+        run.cause = ""
+        run.count()
+        self.begin(run, moment)
 
     # -- what is ready ---------------------------------------------------------------------------------------------
 
@@ -217,7 +243,7 @@ class Executor:
         if known is not None:
             self._complete(run, moment, number, known[0])
             return
-        if not self._may_pay(run, moment, step):
+        if not self.may_pay(run, moment, step):
             return
         key = self._next_key(run, step.id)
         run.status[number] = "running"
@@ -231,8 +257,7 @@ class Executor:
             run.until[number] = moment.at + step.timeout
         if program.effects[number] == "effect":
             run.log[_call(step, arguments)] = step.id
-        action = make_action(key, step, arguments)
-        moment.draft.start.append(action)
+        self.act(run, moment, key, arguments)
         moment.tell("step.started", id=step.id, action=key, kind=step.kind, name=step.name)
 
     def _arguments(self, run: PlanRun, moment: Moment, number: int) -> Object | None:
@@ -251,7 +276,7 @@ class Executor:
                 return None
         return arguments
 
-    def _may_pay(self, run: PlanRun, moment: Moment, step: Step) -> bool:
+    def may_pay(self, run: PlanRun, moment: Moment, step: Step) -> bool:
         """Whether the budgets allow one more call; the plan ends where they do not."""
         if step.kind == "model":
             budget = run.ledger.budget_against_model(self.budgets)
@@ -384,6 +409,8 @@ class Executor:
             moment.settled.append(each)
         if status == "done":
             moment.tell("step.done", id=run.program.steps[number].id)
+            if self.pauses and run.settled < run.program.live + 1:
+                run.cause = PAUSED
 
     # -- routes and loops ------------------------------------------------------------------------------------------
 

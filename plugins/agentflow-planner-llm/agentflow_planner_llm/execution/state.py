@@ -53,7 +53,7 @@ class PlanRun:
     __slots__ = (
         "program", "input", "status", "outcome", "taken", "rounds", "tries", "turns", "running", "members", "wake_at",
         "until", "base", "written", "ledger", "cache", "alone", "left", "ready", "settled", "fault", "cause", "log",
-        "timer", "inner", "facts",
+        "timer", "owner", "facts",
     )  # fmt: skip
 
     def __init__(self, program: Program, value: JSON = None) -> None:
@@ -87,8 +87,8 @@ class PlanRun:
         """What calls with effects were made, by name and arguments, and the id of the step."""
         self.timer: float | None = None
         """The wall time for which the engine was asked to wake the run."""
-        self.inner: dict[str, Any] = {}
-        """States of loops within steps, by their keys."""
+        self.owner: Any = None
+        """The run of which this one is a part, where it is one."""
         self.facts: dict[str, Object] = {}
         """Documents of the steps that were done in earlier versions of the plan, by id."""
         self.left: list[int] = []
@@ -128,7 +128,6 @@ class PlanRun:
             "alone": sorted(self.alone),
             "ready": [number for _, number in sorted(self.ready)],
             "log": dict(self.log),
-            "inner": {key: state.dump() for key, state in self.inner.items()},
             "facts": dict(self.facts),
             "cause": self.cause,
         }
@@ -140,7 +139,7 @@ _NEVER = float("inf")
 
 
 def load_run(program: Program, document: Object) -> PlanRun:
-    """The run that :meth:`PlanRun.dump` wrote, without its ``inner`` states; a wrong document raises anything."""
+    """The run that :meth:`PlanRun.dump` wrote, without its owner; a wrong document raises anything."""
     fields = cast("Mapping[str, Any]", document)
     run = PlanRun(program, fields["input"])
     index = program.graph.index

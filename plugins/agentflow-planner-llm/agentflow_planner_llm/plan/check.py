@@ -35,7 +35,7 @@ def check_plan(document: Mapping[str, JSON], scope: Scope) -> tuple[Graph, list[
     What cannot be told is left out: the order of steps that wait in a circle, and the form of a step that has none.
     """
     plan, found = read_plan(document)
-    graph = Graph(plan, scope.tools)
+    graph = Graph(plan, scope.tools, scope.facts)
     places = places_of(plan)
     check_names(graph, scope, places, found)
     check_arguments(graph, scope, places, found)

@@ -10,7 +10,7 @@ from agentflow_planner_llm.plan.step import END
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
     from agentflow_kernel.contracts.tool import Effect, Tool
@@ -60,12 +60,15 @@ class Graph:
     """
 
     __slots__ = (
-        "plan", "steps", "index", "references", "output_references", "faults", "unknown", "data", "declared", "soft",
+        "plan", "facts", "steps", "index", "references", "output_references", "faults", "unknown", "data",
+        "declared", "soft",
         "order", "routed", "astray", "loops", "topological", "cycle", "effects", "used",  "stateful", "by_state",
     )  # fmt: skip
 
-    def __init__(self, plan: Plan, tools: Mapping[str, Tool]) -> None:
+    def __init__(self, plan: Plan, tools: Mapping[str, Tool], facts: Collection[str] = ()) -> None:
         self.plan = plan
+        self.facts = facts
+        """Ids of steps that were done in earlier versions of the plan."""
         self.steps: list[Step] = []
         self.index: dict[str, int] = {}
         for step in plan.steps:
@@ -172,11 +175,13 @@ class Graph:
             if reference.root not in ROOTS:
                 if reference.root in index:
                     self.used.add(index[reference.root])
-                else:
+                elif reference.root not in self.facts:
                     self.unknown.append(Unknown("", reference.root, ("output", *reference.where)))
 
     def _target(self, number: int, name: str, where: Where) -> int | None:
         """The index of a step that another one names; a name that is none of a step before it is noted."""
+        if name in self.facts and name not in self.index:
+            return None
         target = self.index.get(name)
         if target is None or (target >= number and self.plan.form == "linear"):
             self.unknown.append(Unknown(self.steps[number].id, name, where, later=target is not None))

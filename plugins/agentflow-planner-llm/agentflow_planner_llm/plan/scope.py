@@ -46,10 +46,11 @@ class Scope(Value):
     """What a plan is checked against. ``author`` is who wrote it: a model's word on effects is not taken.
 
     ``None`` for tools, agents, flows or plans means that nobody knows which there are, so that any may be named.
-    ``replans`` says whether anybody makes a new plan where a step asks for one.
+    ``replans`` says whether anybody makes a new plan where a step asks for one. ``facts`` are the ids of steps that
+    were done in earlier versions of the plan: they may be referred to.
     """
 
-    __slots__ = ("tools", "known", "agents", "flows", "plans", "limits", "grants", "author", "replans")
+    __slots__ = ("tools", "known", "agents", "flows", "plans", "limits", "grants", "author", "replans", "facts")
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Scope(Value):
         grants: Grants | None = None,
         author: Author = "person",
         replans: bool = False,
+        facts: Collection[str] = (),
     ) -> None:
         self.known = tools is not None
         self.tools: Mapping[str, Tool] = {} if tools is None else tools
@@ -72,6 +74,7 @@ class Scope(Value):
         self.grants = grants if grants is not None else Grants()
         self.author = author
         self.replans = replans
+        self.facts = facts
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

@@ -71,7 +71,10 @@ def _untrusted_source(graph: Graph, scope: Scope, reference: Reference) -> str:
         key = reference.path[0]
         sources = [_untrusted_step(graph, scope, number) for name, number in graph.writes() if name == key]
         return next((source for source in sources if source), "")
-    return "" if reference.path[0] == "status" else _untrusted_step(graph, scope, graph.index[reference.root])
+    if reference.path[0] == "status":
+        return ""
+    number = graph.index.get(reference.root)
+    return f"a result of step {reference.root!r}" if number is None else _untrusted_step(graph, scope, number)
 
 
 def _untrusted_step(graph: Graph, scope: Scope, number: int) -> str:

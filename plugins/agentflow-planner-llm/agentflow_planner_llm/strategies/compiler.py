@@ -1,0 +1,103 @@
+"""The planner `compiler`: plans numbered calls that run side by side, then asks whether that is enough.
+
+Source: Kim et al. 2024, An LLM Compiler for Parallel Function Calling.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_planner_llm.strategies.call_reader import CallReader
+from agentflow_planner_llm.strategies.planned import PlannedStrategy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from agentflow_kernel.contracts.plugin import PluginContext
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_planner_llm.execution.executor import Moment
+    from agentflow_planner_llm.execution.state import Fault, PlanRun
+    from agentflow_planner_llm.strategies.state import Question, StrategyState
+    from agentflow_planner_llm.strategy_settings import PlannedSettings
+
+JOIN: dict[str, JSON] = {
+    "type": "object",
+    "properties": {
+        "decision": {"enum": ["finish", "replan"]},
+        "answer": {"type": "string"},
+        "feedback": {"type": "string"},
+    },
+    "required": ["decision"],
+    "additionalProperties": False,
+}
+
+
+def create_planner(settings: PlannedSettings, context: PluginContext) -> Compiler:
+    """A planner with these settings; it needs neither clock nor random source."""
+    return Compiler(settings)
+
+
+class Compiler(PlannedStrategy):
+    """The planner ``compiler``: two calls of the model a round, one that plans and one that joins."""
+
+    name = "compiler"
+    guide = (
+        "Plan the tool calls that the task needs, one in a line, numbered, with arguments as JSON:\n"
+        '1. tool({"argument": "value"})\n2. other({"of": $1, "part": $1.items[0]})\n3. join()\n'
+        "$1 stands for the result of call 1, as a value of its own; calls that do not refer to each other run side by "
+        "side. Number the calls of a new plan on from the last one. End with join()."
+    )
+
+    __slots__ = ()
+
+    def __init__(self, settings: PlannedSettings) -> None:
+        super().__init__(settings)
+        self.schema = None
+
+    def document_of(self, answer: JSON) -> Mapping[str, JSON]:
+        """The plan of the calls in a text."""
+        reader = CallReader()
+        calls = [*reader.feed(str(answer)), *reader.close()]
+        return {"steps": [{**call.to_step(), "on_error": "continue"} for call in calls]}
+
+    def heard(self, state: StrategyState, moment: Moment, question: Question, answer: JSON) -> None:
+        """The plan, or what the model makes of its results."""
+        if question.name == "plan":
+            reader = CallReader()
+            calls = [*reader.feed(str(answer)), *reader.close()]
+            if reader.problems or not calls:
+                problem = "; ".join(reader.problems[:5]) or "there is no call in it"
+                self.ask_again(state, moment, question, f"{problem}.")
+            else:
+                super().heard(state, moment, question, answer)
+        elif question.name == "join":
+            said = cast("Mapping[str, Any]", answer)
+            if said["decision"] == "finish":
+                self.finish(state, moment, said.get("answer", ""))
+            else:
+                state.notes["text"] = said.get("answer", "")
+                self.replan(state, moment, said.get("feedback") or "The results are not enough for an answer.")
+        else:
+            self.finish(state, moment, str(answer), question)
+
+    def done(self, state: StrategyState, moment: Moment, run: PlanRun) -> None:
+        """Ask whether the results are enough."""
+        lines = []
+        for name, outcome in run.outcome.items():
+            found = outcome.get("result") if outcome["status"] == "done" else outcome.get("error", outcome["status"])
+            lines.append(f"{name}: {self.shown(found)}")
+        told = state.task.instructions or "Answer the task."
+        asked = (
+            'Decide: {"decision": "finish", "answer": …} where the results are enough for an answer, '
+            'else {"decision": "replan", "feedback": what is missing}.'
+        )
+        self.ask(state, moment, "join", [told, f"The task: {state.text}", "The results:", *lines, asked], JOIN)
+
+    def failed(self, state: StrategyState, moment: Moment, run: PlanRun, fault: Fault) -> None:
+        """What failed is shown to the model with the rest."""
+        if fault.reason.startswith("budget."):
+            self.stop(state, moment, fault.reason)
+        else:
+            self.done(state, moment, run)

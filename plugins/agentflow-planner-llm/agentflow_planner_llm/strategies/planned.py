@@ -1,0 +1,334 @@
+"""A strategy with a plan: a model makes it, it is checked before it runs, and a new one is made where that helps."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_kernel.contracts.finding import PlanFinding
+from agentflow_kernel.errors import InputInvalid, PlanInvalid
+from agentflow_kernel.schema import write_compactly
+from agentflow_planner_llm._sentences import shorten
+from agentflow_planner_llm.dag import ask_approval, output_of, read_approval, scope_of
+from agentflow_planner_llm.execution.executor import Executor
+from agentflow_planner_llm.execution.program import Program
+from agentflow_planner_llm.execution.state import Fault, PlanRun
+from agentflow_planner_llm.execution.values import state_of
+from agentflow_planner_llm.optimisation import optimise
+from agentflow_planner_llm.plan.check import check_plan
+from agentflow_planner_llm.plan.document import canonical
+from agentflow_planner_llm.plan.finding import CONFLICT, DUPLICATE
+from agentflow_planner_llm.strategies.base import Strategy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
+    from agentflow_kernel.contracts.planner import Observation
+    from agentflow_kernel.contracts.values import JSON
+    from agentflow_planner_llm.execution.executor import Moment
+    from agentflow_planner_llm.plan.graph import Graph
+    from agentflow_planner_llm.settings import ToolLoopSettings
+    from agentflow_planner_llm.strategies.state import Question, StrategyState
+    from agentflow_planner_llm.strategy_settings import PlannedSettings
+
+    Object: TypeAlias = Mapping[str, JSON]
+
+REPEATED = "AF-PLAN-REPEATED"
+"""The model made the same plan again."""
+
+
+def plan_schema(kinds: tuple[str, ...]) -> dict[str, JSON]:
+    """The schema of a plan as a model writes it, with steps of these kinds."""
+    step: dict[str, JSON] = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "kind": {"enum": list(kinds)},
+            "name": {"type": "string"},
+            "args": {"type": "object"},
+            "needs": {"type": "array", "items": {"type": "string"}},
+            "on_error": {"enum": ["fail", "skip", "retry", "replan", "continue"]},
+        },
+        "required": ["id", "kind"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"steps": {"type": "array", "items": step, "minItems": 1}, "output": {}},
+        "required": ["steps"],
+        "additionalProperties": False,
+    }
+
+
+class PlannedStrategy(Strategy):
+    """What the strategies with a plan have in common.
+
+    Steps that are done are facts: a new plan keeps their ids, may refer to them, and repeats none that had an effect.
+    Steps that run are kept where the new plan has them unchanged, and cancelled where not.
+    """
+
+    guide = ""
+    """What the model is told of how to plan."""
+    kinds: tuple[str, ...] = ("tool",)
+
+    __slots__ = ("planned", "executor", "schema")
+
+    def __init__(
+        self, settings: PlannedSettings, loop: ToolLoopSettings | None = None, executor: Executor | None = None
+    ) -> None:
+        super().__init__(settings, loop)
+        self.planned = settings
+        self.executor = executor or Executor(settings.budgets, settings.parallel, replans=True)
+        self.schema: Object | None = plan_schema(self.kinds)
+
+    # -- what a strategy does differently ----------------------------------------------------------------------------
+
+    def document_of(self, answer: JSON) -> Object:
+        """The document of the plan that the model has answered with."""
+        return cast("Object", answer)
+
+    def done(self, state: StrategyState, moment: Moment, run: PlanRun) -> None:
+        """Go on after the last step of the plan."""
+        raise NotImplementedError
+
+    def failed(self, state: StrategyState, moment: Moment, run: PlanRun, fault: Fault) -> None:
+        """Go on after the plan has failed; by default a new one is asked for."""
+        if fault.reason.startswith("budget."):
+            self.stop(state, moment, fault.reason)
+        else:
+            self.replan(state, moment, fault.message, fault)
+
+    def paused(self, state: StrategyState, moment: Moment, run: PlanRun) -> None:
+        """Go on after a step, where the executor pauses."""
+        self.executor.go_on_after_pause(run, moment)
+
+    # -- making the plan -----------------------------------------------------------------------------------------------
+
+    def first(self, state: StrategyState, moment: Moment) -> None:
+        """Ask for the first plan."""
+        state.notes["cause"] = "first"
+        self.ask(state, moment, "plan", [self._told(state), f"The task: {state.text}"], self.schema)
+
+    def replan(self, state: StrategyState, moment: Moment, cause: str, fault: Fault | None = None) -> None:
+        """Ask for another plan, if there may be one more; what is done and what went wrong is told."""
+        if len(state.versions) > self.planned.max_replans:
+            reason = Fault(cause, PlanInvalid.code) if fault is None else fault
+            self.stop(state, moment, "replans", fault=Fault(f"No more plans may be made: {cause}", reason.code))
+            return
+        run = state.run
+        if run is not None:
+            run.fault, run.cause = None, cause
+            run.ready.clear()
+        state.notes["cause"] = cause
+        told = [self._told(state), f"The task: {state.text}", f"The plan so far has to be replaced: {cause}"]
+        done = self.results(state)
+        if done:
+            kept = "Steps that are done keep their ids; refer to them and do not do them again:"
+            told.append(f"{kept}\n{self.shown(done)}")
+        last = state.versions[-1]["document"] if state.versions else None
+        told.append(f"The plan before: {shorten(write_compactly(last), 20_000)}")
+        self.ask(state, moment, "plan", told, self.schema)
+
+    def results(self, state: StrategyState) -> dict[str, JSON]:
+        """What the steps that are done gave, by id."""
+        run = state.run
+        if run is None:
+            return {}
+        return {name: each["result"] for name, each in run.outcome.items() if each["status"] == "done"}
+
+    def _told(self, state: StrategyState) -> str:
+        """Instructions, guide, and what may be named."""
+        task = state.task
+        lines = [task.instructions, self.guide, "Tools:"]
+        for name, tool in task.tools.items():
+            lines.append(f"- {name} ({tool.effect}): {tool.description} Arguments: {write_compactly(tool.parameters)}")
+        for kind, known in (("agent", task.scope.agents), ("flow", task.scope.flows), ("plan", task.scope.plans)):
+            if kind in self.kinds and known:
+                lines.append(f"{kind}s, each with args {{input}}: {', '.join(sorted(known))}")
+        return "\n".join(line for line in lines if line)
+
+    def heard(self, state: StrategyState, moment: Moment, question: Question, answer: JSON) -> None:
+        """Check a plan, and follow it or ask for another one."""
+        if question.name != "plan":
+            raise NotImplementedError
+        document = self.document_of(answer)
+        graph, found = self._checked(state, document)
+        if found:
+            text = "the plan has these faults:\n" + "\n".join(f"{each.pointer}: {each}" for each in found[:_MOST])
+            if question.tries > self.settings.repairs:
+                fault = Fault(str(PlanInvalid(state.task.name, found)), PlanInvalid.code)
+                self.stop(state, moment, "invalid_plan", fault=fault)
+            else:
+                self.ask_again(state, moment, question, text)
+            return
+        digest = graph.plan.hash
+        if any(version["hash"] == digest for version in state.versions):
+            fault = Fault(f"The model made the same plan again, after: {state.notes['cause']}", REPEATED)
+            self.stop(state, moment, "loop", fault=fault)
+            return
+        version: Object = {"hash": digest, "cause": state.notes["cause"], "document": document}
+        state.versions.append(version)
+        moment.tell("plan.validated", hash=digest, steps=len(graph.steps), cause=state.notes["cause"])
+        self._adopt(state, moment, self._program(state, graph))
+        if self.planned.approval or graph.plan.approval:
+            state.phase = "approving"
+            moment.draft.start.append(ask_approval(self._approval_id(state), state.run.program, digest))  # type: ignore[union-attr]  # adopted above
+        else:
+            self._run(state, moment)
+
+    def _checked(self, state: StrategyState, document: Object) -> tuple[Graph, list[PlanFinding]]:
+        """The graph of a new plan without what is done already, and everything that is wrong with it."""
+        facts = self._facts(state)
+        fresh, found = _without_facts(document, facts)
+        scope = scope_of(self.planned, state.task.scope, author="model", replans=True)
+        scope.facts = facts.keys()
+        graph, faults = check_plan(fresh, scope)
+        run = state.run
+        if not faults and not found and run is not None:
+            for number, step in enumerate(graph.steps):
+                called = f"{step.kind} {step.name} {canonical(cast('JSON', step.args))}"
+                if graph.effects[number] == "effect" and run.log.get(called) in facts:
+                    text = f"Step {step.id!r} repeats {run.log[called]!r}, which is done and had its effect."
+                    where = ("steps", number)
+                    found.append(PlanFinding(CONFLICT, text, *where, step=step.id, suggestion="Use its result."))
+        return graph, [*found, *faults]
+
+    def _facts(self, state: StrategyState) -> dict[str, Object]:
+        """The documents of the steps that are done, by id."""
+        run = state.run
+        if run is None:
+            return {}
+        now = {step.id: step.source for number, step in enumerate(run.program.steps) if run.status[number] == "done"}
+        return {**run.facts, **now}
+
+    def _program(self, state: StrategyState, graph: Graph) -> Program:
+        return optimise(Program(graph, state.task.tools), self.planned.optimise, self.planned.cache)
+
+    def program_of(self, state: StrategyState) -> Program:
+        """The program of the last version; its document is checked again, with the facts of its time."""
+        version = state.versions[-1]
+        scope = scope_of(self.planned, state.task.scope, author="model", replans=True)
+        known = cast("Mapping[str, Object]", state.notes.get("facts", {}))
+        scope.facts = known.keys()
+        graph, _ = check_plan(_without_facts(cast("Object", version["document"]), known)[0], scope)
+        return self._program(state, graph)
+
+    def _adopt(self, state: StrategyState, moment: Moment, program: Program) -> None:
+        """Make a program the present one: what is done stays, what runs is kept or cancelled."""
+        old = state.run
+        run = state.run = PlanRun(program, state.text)
+        run.ledger, run.owner = state.ledger, state
+        state.notes["facts"] = {}
+        if old is None:
+            return
+        run.facts = self._facts_of(old)
+        state.notes["facts"] = dict(run.facts)
+        run.outcome = {name: each for name, each in old.outcome.items() if name in run.facts}
+        run.turns, run.log, run.cache, run.base = dict(old.turns), dict(old.log), dict(old.cache), state_of(old)
+        for key, number in old.running.items():
+            step = old.program.steps[number]
+            same = program.graph.index.get(step.id)
+            kept = same is not None and canonical(program.steps[same].source) == canonical(step.source)
+            if same is not None and kept and key not in old.members:
+                run.running[key] = same
+                run.status[same] = "running"
+            else:
+                self._give_up(state, moment, old, key)
+
+    def _facts_of(self, old: PlanRun) -> dict[str, Object]:
+        done = {step.id: step.source for number, step in enumerate(old.program.steps) if old.status[number] == "done"}
+        return {**old.facts, **done}
+
+    def _give_up(self, state: StrategyState, moment: Moment, old: PlanRun, key: str) -> None:
+        """Cancel a step that the new plan does not have."""
+        if key not in state.loops:
+            moment.draft.cancel.append(f"{key}.batch" if key in old.members else key)
+            return
+        loop = state.loops.pop(key)[1]
+        if loop.asking is not None:
+            moment.draft.cancel.append(f"{key}.{loop.model_action_id}")
+        if loop.turn is not None:
+            moment.draft.cancel += [f"{key}.{loop.turn.action_id(index)}" for index in loop.turn.running]
+
+    # -- following it --------------------------------------------------------------------------------------------------
+
+    def _approval_id(self, state: StrategyState) -> str:
+        return f"approve.{len(state.versions)}"
+
+    def _run(self, state: StrategyState, moment: Moment) -> None:
+        run = state.run
+        if run is not None:
+            state.phase = "running"
+            self.executor.begin(run, moment)
+            self.conclude(state, moment, run)
+
+    def acted(self, state: StrategyState, moment: Moment, observation: Observation) -> bool:
+        """Take in what concerns the plan."""
+        run = state.run
+        if run is None:
+            return False
+        if state.phase == "approving":
+            if observation.action_id != self._approval_id(state) or observation.kind == "timer":
+                return False
+            refusal = read_approval(observation, cast("str", state.versions[-1]["hash"]))
+            if refusal is None:
+                self._run(state, moment)
+            else:
+                self.stop(state, moment, refusal.reason, fault=refusal)
+            return True
+        if observation.kind == "timer":
+            self.executor.ring(run, moment)
+        elif observation.action_id.partition(".")[0] in state.loops or not self.executor.observe(
+            run, moment, observation
+        ):
+            return False
+        self.conclude(state, moment, run)
+        return True
+
+    def conclude(self, state: StrategyState, moment: Moment, run: PlanRun) -> None:
+        """Look where the plan is after something has ended."""
+        if state.stopped or state.question is not None:
+            return
+        if run.fault is not None:
+            self.failed(state, moment, run, run.fault)
+        elif run.cause == "paused":
+            self.paused(state, moment, run)
+        elif run.cause:
+            self.replan(state, moment, run.cause)
+        elif self.executor.is_done(run):
+            self.done(state, moment, run)
+
+    def due(self, state: StrategyState) -> float | None:
+        """When a step is tried again or has had its time."""
+        return None if state.run is None else self.executor.next_due(state.run)
+
+    def output(self, run: PlanRun) -> JSON:
+        """What the plan gives, its errors where it gives nothing."""
+        try:
+            return output_of(run)
+        except InputInvalid as error:
+            return {"error": str(error)}
+
+
+_MOST = 20
+"""Findings that the model is told of one plan."""
+
+
+def _without_facts(document: Object, facts: Mapping[str, Object]) -> tuple[Object, list[PlanFinding]]:
+    """The document without steps that are done, and findings for such that use the id of one for something else."""
+    steps = document.get("steps")
+    if not facts or not isinstance(steps, list):
+        return document, []
+    found: list[PlanFinding] = []
+    fresh: list[JSON] = []
+    for position, step in enumerate(steps):
+        name = str(step.get("id")) if isinstance(step, dict) else ""
+        if name not in facts:
+            fresh.append(step)
+        elif canonical(step) != canonical(cast("JSON", facts[name])):
+            text = f"Step {name!r} is done already; its id means what it was."
+            found.append(
+                PlanFinding(DUPLICATE, text, "steps", position, "id", step=name, suggestion="Choose another id.")
+            )
+    return {**document, "steps": fresh}, found
