@@ -94,7 +94,7 @@ class Adapt(Strategy):
         if len(stack) > 1:
             told.append(f"It is a part of this task: {stack[0]['task']}")
         if known:
-            told.append(f"Results of the parts before: {self.shown(known)}")
+            told.append(f"Results of the parts before: {self._shown(known)}")
         self.begin_loop(state, moment, f"try{number}", "\n\n".join(each for each in told if each), text)
 
     def looped(self, state: StrategyState, moment: Moment, key: str, end: End) -> None:

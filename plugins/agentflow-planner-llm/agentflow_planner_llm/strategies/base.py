@@ -74,11 +74,6 @@ class Strategy:
         """The wall time at which the plan has to be woken, or ``None``."""
         return None
 
-    def unreadable(self, text: str) -> tuple[JSON, str]:
-        """The value of an answer to a question with a schema, and what is wrong with it, ``""`` for nothing."""
-        value, problem = read_strictly(text)
-        return value, problem or ""
-
     # -- the planner ---------------------------------------------------------------------------------------------------
 
     def begin(self, task: Task) -> StrategyState:
@@ -187,7 +182,7 @@ class Strategy:
         question.messages.append({"role": "assistant", "text": reply.text or "(nothing)"})
         answer: JSON = reply.text
         if question.schema is not None:
-            answer, unreadable = self.unreadable(reply.text)
+            answer, unreadable = read_strictly(reply.text)
             problems = [f"it {unreadable}"] if unreadable else find_problems(answer, question.schema)
             if problems:
                 self.ask_again(state, moment, question, f"{'; '.join(problems)}.")
@@ -299,7 +294,7 @@ class Strategy:
             state.timer = due
             moment.draft.waits.append({"type": "timer", "after_s": None if due is None else max(0.0, due - moment.at)})
 
-    def shown(self, value: JSON) -> str:
+    def _shown(self, value: JSON) -> str:
         """A value as the model is shown it."""
         return shorten(write_compactly(value), self.settings.max_result_chars)
 

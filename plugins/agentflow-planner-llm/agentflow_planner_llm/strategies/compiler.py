@@ -87,7 +87,7 @@ class Compiler(PlannedStrategy):
         lines = []
         for name, outcome in run.outcome.items():
             found = outcome.get("result") if outcome["status"] == "done" else outcome.get("error", outcome["status"])
-            lines.append(f"{name}: {self.shown(found)}")
+            lines.append(f"{name}: {self._shown(found)}")
         told = state.task.instructions or "Answer the task."
         asked = (
             'Decide: {"decision": "finish", "answer": …} where the results are enough for an answer, '

@@ -97,7 +97,7 @@ class PlanAndExecute(PlannedStrategy):
     def begin_step(self, state: StrategyState, moment: Moment, key: str, text: str) -> None:
         """Begin the loop of one step."""
         done = self.results(state)
-        so_far = f"Results so far: {self.shown(done)}" if done else "Nothing is done yet."
+        so_far = f"Results so far: {self._shown(done)}" if done else "Nothing is done yet."
         told = [state.task.instructions, f"You do one step of a larger task. The task: {state.text}", so_far]
         instructions = "\n\n".join(each for each in told if each)
         self.begin_loop(state, moment, key, instructions, text)
@@ -125,7 +125,7 @@ class PlanAndExecute(PlannedStrategy):
             'Decide: {"decision": "keep"} goes on, {"decision": "finish", "answer": …} ends with an answer, '
             '{"decision": "replan", "reason": …} asks for another plan.'
         )
-        done = self.shown(self.results(state))
+        done = self._shown(self.results(state))
         steps = f"Steps left: {', '.join(left) or 'none'}"
         self.ask(state, moment, "observe", [told, f"The task: {state.text}", f"Done: {done}", steps, asked], OBSERVE)
 
@@ -149,7 +149,7 @@ class PlanAndExecute(PlannedStrategy):
     def done(self, state: StrategyState, moment: Moment, run: PlanRun) -> None:
         """End with the result of the last step that was done."""
         if "output" in run.program.plan.source:
-            self.finish(state, moment, self.shown(self.output(run)))
+            self.finish(state, moment, self._shown(self.output(run)))
             return
         ids = [step.id for step in run.program.steps if run.outcome.get(step.id, {}).get("status") == "done"]
-        self.finish(state, moment, self.shown(run.outcome[ids[-1]]["result"]) if ids else "")
+        self.finish(state, moment, self._shown(run.outcome[ids[-1]]["result"]) if ids else "")

@@ -125,7 +125,7 @@ class PlannedStrategy(Strategy):
         done = self.results(state)
         if done:
             kept = "Steps that are done keep their ids; refer to them and do not do them again:"
-            told.append(f"{kept}\n{self.shown(done)}")
+            told.append(f"{kept}\n{self._shown(done)}")
         last = state.versions[-1]["document"] if state.versions else None
         told.append(f"The plan before: {shorten(write_compactly(last), 20_000)}")
         self.ask(state, moment, "plan", told, self.schema)

@@ -80,7 +80,7 @@ class Reflexion(Strategy):
             self._learn(state, moment, "fail", f"The attempt ended with an error: {end.error}")
             return
         state.notes = {**state.notes, "text": text}
-        asked = [f"<task>\n{state.text}\n</task>", f"<answer>\n{self.shown(text)}\n</answer>"]
+        asked = [f"<task>\n{state.text}\n</task>", f"<answer>\n{self._shown(text)}\n</answer>"]
         if end.stop_reason != "end":
             asked.append(f"The attempt was stopped: {end.stop_reason}.")
         self.ask(state, moment, "judge", [_JUDGE, *asked], VERDICT)

@@ -61,7 +61,7 @@ class Rewoo(PlannedStrategy):
         for step in run.program.steps:
             outcome = run.outcome.get(step.id, {"status": "not done"})
             found = outcome.get("result") if outcome["status"] == "done" else outcome.get("error", outcome["status"])
-            lines.append(f"{step.id}, {step.name} {self.shown(step.args)}:\n{self.shown(found)}")
+            lines.append(f"{step.id}, {step.name} {self._shown(step.args)}:\n{self._shown(found)}")
         told = state.task.instructions or "Answer the task."
         asked = [f"The task: {state.text}", "What was found:", *lines, "Give the answer to the task."]
         self.ask(state, moment, "solve", [told, *asked])
