@@ -100,7 +100,7 @@ def test_every_variable_that_a_distribution_reads_is_documented(dist, tree) -> N
 
 
 def test_every_setting_of_a_plugin_is_documented(dist) -> None:
-    """In the README as it stands; what the wheel holds of it is asked by the conformance kit."""
+    """In the model and in the README as they stand; what the wheel holds of them is asked by the conformance kit."""
     readme = (dist.folder / "README.md").read_text(encoding="utf-8")
     references = set()
     for group in {group for group, _, _ in dist.entry_points} - {"agentflow.harnesses", "agentflow.commands"}:
@@ -111,3 +111,5 @@ def test_every_setting_of_a_plugin_is_documented(dist) -> None:
         fields = getattr(importlib.import_module(module), name).model_fields.items()
         missing = [field for field, of in fields if not re.search(rf"`{of.alias or field}\b", readme)]
         assert not missing, f"{reference}: {missing}"
+        undescribed = [field for field, of in fields if not of.description]
+        assert not undescribed, f"{reference}, with a literal under the field that pydantic does not see: {undescribed}"

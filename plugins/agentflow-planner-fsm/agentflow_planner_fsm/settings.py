@@ -10,5 +10,9 @@ class StatechartSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_microsteps: int = Field(default=1_000, ge=1, le=1_000_000)
-    """Microsteps that may follow from one event; beyond it the run ends with ``AF-PLAN-LOOP``."""
+    max_microsteps: int = Field(
+        default=1_000,
+        ge=1,
+        le=1_000_000,
+        description="Microsteps that may follow from one event; beyond it the run ends with ``AF-PLAN-LOOP``.",
+    )
