@@ -80,6 +80,8 @@ class InProcessBus:
 
     def add(self, pattern: str, handler: Handler, *, group: str = "", max_in_flight: int = 16) -> InProcessSubscription:
         """As :meth:`subscribe`, at once."""
+        if self._closed:
+            raise Unavailable("The in-process bus is closed.", executed="no")
         if max_in_flight < 1:
             raise UsageError(f"max_in_flight must be at least 1, not {max_in_flight}.")
         subscription = InProcessSubscription(self, pattern, handler, group, max_in_flight)

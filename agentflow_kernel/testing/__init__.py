@@ -3,6 +3,7 @@
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.inprocess.memory import InProcessMemory
 from agentflow_kernel.testing.auditor import Audit, Auditor, Crash, find_problems
+from agentflow_kernel.testing.bus_harness import BoundedBusHarness, DeadLetterHarness
 from agentflow_kernel.testing.cassette import Cassette
 from agentflow_kernel.testing.cassette_failures import CassetteFailure, CassetteMiss, CassetteStale, CassetteUnplayed
 from agentflow_kernel.testing.cassette_rules import CassetteRules, replace_text
@@ -12,7 +13,11 @@ from agentflow_kernel.testing.effects import Effect, Ledger
 from agentflow_kernel.testing.fakes_harness import FunctionToolsetHarness, ScriptedModelHarness
 from agentflow_kernel.testing.faults import CrashAt, Faults, Strike
 from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
-from agentflow_kernel.testing.inprocess_harness import InProcessJournalHarness, InProcessMemoryHarness
+from agentflow_kernel.testing.inprocess_harness import (
+    InProcessBusHarness,
+    InProcessJournalHarness,
+    InProcessMemoryHarness,
+)
 from agentflow_kernel.testing.kind_harness import (
     ClockHarness,
     ContentSourceHarness,
@@ -49,6 +54,7 @@ __all__ = (
     "Audit",
     "AuditFailed",
     "Auditor",
+    "BoundedBusHarness",
     "Cassette",
     "CassetteFailure",
     "CassetteMiss",
@@ -62,6 +68,7 @@ __all__ = (
     "CrashAt",
     "CrashPoints",
     "DamageHarness",
+    "DeadLetterHarness",
     "Deadlock",
     "Effect",
     "FailingProviderHarness",
@@ -74,6 +81,7 @@ __all__ = (
     "FunctionToolset",
     "FunctionToolsetHarness",
     "Harness",
+    "InProcessBusHarness",
     "InProcessJournal",
     "InProcessJournalHarness",
     "InProcessMemory",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
+import anyio
+
+from agentflow_kernel.inprocess.bus import InProcessBus
 from agentflow_kernel.inprocess.journal import InProcessJournal
 from agentflow_kernel.inprocess.memory import InProcessMemory
 from agentflow_kernel.testing.clock import FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from agentflow_kernel.contracts.bus import Bus
+    from agentflow_kernel.event import Event
 
 
 class InProcessJournalHarness:
@@ -55,3 +61,30 @@ class InProcessMemoryHarness:
         memory = self.made_of(clock=self.clock)
         yield memory
         await memory.aclose()
+
+
+class InProcessBusHarness:
+    """Opens a bus of a small capacity; ``clock`` is the clock of the latest one."""
+
+    kind: ClassVar[str] = "bus"
+    declared: ClassVar[Mapping[str, bool]] = {"clock": True, "bounded": True, "aside": True}
+    known_deviations: ClassVar[Mapping[str, str]] = {}
+    capacity: ClassVar[int] = 20
+    made_of: ClassVar[type[InProcessBus]] = InProcessBus
+    """What is opened, so that variants of it can be tested."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[InProcessBus]:
+        """A bus that nobody has subscribed to."""
+        self.clock = FakeClock()
+        async with anyio.create_task_group() as group:
+            bus = self.made_of(group, clock=self.clock, capacity=self.capacity)
+            yield bus
+            await bus.aclose()
+
+    async def dead_letters(self, bus: Bus) -> Sequence[tuple[Event, str]]:
+        """As the bus remembers them."""
+        return list(cast("InProcessBus", bus).dead_letters)

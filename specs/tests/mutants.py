@@ -11,6 +11,7 @@ from pathlib import Path
 from kit_runs import run_each
 
 MODULES = {
+    "bus": "faulty_bus",
     "journal": "unsound",
     "memory": "faulty_memory",
     "planner": "faulty_planner",

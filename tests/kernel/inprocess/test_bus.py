@@ -386,6 +386,8 @@ async def test_a_closed_bus_refuses_events() -> None:
         await bus.aclose()
         with pytest.raises(Unavailable, match="The in-process bus is closed") as caught:
             await bus.publish(keyed(None, 1))
+        with pytest.raises(Unavailable, match="The in-process bus is closed"):
+            await bus.subscribe("*", Inbox())
     assert caught.value.executed == "no"
 
 
