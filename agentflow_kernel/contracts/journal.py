@@ -41,6 +41,7 @@ CAPABILITIES = {
     "shared-runs": "workers on several machines own its runs, by leases and an inbox of its own",
     "prunes": "runs that have ended can be deleted, and payloads that no record names",
     "compacts": "what a run has on record before its last snapshot can be deleted, also while the run goes on",
+    "tally": "one cheap query counts the runs that have not ended, by their owner or the cause of their stop",
 }
 """What a journal may offer, beyond the contract that all keep."""
 
@@ -287,9 +288,9 @@ class Talliable(Protocol):
     async def tally(self) -> Collection[tuple[str, str, int]]:
         """Owner, cause and number of the runs that have not ended, each pair once.
 
-        Suspended runs count under no owner (``""``) and their cause, which is never empty here; those that are at work,
-        as far as the journal knows, under their owner and no cause. Runs that are stuck or quarantined are left out.
-        A damaged run may be counted or not.
+        Suspended runs count under no owner (``""``) and their cause, ``unknown`` where they have none; those that are
+        at work, as far as the journal knows, under their owner and no cause. Runs that are stuck or quarantined are
+        left out. A damaged run may be counted or not.
         """
         ...
 

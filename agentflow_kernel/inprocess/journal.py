@@ -96,6 +96,16 @@ class InProcessJournal:
         heads = sorted(self._heads.values(), key=lambda head: (head.started_at, head.run_id), reverse=True)
         return [_copy(head) for head in heads if status is None or head.status == status][:limit]
 
+    async def tally(self) -> Collection[tuple[str, str, int]]:
+        """The runs that have not ended, counted."""
+        self._open()
+        counted: dict[tuple[str, str], int] = {}
+        for head in self._heads.values():
+            if head.status in AT_WORK or head.status == "suspended":
+                pair = (head.owner, "") if head.status in AT_WORK else ("", head.cause or "unknown")
+                counted[pair] = counted.get(pair, 0) + 1
+        return [(*pair, number) for pair, number in counted.items()]
+
     async def put_blob(self, data: bytes) -> str:
         """Keep the bytes as long as a run that names them."""
         self._open()

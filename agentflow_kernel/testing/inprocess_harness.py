@@ -30,6 +30,7 @@ class InProcessJournalHarness:
         "shared-runs": False,
         "prunes": True,
         "compacts": True,
+        "tally": True,
         "damage": False,
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}

@@ -67,11 +67,11 @@ def test_a_harness_that_says_what_is_not_so_fails(results: Mapping[str, tuple[in
     [
         (
             "Silent",
-            "'unsound:Silent': it does not declare durable, shared, shared-runs, prunes, compacts, damage. Answer True",
+            "'unsound:Silent': it does not declare durable, shared, shared-runs, prunes, compacts, tally, damage.",
         ),
         (
             "Inventor",
-            "it declares magic; a journal has only durable, inline, shared, shared-runs, prunes, compacts, damage.",
+            "it declares magic; a journal has only durable, inline, shared, shared-runs, prunes, compacts, tally, dam",
         ),
         ("Stranger", "'unsound:Stranger': it knows a deviation from JOURNAL-00, which the kit does not ask for."),
         ("no such", "--require 'JOURNAL-00': the suite of a journal has no such requirement."),

@@ -187,6 +187,18 @@ class CompactsBitByBit(InProcessJournal):
         return seq - 1
 
 
+class TalliesStuck(InProcessJournal):
+    async def tally(self):
+        stuck = sum(head.status == "stuck" for head in self._heads.values())
+        return [*await super().tally(), *([("", "stuck", stuck)] if stuck else [])]
+
+
+class TalliesNoWaiting(InProcessJournal):
+    async def tally(self):
+        waiting = {head.owner for head in self._heads.values() if head.status == "waiting"}
+        return [each for each in await super().tally() if each[0] not in waiting]
+
+
 class NoInline(InProcessJournal):
     append_inline = property()
 
@@ -308,6 +320,7 @@ MUTANTS = {
         "CaseFolding": "JOURNAL-41", "Racing": "JOURNAL-51", "Torn": "JOURNAL-60", "Stuck": "JOURNAL-60",
         "CompactsAll": "JOURNAL-88", "CompactsHead": "JOURNAL-88", "CompactsUnfenced": "JOURNAL-89",
         "CompactsAnything": "JOURNAL-89", "CompactsBitByBit": "JOURNAL-97", "ForgetsWhere": "JOURNAL-98",
+        "TalliesStuck": "JOURNAL-84", "TalliesNoWaiting": "JOURNAL-84",
         "ClosedOnce": "JOURNAL-70", "Immortal": "JOURNAL-72", "Leaking": "JOURNAL-74", "NoInline": "JOURNAL-76",
     }.items()},
     "SharesUndying": "JOURNAL-85", "SharesConfused": "JOURNAL-86", "SharesDeaf": "JOURNAL-87",

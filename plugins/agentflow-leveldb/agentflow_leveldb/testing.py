@@ -32,6 +32,7 @@ class LevelJournalHarness:
         "shared-runs": False,
         "prunes": False,
         "compacts": True,
+        "tally": False,
         "damage": True,
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}

@@ -17,7 +17,7 @@ def agentflow_journals() -> Sequence[JournalSpec]:
         "postgres",
         "agentflow_postgres.journal:create_journal",
         "agentflow_postgres.settings:JournalSettings",
-        capabilities=("shared-read", "shared-runs", "prunes", "compacts"),
+        capabilities=("shared-read", "shared-runs", "prunes", "compacts", "tally"),
         summary="Durable runs in one PostgreSQL database, shared by workers on several machines",
     )
     return [spec]

@@ -37,6 +37,7 @@ class PostgresJournalHarness:
         "shared-runs": True,
         "prunes": True,
         "compacts": True,
+        "tally": True,
         "damage": True,
     }
     event_loops: ClassVar[tuple[str, ...]] = ("asyncio",)

@@ -17,7 +17,7 @@ def agentflow_journals() -> Sequence[JournalSpec]:
         "sqlite",
         "agentflow_sqlite.journal:create_journal",
         "agentflow_sqlite.settings:JournalSettings",
-        capabilities=("durable", "inline", "shared", "prunes", "compacts"),
+        capabilities=("durable", "inline", "shared", "prunes", "compacts", "tally"),
         summary="Durable runs in one SQLite file, shared by the processes of one machine",
     )
     return [spec]

@@ -39,6 +39,7 @@ class SqliteJournalHarness:
         "shared-runs": False,
         "prunes": True,
         "compacts": True,
+        "tally": True,
         "damage": True,
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}

@@ -59,7 +59,7 @@ def test_plugin_specs_lead_to_factory_and_settings(spec: PluginSpec) -> None:
 def test_plugin_journal_declares_its_abilities() -> None:
     """The journal appends without an event loop and is read by others meanwhile."""
     (spec,) = agentflow_journals()
-    assert spec.capabilities == ("durable", "inline", "shared", "prunes", "compacts")
+    assert spec.capabilities == ("durable", "inline", "shared", "prunes", "compacts", "tally")
 
 
 def test_plugin_loads_neither_driver_nor_models() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from agentflow_specs.members import with_members
 
 if TYPE_CHECKING:
-    from agentflow_kernel.contracts.journal import AppendsInline, Compacts, Journal, Prunes, SharesRuns
+    from agentflow_kernel.contracts.journal import AppendsInline, Compacts, Journal, Prunes, SharesRuns, Talliable
     from agentflow_kernel.testing import DamageHarness, Harness, StoreHarness
 
 ABILITIES: Final = {"damage": "the harness can spoil what is stored, so that the suite sees whether that is found"}
@@ -42,3 +42,8 @@ def pruning_of(journal: Journal) -> Prunes:
 def compacting_of(journal: Journal) -> Compacts:
     """The journal as one whose long runs can be shortened."""
     return cast("Compacts", with_members(journal, "compact"))
+
+
+def tally_of(journal: Journal) -> Talliable:
+    """The journal as one whose open runs can be counted."""
+    return cast("Talliable", with_members(journal, "tally"))
