@@ -19,6 +19,7 @@ _OWN = {
     "agentflow-anthropic": ("provider:anthropic",),
     "agentflow-leveldb": ("journal:leveldb",),
     "agentflow-openai": ("provider:openai",),
+    "agentflow-planner-bt": ("planner:bt",),
     "agentflow-planner-fsm": ("planner:fsm",),
     "agentflow-planner-llm": tuple(
         f"planner:{name}" for name in ("adapt", "compiler", "dag", "plan-and-execute", "reflexion", "rewoo", "tools")

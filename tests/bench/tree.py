@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from table import Row
 
-from agentflow_planner_bt import Tree
+from agentflow_planner_bt.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow_kernel.contracts.planner import Action
 from agentflow_kernel.errors import PlanError
+from agentflow_planner_bt._kinds import DEEP
 from agentflow_planner_bt._run import RUN, Part, failed
 from agentflow_planner_bt.status import IDLE, RUNNING, SUCCESS
 
@@ -89,6 +90,16 @@ def action_failed(path: str, how: str, value: Any) -> PlanError:
     return error
 
 
+def _reader(site: Site, port: str) -> Callable[[Memory], Any]:
+    """A port's reader; a name is the same at all times."""
+    if site.node.declared[port].type == DEEP:
+        return site.deep(port)
+    if site.node.declared[port].type == "name":
+        name = site.literal(port)
+        return lambda m: name
+    return site.reader(port)
+
+
 def _arguments(site: Site) -> Arguments:
     kind = site.node.kind.name
     if kind == "tool":
@@ -97,12 +108,8 @@ def _arguments(site: Site) -> Arguments:
     if kind in {"agent", "flow", "plan"}:
         name, read = str(site.literal("name")), site.deep("input")
         return lambda m: (name, {"input": read(m)})
-    given = [port for port in site.node.declared if port not in {"out", "type"} and site.given(port)]
-    fields = [
-        (port, site.deep(port) if port in {"messages", "output_schema", "data", "choices", "schema"} else None)
-        for port in given
-    ]
-    readers = [(port, deep or site.reader(port)) for port, deep in fields if port != "tools"]
+    given = [port for port in site.node.declared if port not in {"out", "type", "tools"} and site.given(port)]
+    readers = [(port, _reader(site, port)) for port in given]
     if kind == "emit":
         event = str(site.literal("type"))
         return lambda m: (event, {"data": None, **{port: read(m) for port, read in readers}})
@@ -111,10 +118,11 @@ def _arguments(site: Site) -> Arguments:
         return lambda m: ("", {"tools": tools, **{port: read(m) for port, read in readers}})
     if kind == "ask":
         return lambda m: ("", {port: read(m) for port, read in readers})
-    if site.given("seconds") == site.given("signal"):
-        raise ValueError("'wait' takes either 'seconds' or 'signal'")
-    if site.given("seconds"):
-        seconds = site.reader("seconds")
-        return lambda m: ("", {"type": "timer", "seconds": seconds(m)})
-    names = {"signal": "name"}
-    return lambda m: ("", {"type": "signal", **{names.get(port, port): read(m) for port, read in readers}})
+    waits = [port for port in ("seconds", "signal", "event") if site.given(port)]
+    if len(waits) != 1:
+        raise ValueError("'wait' takes one of 'seconds', 'signal' and 'event'")
+    (what,) = waits
+    if what == "seconds":
+        return lambda m: ("", {"type": "timer", "seconds": dict(readers)["seconds"](m)})
+    names = {"signal": "name", "only_if": "if"}
+    return lambda m: ("", {"type": what, **{names.get(port, port): read(m) for port, read in readers}})

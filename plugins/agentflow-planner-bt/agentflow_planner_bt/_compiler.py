@@ -137,7 +137,9 @@ class Compiler:
         if key not in self._noted:
             self._noted.add(key)
             finding = PlanFinding(code, text, *node.where, step=node.name, suggestion=suggestion, warning=warning)
-            (self.definition.warnings if warning else self.findings).append(finding)
+            kept = self.definition.warnings if warning else self.findings
+            if finding not in kept:
+                kept.append(finding)
 
     def tree(self, id: str) -> Part:
         """The tree with this id, and all its subtrees."""
@@ -178,6 +180,8 @@ class Compiler:
                 self._part(child, place.below(f"{place.path}/{label}", number))
                 for child, label in zip(node.children, paths, strict=True)
             )
+        if node.kind.name.startswith("reactive_"):
+            self._warn_of_several(node, place.path)
         try:
             part = guarded(site, self._built(site))
         except ExpressionInvalid as error:
@@ -201,6 +205,21 @@ class Compiler:
         if node.kind.group == "action":
             return _actions.action(site)
         return self.builders[node.kind.name](site)
+
+    def _warn_of_several(self, node: Node, path: str) -> None:
+        """A reactive node with two children that take time halts one for the other."""
+        if sum(self._takes_time(child, ()) for child in node.children) > 1:
+            text = f"Node {path!r}: more than one child takes time; one that runs halts the others."
+            self.found("P001", text, node, warning=True)
+
+    def _takes_time(self, node: Node, above: tuple[str, ...]) -> bool:
+        leaf = self.python.get(node.type)
+        if node.kind.waits or (leaf is not None and leaf.stateful):
+            return True
+        tree = self.definition.trees.get(str(node.ports.get("tree"))) if node.kind.group == "subtree" else None
+        if tree is not None and tree.id not in above:
+            return self._takes_time(tree.root, (*above, tree.id))
+        return any(self._takes_time(child, above) for child in node.children)
 
     # -- subtrees
 

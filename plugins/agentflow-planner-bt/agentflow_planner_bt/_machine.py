@@ -55,6 +55,10 @@ class Compiled:
         self.keeps = compiler.keeps
         self._digest = ""
 
+    def __deepcopy__(self, memo: object) -> Compiled:
+        """Itself: it never changes, and what is compiled from functions cannot be copied anyway."""
+        return self
+
     def _check_others(self, compiler: Compiler) -> None:
         """Compile the trees that the main one does not use, to find what is wrong with them."""
         for id in self.definition.trees:

@@ -6,6 +6,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.errors import PlanInvalid
 from agentflow_planner_bt import _dialect
@@ -113,11 +116,6 @@ class _Importer:
                 self.found("P001", f"Unknown element <{element.tag}> below <root>.")
 
     def _parsed(self, text: str) -> Element | None:
-        from xml.etree.ElementTree import ParseError  # lazy: only for XML
-
-        from defusedxml import DefusedXmlException  # lazy: only for XML
-        from defusedxml.ElementTree import fromstring  # lazy: only for XML
-
         try:
             root: Element = fromstring(text, forbid_dtd=True)
         except DefusedXmlException:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agentflow_planner_bt import Context, Status, Tree
+from agentflow_planner_bt.tree import Tree
+
+if TYPE_CHECKING:
+    from agentflow_planner_bt.leaf import Context
+    from agentflow_planner_bt.status import Status
 
 
 class Probe:

@@ -6,7 +6,7 @@ import pytest
 from probes import YES, F, R, S, given
 
 from agentflow_kernel.errors import PlanError, PlanInvalid
-from agentflow_planner_bt import Tree
+from agentflow_planner_bt.tree import Tree
 
 
 @pytest.mark.parametrize(

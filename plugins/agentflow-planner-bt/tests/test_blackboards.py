@@ -6,7 +6,7 @@ import pytest
 from probes import ON, R, S, given, probes, ticks
 
 from agentflow_kernel.errors import PlanError, PlanInvalid, UnknownName
-from agentflow_planner_bt import Tree
+from agentflow_planner_bt.tree import Tree
 
 
 def with_subtree(body: str, ports: str = "{}", *, auto: bool = False) -> Tree:

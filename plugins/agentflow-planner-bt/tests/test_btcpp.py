@@ -6,8 +6,10 @@ import pytest
 from probes import F, K, R, S, given, ticks
 
 from agentflow_kernel.errors import PlanInvalid
-from agentflow_planner_bt import Leaf, Port, Tree
 from agentflow_planner_bt.btcpp import read_xml, write_xml
+from agentflow_planner_bt.leaf import Leaf
+from agentflow_planner_bt.port import Port
+from agentflow_planner_bt.tree import Tree
 
 
 def xml(body: str, *, id: str = "MainTree", more: str = "") -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from probes import NO, ON, SKIP, YES, F, K, R, S, given, probes, ticks
 
-from agentflow_planner_bt import Status, Tree
+from agentflow_planner_bt.status import Status
+from agentflow_planner_bt.tree import Tree
 
 ONE_BY_ONE = ["sequence", "sequence_resume", "reactive_sequence", "fallback", "reactive_fallback"]
 

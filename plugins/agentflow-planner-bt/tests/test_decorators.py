@@ -8,7 +8,8 @@ import pytest
 from probes import NO, ON, SKIP, YES, F, K, R, S, given, probes, ticks
 
 from agentflow_kernel.errors import PlanError, PlanInvalid
-from agentflow_planner_bt import Status, Tree
+from agentflow_planner_bt.status import Status
+from agentflow_planner_bt.tree import Tree
 
 
 @pytest.mark.parametrize(

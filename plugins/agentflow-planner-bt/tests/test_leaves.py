@@ -8,7 +8,10 @@ import pytest
 from probes import R, S, given, probes, ticks
 
 from agentflow_kernel.errors import PlanError, PlanInvalid, UnknownName
-from agentflow_planner_bt import Context, Leaf, Port, Status, Tree
+from agentflow_planner_bt.leaf import Context, Leaf
+from agentflow_planner_bt.port import Port
+from agentflow_planner_bt.status import Status
+from agentflow_planner_bt.tree import Tree
 
 
 def test_a_life_from_start_to_end() -> None:

@@ -9,7 +9,7 @@ import pytest
 from probes import NO, ON, YES, S, ticks
 
 from agentflow_kernel.errors import PlanError, PlanInvalid
-from agentflow_planner_bt import Tree
+from agentflow_planner_bt.tree import Tree
 
 
 def codes(source, leaves=None) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from probes import NO, ON, SKIP, YES, F, K, R, S, given, probes, ticks
 
 from agentflow_kernel.errors import PlanError, PlanInvalid
-from agentflow_planner_bt import Tree
+from agentflow_planner_bt.tree import Tree
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from py_trees.common import OneShotPolicy, ParallelPolicy
 from py_trees.common import Status as Theirs
 
 from agentflow_kernel.errors import PlanInvalid
-from agentflow_planner_bt import Tree
+from agentflow_planner_bt.tree import Tree
 
 TREES = int(os.environ.get("AGENTFLOW_BT_TREES", "300"))
 TICKS = 10

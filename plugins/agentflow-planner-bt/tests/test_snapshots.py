@@ -14,7 +14,7 @@ import pytest
 from probes import ON, Probe
 
 from agentflow_kernel.errors import NewerSchema, PlanError
-from agentflow_planner_bt import Tree
+from agentflow_planner_bt.tree import Tree
 
 TREES = min(1_000, int(os.environ.get("AGENTFLOW_BT_TREES", "150")))
 TICKS = 12
