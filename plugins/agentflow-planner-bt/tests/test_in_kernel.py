@@ -141,6 +141,7 @@ async def test_a_run_goes_on_where_another_kernel_left_it() -> None:
     assert calls.made == [1, 5]
 
 
+@pytest.mark.blocking("a kernel reads the files of its manifest when a plan is first named")
 async def test_the_manifest_names_a_file_of_xml(tmp_path) -> None:
     nodes = '<Sequence><Script code="x := 1"/><ScriptCondition code="x == 1"/></Sequence>'
     xml = f'<root BTCPP_format="4"><BehaviorTree ID="M">{nodes}</BehaviorTree></root>'
