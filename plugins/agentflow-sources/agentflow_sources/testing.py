@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.contracts.plugin import PluginContext
-from agentflow_kernel.errors import InputInvalid, PathRefused, StorageUnavailable
+from agentflow_kernel.errors import InputInvalid, PathRefused, ProtocolViolation, StorageUnavailable, UsageError
 from agentflow_kernel.testing import FakeClock
 from agentflow_sources.cron import CronSource
 from agentflow_sources.file import FileSource
@@ -186,6 +186,8 @@ class FollowHarness(_Places):
         "missing": InputInvalid,
         "a folder": PathRefused,
         "a long line": InputInvalid,
+        "a damaged spool": ProtocolViolation,
+        "no state folder": UsageError,
     }
 
     def make(self, folder: str, clock: Clock) -> Source:
@@ -204,7 +206,10 @@ class FollowHarness(_Places):
         async with _folder() as folder:
             await run_sync(_spoil, folder, name)
             settings = FileSettings(path="app.log", follow=True, must_exist=True, poll_s=POLL_S)
-            async with self.at(folder, follow(settings, _context(folder, SystemClock()))) as source:
+            context = _context(folder, SystemClock())
+            if name == "no state folder":
+                context.state_folder = None
+            async with self.at(folder, follow(settings, context)) as source:
                 yield source
 
     @asynccontextmanager
@@ -409,5 +414,10 @@ def _spoil(folder: str, name: str) -> None:
         os.mkdir(path)
     elif name == "binary":
         _write(path, b"\x7fELF\x00\x00")
+    elif name == "a damaged spool":
+        spool = os.path.join(folder, "state", "spool", "tested")
+        os.makedirs(spool)
+        _write(os.path.join(spool, f"{0:012}.json"), b"{}\n")
+        _write(path, TEXT)
     elif name == "a long line":
         _write(path, b"x" * (1 << 24) + b"yz\n")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentflow_kernel.errors import InputInvalid
+from agentflow_kernel.errors import InputInvalid, Unsupported
 from agentflow_specs.requirement import requirement
 from agentflow_specs.suites.source.abilities import continuing, sources_of
 from agentflow_specs.suites.source.reading import take, told
 
 if TYPE_CHECKING:
-    from agentflow_kernel.contracts.source import Source
+    from agentflow_kernel.contracts.source import Source, SourceItem
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.testing import Harness
 
@@ -40,10 +40,17 @@ async def test_a_reading_goes_on_after_each_cursor(source: Source, harness: Harn
     for number, item in enumerate(first):
         rest = first[number + 1 :]
         async with sources.again(source) as other:
-            found = await take(other, len(rest) + harness.declared["finite"], item.cursor)
+            found = await take(other, len(rest) + harness.declared["finite"], place_of(item))
         assert list(map(told, found[: len(rest)])) == list(map(told, rest))
         assert [one.cursor for one in found[: len(rest)]] == [one.cursor for one in rest]
         assert [one.cursor for one in found[len(rest) :] if one.cursor in known] == [], "what was received came again"
+
+
+def place_of(item: SourceItem) -> JSON:
+    """The cursor of an item; `None`, which is the beginning, is none."""
+    if item.cursor is None:
+        raise Unsupported("The cursor of an item", "it is None, which is the beginning.")
+    return item.cursor
 
 
 @requirement(
