@@ -277,6 +277,12 @@ def intercept(kernel: Kernel, wrap: Wrap) -> None:
     kernel._wiring.composition.wrap = wrap  # noqa: SLF001 -- beside the class, for tests alone
 
 
+def code_digest(kernel: Kernel) -> str:
+    """What :meth:`CodeLoader.digest` says of the code that the manifest of this kernel has loaded; for simulations."""
+    code = kernel._wiring.environment.code  # noqa: SLF001 -- beside the class, for tests alone
+    return code.digest() if code is not None else ""
+
+
 def renew(kernel: Kernel) -> Kernel:
     """A new kernel over the manifest of this one as it was read; its code runs anew, but is compiled once.
 

@@ -83,7 +83,7 @@ class RunOperations:
         statuses: Collection[str] = ("completed", "failed", "cancelled"),
         dry_run: bool = False,
     ) -> Pruned:
-        """Delete the runs that ended more than ``older_than_s`` seconds ago, with their records and payloads.
+        """Delete the runs that ended more than ``older_than_s`` seconds ago, with their records, payloads and files.
 
         A run that has not ended is never deleted. It is done in small transactions, beside the runs at work. Payloads
         stored apart go when no run names them and an hour has passed; while a run is running or waiting, only those
@@ -94,8 +94,7 @@ class RunOperations:
         """
         from agentflow_kernel.kernel.pruning import prune  # only kernels that do it pay
 
-        runs = self._open
-        return await prune(runs.journal, runs.clock, older_than_s, statuses, dry_run=dry_run)
+        return await prune(self._open, older_than_s, statuses, dry_run=dry_run)
 
     async def compact(self, run_id: str, *, dry_run: bool = False) -> int:
         """Delete what a run has on record before its last snapshot, and return how many records that is.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING, cast
+
+import anyio.to_thread
 
 from agentflow_kernel.contracts.journal import TERMINAL
 from agentflow_kernel.contracts.values import Value
@@ -14,8 +18,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Journal, Prunes
+    from agentflow_kernel.kernel.runs import Runs
 
 TOGETHER = 50
 """Runs deleted in one transaction, at most."""
@@ -37,7 +41,7 @@ class Pruned(Value):
 
 
 async def prune(
-    journal: Journal, clock: Clock, older_than_s: float, statuses: Collection[str] = TERMINAL, *, dry_run: bool = False
+    runs: Runs, older_than_s: float, statuses: Collection[str] = TERMINAL, *, dry_run: bool = False
 ) -> Pruned:
     """See :meth:`~agentflow_kernel.kernel.operations.RunOperations.prune`."""
     if not older_than_s >= 0:
@@ -48,6 +52,7 @@ async def prune(
             f"Runs of status {unfit[0]!r} cannot be deleted: only those that have ended, "
             "completed, failed or cancelled."
         )
+    journal, clock = runs.journal, runs.clock
     if not can_prune(journal):
         raise Unsupported("Deleting runs", "this journal has no way to do that (no ability `prunes`).")
     before = clock.now() - older_than_s
@@ -55,7 +60,7 @@ async def prune(
         heads = [head for status in sorted(statuses) for head in await journal.runs(status=status, limit=LISTED)]
         heads.sort(key=lambda head: head.updated_at)
         return Pruned([head.run_id for head in heads if head.updated_at < before], 0)
-    return await _delete(cast("Prunes", journal), clock, before, statuses, always=True)
+    return await _delete(runs, before, statuses, always=True)
 
 
 def can_prune(journal: Journal) -> bool:
@@ -63,14 +68,32 @@ def can_prune(journal: Journal) -> bool:
     return hasattr(journal, "prune") and hasattr(journal, "collect")
 
 
-async def _delete(journal: Prunes, clock: Clock, before: float, statuses: Collection[str], *, always: bool) -> Pruned:
-    """Delete runs in small batches, then payloads: ``always``, or only after a run has gone."""
+async def _delete(runs: Runs, before: float, statuses: Collection[str], *, always: bool) -> Pruned:
+    """Delete runs in small batches, with their files, then payloads: ``always``, or only after a run has gone."""
+    journal, folders = cast("Prunes", runs.journal), _folders(runs)
     gone: list[str] = []
     while some := await journal.prune(before, statuses, limit=TOGETHER):
         gone.extend(some)
-        await clock.sleep(PAUSE_S)
+        if folders:
+            await anyio.to_thread.run_sync(_delete_files, folders, some)
+        await runs.clock.sleep(PAUSE_S)
     blobs = await journal.collect() if gone or always else 0
     return Pruned(gone, blobs)
+
+
+def _folders(runs: Runs) -> list[str]:
+    """The folders of this machine that have a folder for each run, named by its id."""
+    wiring = runs._wiring  # noqa: SLF001 -- one room
+    inbox = None if wiring.state is None else os.path.join(wiring.state, "inbox")
+    return [folder for folder in (wiring.artifacts, inbox) if folder is not None]
+
+
+def _delete_files(folders: Sequence[str], run_ids: Sequence[str]) -> None:
+    """Delete the folders of runs; what cannot be deleted stays, and so does a run's id that is no plain name."""
+    for folder in folders:
+        for run_id in run_ids:
+            if os.path.basename(run_id) == run_id not in ("", os.curdir, os.pardir):
+                shutil.rmtree(os.path.join(folder, run_id), ignore_errors=True)
 
 
 class Retention:
@@ -79,9 +102,8 @@ class Retention:
     It begins with the first run that is at work here: a kernel that only looks deletes nothing.
     """
 
-    def __init__(self, journal: Journal, clock: Clock, keep_s: float) -> None:
-        self._journal = journal
-        self._clock = clock
+    def __init__(self, runs: Runs, keep_s: float) -> None:
+        self._runs = runs
         self._keep_s = keep_s
         self._begun = False
 
@@ -93,16 +115,16 @@ class Retention:
 
     async def _work(self) -> None:
         log = get_logger("agentflow.kernel")
-        if not can_prune(self._journal):
+        clock = self._runs.clock
+        if not can_prune(self._runs.journal):
             log.warning("runs.not_pruned", error="The journal cannot delete runs; runs.keep has no effect.")
             return
         while True:
             try:
-                before = self._clock.now() - self._keep_s
-                pruned = await _delete(cast("Prunes", self._journal), self._clock, before, TERMINAL, always=False)
+                pruned = await _delete(self._runs, clock.now() - self._keep_s, TERMINAL, always=False)
             except Exception as error:  # noqa: BLE001 -- no run may end because nothing could be deleted
                 log.warning("runs.not_pruned", error=str(error))
             else:
                 if pruned.run_ids:
                     log.info("runs.pruned", runs=len(pruned.run_ids), payloads=pruned.blobs)
-            await self._clock.sleep(EVERY_S)
+            await clock.sleep(EVERY_S)

@@ -117,7 +117,7 @@ class Runs:
         if self._wiring.keep_s:
             from agentflow_kernel.kernel.pruning import Retention  # only kernels that delete pay
 
-            self._retention = Retention(self.journal, self.clock, self._wiring.keep_s)
+            self._retention = Retention(self, self._wiring.keep_s)
             if self._adoption is not None:
                 self._retention.begin(self._group)
 

@@ -75,15 +75,25 @@ class SeedSearch:
 class Regression(Value):
     """A seed that failed, kept as a file: enough to run it again, and what should come of it.
 
-    ``fingerprint`` is that of the manifest it was found with. ``expected`` has ``status`` and ``result`` of the
-    undisturbed run, ``problems`` what was wrong.
+    ``fingerprint`` is that of the manifest it was found with, ``code`` that of its code. ``expected`` has
+    ``status`` and ``result`` of the undisturbed run, ``problems`` what was wrong.
     """
 
-    __slots__ = ("flow", "fingerprint", "seed", "faults", "without", "input", "expected", "problems")
+    __slots__ = ("flow", "fingerprint", "code", "seed", "faults", "without", "input", "expected", "problems")
 
-    def __init__(self, flow: str, fingerprint: str, input: JSON, undisturbed: Simulation, failure: Failure) -> None:
+    def __init__(
+        self,
+        flow: str,
+        fingerprint: str,
+        input: JSON,
+        undisturbed: Simulation,
+        failure: Failure,
+        *,
+        code: str,
+    ) -> None:
         self.flow = flow
         self.fingerprint = fingerprint
+        self.code = code
         self.seed = failure.simulation.seed
         self.faults = failure.simulation.faults
         self.without = failure.without
@@ -109,6 +119,8 @@ def read_regression(path: str) -> dict[str, Any]:
             document = json.load(stream)
     except (OSError, ValueError) as error:
         raise InputInvalid(f"Regression file {path!r}", str(error)) from error
+    if isinstance(document, dict):
+        document.setdefault("code", "")  # seeds that were kept before it was noted
     if not isinstance(document, dict) or document.get("v") != _VERSION or set(Regression.content) - set(document):
         raise InputInvalid(
             f"Regression file {path!r}", "it is not one that `agentflow simulate` of this version wrote."

@@ -101,6 +101,18 @@ def test_a_kept_seed_of_another_manifest_comes_with_a_warning(inside, flows: str
     assert "Warning: flows.yaml has changed since the seed was kept" in answer.err
 
 
+def test_a_kept_seed_of_other_code_comes_with_a_warning(inside, flows: str, workplace: Path) -> None:
+    """The manifest is the same; only a file that it names is another."""
+    inside("simulate", "late", "-f", flows, "--trust-code", "--keep", "kept")
+    (file,) = (workplace / "kept").iterdir()
+    assert json.loads(file.read_text(encoding="utf-8"))["code"]
+    (code,) = workplace.glob("*.py")
+    code.write_text(code.read_text(encoding="utf-8") + "\n# mended\n", encoding="utf-8")
+    answer = inside("simulate", "--replay", str(file), "-f", flows, "--trust-code")
+    assert answer.code == 1
+    assert "Warning: the code of flows.yaml has changed since the seed was kept." in answer.err
+
+
 def test_manifest_and_code_are_read_once_for_all_simulated_processes(
     inside, flows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,22 @@ async def ended(journal: InProcessJournal, run_id: str, at: float, status: str =
     await journal.append(run_id, 0, 1, [started, Record(run_id, 1, "run.ended", "", {"status": status}, 1, ts=at)])
 
 
+async def test_the_files_of_a_deleted_run_go_with_it(tmp_path: Path) -> None:
+    """Its folder, and what others still asked of it; those of other runs stay, and nothing outside is touched."""
+    journal, state = InProcessJournal(), tmp_path / "state"
+    for run_id in ("old", "young", "..", "../outside"):
+        await ended(journal, run_id, 0.0 if run_id != "young" else 1e12)
+    kept = [state / "artifacts" / "young" / "b", state / "inbox" / "young" / "2.json", tmp_path / "outside" / "c"]
+    gone = [state / "artifacts" / "old" / "a", state / "inbox" / "old" / "1.json"]
+    for file in (*kept, *gone):
+        file.parent.mkdir(parents=True)
+        file.write_text("x")
+    async with Kernel(journal=journal, state=str(state), clock=FakeClock(auto=True)) as kernel:
+        assert sorted((await kernel.prune(0)).run_ids) == ["..", "../outside", "old"]
+    assert all(file.exists() for file in kept)
+    assert not any(file.parent.exists() for file in gone)
+
+
 async def test_runs_that_ended_long_ago_are_deleted() -> None:
     """Of the statuses that are named; a dry run only names them, the oldest first."""
     clock, journal = FakeClock(), InProcessJournal()

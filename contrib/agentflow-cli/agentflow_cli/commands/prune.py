@@ -40,7 +40,7 @@ def command(
     dry_run: bool,  # noqa: FBT001 - passed by name
     file: str | None,
 ) -> int:
-    """Delete runs that have ended, with their records and payloads. A run that has not ended is never deleted.
+    """Delete runs that have ended, with their records, payloads and files. A run that has not ended is never deleted.
 
     TIME is a span (12h, 30d) or an ISO 8601 time.
     """

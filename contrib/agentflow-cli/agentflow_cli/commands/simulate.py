@@ -17,6 +17,7 @@ from agentflow_cli.targets import choose, found_applied, path_of
 from agentflow_cli.terminal import answer_only, say, write
 from agentflow_kernel import Kernel
 from agentflow_kernel.errors import UsageError
+from agentflow_kernel.kernel.core import code_digest
 from agentflow_kernel.testing import Faults, Regression, SeedSearch, read_regression, shortened_trace, simulate_kernel
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class _Work:
             if search.undisturbed.violations or search.undisturbed.status == "stuck":
                 problem = "; ".join(search.undisturbed.violations) or search.undisturbed.error
                 raise UsageError(f"{self._target} does not come to an end even without faults: {problem}")
+            if self._kept and self._kept["code"] not in ("", code_digest(self._kernel)):
+                say(f"Warning: the code of {self._path} has changed since the seed was kept.")
             begin, tried, failure = time.perf_counter(), 0, None
             if self._kept:
                 tried, failure = 1, search.try_one(first, self._kept["without"])
@@ -156,7 +159,8 @@ class _Work:
         """Write the failing seed into the folder that was asked for."""
         if self._options["keep"] is None:
             return None
-        kept = Regression(self._target, self._manifest.fingerprint, self._value, search.undisturbed, failure)
+        fingerprint, code = self._manifest.fingerprint, code_digest(self._kernel)
+        kept = Regression(self._target, fingerprint, self._value, search.undisturbed, failure, code=code)
         return kept.write(self._options["keep"])
 
     def _show(self, failure: Failure, file: str | None) -> None:
