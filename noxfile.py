@@ -256,6 +256,8 @@ HARNESSES: Final = {
 }
 SERVED: Final = dict.fromkeys(("journal.postgres", "plugin.agentflow-postgres"), "tests/services/with_postgres.py")
 """What starts the server that a harness needs, in front of the command."""
+LONG: Final = ("journal", "memory", "provider")
+"""Kinds whose suites are long enough that a second process is faster, although it has to start first."""
 
 
 @nox.session
@@ -266,7 +268,8 @@ def conformance(session: nox.Session, dist: str) -> None:
     failed = []
     for harness in [name for name, (owner, _) in HARNESSES.items() if owner == dist]:
         report = REPORTS / f"{slug(session.name)}+{harness}.xml"
-        config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report), "-n", "auto")
+        workers = "auto" if harness.startswith(LONG) else "0"
+        config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report), "-n", workers)
         command = ("python", "-m", "pytest", *config, "-p", "no:randomly", "--pyargs", "agentflow_specs")
         command = (*(("python", SERVED[harness]) if harness in SERVED else ()), *command)
         target = HARNESSES[harness][1]
