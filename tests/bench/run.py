@@ -1,8 +1,8 @@
 """The bench: measures every figure beside its floor in one run and prints the table.
 
 Usage: ``python tests/bench/run.py [--short] [NAME ...]``; the names are startup, nodes, durable, agents, manifest,
-stream, recovery, memory, example, plan and tree. A figure over its goal is marked; the machine may be busy, so look at
-it again before you believe it. The exit code says only whether everything could be measured.
+stream, recovery, memory, example, plan, tree and statechart. A figure over its goal is marked; the machine may be busy,
+so look at it again before you believe it. The exit code says only whether everything could be measured.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import nodes
 import plan
 import recovery
 import startup
+import statechart
 import stream
 import tree
 from table import show
@@ -41,6 +42,7 @@ def main(words: list[str]) -> None:
         "memory": lambda: memory.rows(many=1_000 if short else 10_000),
         "plan": lambda: plan.rows(steps=1_000, runs=20 if short else 100),
         "tree": lambda: tree.rows(ticks=30 if short else 300),
+        "statechart": lambda: statechart.rows(events=20_000 if short else 200_000),
         "example": lambda: example.rows(lines=20_000 if short else 200_000),
     }
     rows = []

@@ -121,6 +121,11 @@ class _Compiler:
         size = len(chart.states)
         chart.leaves = mask_of((state.index for state in chart.states if state.is_leaf), size)
         chart.always = mask_of((state.index for state in chart.states if state.always), size)
+        chart.busy = mask_of((state.index for state in chart.states if state.busy), size)
+        chart.remembering = mask_of((state.index for state in chart.states if state.histories), size)
+        for state in chart.states:
+            for name in state.table:
+                chart.listening.setdefault(name, []).append(state)
         chart.ways = mask_of((state.index for state in chart.states if state.transitions), size)
         chart.data = tuple(self.data.items())
         chart.uses_event = self.reading.uses_event

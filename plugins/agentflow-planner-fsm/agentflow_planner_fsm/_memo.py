@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from agentflow_planner_fsm._event import prefixes
 from agentflow_planner_fsm._microstep import Microstep, filtered, plan
-from agentflow_planner_fsm.chart import bits
+from agentflow_planner_fsm.chart import bits, mask_of, span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agentflow_planner_fsm._microstep import History
-    from agentflow_planner_fsm.chart import Chart, State, Transition
+    from agentflow_planner_fsm.chart import Chart, Transition
 
     Row = dict[str | None, object]
     """By event name, ``None`` for no event: :data:`NOTHING`, a :class:`Microstep`, or :class:`Walks`."""
@@ -36,12 +36,14 @@ class Walks:
 class Memo:
     """The tables of one chart."""
 
-    __slots__ = ("chart", "rows", "steps", "size", "most")
+    __slots__ = ("chart", "rows", "steps", "heard", "size", "most")
 
     def __init__(self, chart: Chart) -> None:
         self.chart = chart
         self.rows: dict[int, Row] = {}
         self.steps: dict[tuple[int, tuple[int, ...]], Microstep] = {}
+        self.heard: dict[str | None, tuple[int, dict[int, list[Transition]]]] = {None: (chart.always, {})}
+        """By event name the bits of the states with a transition for it, and those transitions as they were needed."""
         self.size = 0
         self.most = max(64, min(_MOST, _ROOM // (len(chart.states) // 4 + 64)))
 
@@ -56,7 +58,7 @@ class Memo:
     def find(self, row: Row, configuration: int, name: str | None, history: History) -> object:
         """What an event may do in a configuration; remembered in its row."""
         found: object = NOTHING
-        walks = _walks(self.chart, configuration, name)
+        walks = self._walks(configuration, name)
         if walks:
             if any(walk[0].guard is not None for walk in walks):
                 found = Walks(walks)
@@ -91,29 +93,42 @@ class Memo:
             self.size = 0
             self.rows = {}
             self.steps = {}
+            self.heard = {None: (self.chart.always, {})}
 
+    def _listeners(self, name: str | None) -> tuple[int, dict[int, list[Transition]]]:
+        """Which states have a transition for an event."""
+        found = self.heard.get(name)
+        if found is None:
+            chart = self.chart
+            self._count()
+            states = {state.index for word in prefixes(str(name)) for state in chart.listening.get(word, ())}
+            found = self.heard[name] = mask_of(states, len(chart.states)), {}
+        return found
 
-def _walks(chart: Chart, configuration: int, name: str | None) -> tuple[tuple[Transition, ...], ...]:
-    """From each active leaf to the root, the transitions that the event may enable, up to the first without guard."""
-    if name is None and not configuration & chart.always:
-        return ()
-    names = prefixes(name) if name is not None else []
-    known: dict[int, list[Transition] | tuple[Transition, ...]] = {}
-    walks: dict[tuple[Transition, ...], None] = {}
-    for index in bits(configuration & chart.leaves):
-        walk: list[Transition] = []
-        state: State | None = chart.states[index]
-        while state is not None:
-            found = known.get(state.index)
-            if found is None:
-                found = known[state.index] = state.always if name is None else state.matching(names)
-            for transition in found:
-                walk.append(transition)
-                if transition.guard is None:
-                    state = None
-                    break
-            else:
-                state = state.parent if state.depth else None
-        if walk:
+    def _walks(self, configuration: int, name: str | None) -> tuple[tuple[Transition, ...], ...]:
+        """From each active leaf upward, the transitions that an event may enable, up to the first without guard."""
+        mask, known = self._listeners(name)
+        hits = configuration & mask
+        if not hits:
+            return ()
+        states = self.chart.states
+        leaves = configuration & self.chart.leaves
+        below = hits & leaves
+        for index in bits(hits ^ below):
+            below |= leaves & span(states[index])
+        walks: dict[tuple[Transition, ...], None] = {}
+        names = prefixes(name) if name is not None else []
+        for index in bits(below):
+            walk: list[Transition] = []
+            state = states[index]
+            while state.depth:
+                if hits >> state.index & 1:
+                    found = known.get(state.index)
+                    if found is None:
+                        found = known[state.index] = list(state.always) if name is None else state.matching(names)
+                    walk += found
+                    if any(transition.guard is None for transition in found):
+                        break
+                state = state.parent
             walks[tuple(walk)] = None
-    return tuple(walks)
+        return tuple(walks)

@@ -13,14 +13,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from agentflow_planner_fsm._memo import Row
     from agentflow_planner_fsm.chart import Block, Chart, State, Transition
 
     History = Mapping[int, tuple[int, ...]]
     """By the index of a history state, the indexes of the states that it recorded."""
 
+_MOST_KEPT = 4_096
+"""States of a chart whose transitions keep their masks: each takes a bit for each state."""
+
 
 class Microstep:
-    """What is left (deepest first), done and entered (in document order), and the configuration after it.
+    """What is left, done and entered, and the configuration after it.
 
     ``quick``: nothing but the configuration changes. ``settled``: no transition without event can follow.
     ``lasting``: it does not depend on what history states have recorded.
@@ -28,7 +32,7 @@ class Microstep:
 
     __slots__ = (
         "transitions",
-        "exits",
+        "left",
         "records",
         "entries",
         "defaults",
@@ -40,21 +44,37 @@ class Microstep:
         "row",
     )
 
-    def __init__(self, transitions: tuple[Transition, ...]) -> None:
+    def __init__(self, transitions: tuple[Transition, ...], entry: Entry | Way, left: int, after: int) -> None:
         self.transitions = transitions
-        self.exits: tuple[State, ...] = ()
+        self.left = left
+        """The bits of the states left; they are left in the order opposite to that of the document."""
         self.records: tuple[tuple[int, tuple[int, ...]], ...] = ()
         """What the history states of the states left remember."""
-        self.entries: tuple[State, ...] = ()
-        self.defaults: frozenset[int] = frozenset()
+        self.entries = entry.entries
+        """The states entered, in document order."""
+        self.defaults = entry.defaults
         """Indexes of the states whose initial transition has actions to do."""
-        self.restored: dict[int, Block] = {}
+        self.restored = entry.restored
         """By index of the state, the actions of the default of its history state."""
-        self.after = 0
+        self.after = after
         self.quick = False
         self.settled = False
         self.lasting = True
-        self.row: dict[str | None, object] | None = None
+        self.row: Row | None = None
+
+
+class Way:
+    """What one transition leaves and enters, whatever the configuration: a span of states, and an entry set."""
+
+    __slots__ = ("span", "entered", "entries", "defaults", "restored", "calm")
+
+    def __init__(self, transition: Transition, entry: Entry, size: int) -> None:
+        self.span = span(domain(transition, transition.targets)) if transition.targets else 0
+        self.entries = entry.entries
+        self.entered = mask_of((state.index for state in entry.entries), size)
+        self.defaults = entry.defaults
+        self.restored = entry.restored
+        self.calm = not (transition.actions or entry.defaults or any(state.busy for state in entry.entries))
 
 
 def filtered(
@@ -85,55 +105,73 @@ def filtered(
 
 def plan(chart: Chart, configuration: int, transitions: tuple[Transition, ...], history: History) -> Microstep:
     """The microstep that takes these transitions, which are not in conflict."""
-    step = Microstep(transitions)
+    if len(transitions) == 1:
+        way = transitions[0].way or _find_way(chart, transitions[0])
+        if way is not None:
+            return _take(chart, configuration, transitions, way)
     left = 0
     for transition in transitions:
         left |= _exits(transition, configuration, history)
-    states = chart.states
-    step.exits = tuple(states[index] for index in reversed(bits(left)))
-    step.records = tuple(_records(step.exits, configuration, chart))
-    entry = Entry(chart, {**history, **dict(step.records)} if step.records else history)
+    records = tuple(_records(left, configuration, chart))
+    entry = Entry(chart, {**history, **dict(records)} if records else history)
     for transition in transitions:
         entry.add_targets(transition)
-    _finish(step, chart, configuration & ~left, entry)
+    entry.close()
+    step = Microstep(transitions, entry, left, configuration & ~left | mask_of(entry.entered, len(chart.states)))
+    step.records = records
+    step.settled = not step.after & chart.always
     step.lasting = entry.lasting
     step.quick = not (
-        step.records
+        records
+        or left & chart.busy
         or step.defaults
         or step.restored
         or any(transition.actions for transition in transitions)
-        or any(state.busy for state in step.exits)
         or any(state.busy for state in step.entries)
     )
     return step
 
 
+def _take(chart: Chart, configuration: int, transitions: tuple[Transition, ...], way: Way) -> Microstep:
+    """The microstep of one transition that always leads the same way."""
+    left = configuration & way.span
+    step = Microstep(transitions, way, left, configuration & ~left | way.entered)
+    if left & chart.remembering:
+        step.records = tuple(_records(left, configuration, chart))
+    step.settled = not step.after & chart.always
+    step.quick = way.calm and not left & chart.busy and not step.records
+    return step
+
+
+def _find_way(chart: Chart, transition: Transition) -> Way | None:
+    """The way of a transition, kept with it; ``None`` where history decides, or the chart is too large to keep all."""
+    if len(chart.states) > _MOST_KEPT or any(target.kind == "history" for target in transition.targets):
+        return None
+    entry = Entry(chart, {})
+    entry.add_targets(transition)
+    entry.close()
+    if not entry.lasting:
+        return None
+    transition.way = Way(transition, entry, len(chart.states))
+    return transition.way
+
+
 def beginning(chart: Chart) -> Microstep:
     """The microstep that enters the chart."""
-    step = Microstep(())
     entry = Entry(chart, {})
     root = chart.root
     for target in root.initial:
         entry.add(target)
     for target in root.initial:
         entry.add_above(target, root)
-    _finish(step, chart, 0, entry)
-    return step
-
-
-def _finish(step: Microstep, chart: Chart, staying: int, entry: Entry) -> None:
-    states = chart.states
-    step.entries = tuple(states[index] for index in sorted(entry.entered))
-    step.defaults = frozenset(index for index in entry.defaults if states[index].initial_actions)
-    step.restored = entry.restored
-    step.after = staying | mask_of(entry.entered, len(states))
-    step.settled = not step.after & chart.always
+    entry.close()
+    return Microstep((), entry, 0, mask_of(entry.entered, len(chart.states)))
 
 
 class Entry:
     """The states being collected that a microstep enters."""
 
-    __slots__ = ("chart", "history", "entered", "above", "defaults", "restored", "lasting")
+    __slots__ = ("chart", "history", "entered", "above", "compound", "entries", "defaults", "restored", "lasting")
 
     def __init__(self, chart: Chart, history: History) -> None:
         self.chart = chart
@@ -141,9 +179,18 @@ class Entry:
         self.entered: set[int] = set()
         self.above: set[int] = set()
         """Indexes of all states that have one of those entered below them."""
-        self.defaults: set[int] = set()
+        self.compound: set[int] = set()
+        """Indexes of those that are entered by default."""
+        self.entries: tuple[State, ...] = ()
+        self.defaults: frozenset[int] = frozenset()
         self.restored: dict[int, Block] = {}
         self.lasting = True
+
+    def close(self) -> None:
+        """Put what was collected into order."""
+        states = self.chart.states
+        self.entries = tuple(states[index] for index in sorted(self.entered))
+        self.defaults = frozenset(index for index in self.compound if states[index].initial_actions)
 
     def add_targets(self, transition: Transition) -> None:
         """What one transition enters."""
@@ -164,7 +211,7 @@ class Entry:
             return
         self._note(state)
         if state.kind == "compound":
-            self.defaults.add(state.index)
+            self.compound.add(state.index)
             for target in state.initial:
                 self.add(target)
             for target in state.initial:
@@ -255,9 +302,10 @@ def _exits(transition: Transition, configuration: int, history: History) -> int:
     return configuration & span(domain(transition, effective(transition.targets, history)))
 
 
-def _records(exits: Sequence[State], configuration: int, chart: Chart) -> Iterable[tuple[int, tuple[int, ...]]]:
+def _records(left: int, configuration: int, chart: Chart) -> Iterable[tuple[int, tuple[int, ...]]]:
     """What each history state of the states left is to remember."""
-    for state in exits:
+    for index in bits(left & chart.remembering):
+        state = chart.states[index]
         for memory in state.histories:
             if memory.deep:
                 yield memory.index, tuple(bits(configuration & chart.leaves & span(state)))

@@ -213,8 +213,9 @@ class Session:
             self.row = step.row if step.row is not None else self.chart.memo.row(step.after)
             return
         self.history.update(step.records)
-        for state in step.exits:
-            self._leave(state)
+        states = self.chart.states
+        for index in reversed(bits(step.left)):
+            self._leave(states[index])
         for transition in step.transitions:
             if hub.trace is not None:
                 hub.tell("transition.taken", self, transition=_named(transition))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from agentflow_planner_fsm._invocation import Invoke
     from agentflow_planner_fsm._memo import Memo
+    from agentflow_planner_fsm._microstep import Way
     from agentflow_planner_fsm._session import Session
 
     Kind = Literal["atomic", "compound", "parallel", "final", "history"]
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Transition:
     """A way out of a state; ``events`` is ``None`` where it needs no event, ``targets`` empty where it only acts."""
 
-    __slots__ = ("index", "source", "events", "guard", "targets", "internal", "actions", "label", "where")
+    __slots__ = ("index", "source", "events", "guard", "targets", "internal", "actions", "label", "where", "way")
 
     def __init__(self, index: int, source: State, where: tuple[str | int, ...]) -> None:
         self.index = index
@@ -35,6 +36,8 @@ class Transition:
         self.actions: Block = ()
         self.label = ""
         """Event and guard, for messages and pictures."""
+        self.way: Way | None = None
+        """What it leaves and enters, once that was found out and if it is always the same."""
 
 
 class State:
@@ -130,6 +133,12 @@ class Chart:
         """The bits of all leaves."""
         self.always = 0
         """The bits of all states with a transition that needs no event."""
+        self.busy = 0
+        """The bits of all states that do something when they are left."""
+        self.remembering = 0
+        """The bits of all states with history states in them."""
+        self.listening: dict[str, list[State]] = {}
+        """By descriptor the states with a transition that has it, in document order."""
         self.ways = 0
         """The bits of all states with transitions."""
         self.data: tuple[tuple[str, Callable[[Session], Any] | None], ...] = ()
