@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OTHERWISE = (
     "delay", "cancel", "evaluated at once", "content may be text", "an event stays", "no boolean", "late binding",
-    "sends its end", "parameters set", "autoforward", "leaving the state", "passed through invokes",
+    "sends its end", "its events", "finalize", "parameters set", "autoforward", "leaving the state", "passed through",
 )  # fmt: skip
 """What it does in another way: real time, Python's truth and names, and data of invoked machines."""
 
