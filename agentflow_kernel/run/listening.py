@@ -63,7 +63,8 @@ def next_signal(drive: Drive) -> tuple[Observation, Sequence[Line]] | None:
         return None
     del drive.context.run.standing.buffered[signal[0]]
     end_rest(drive)
-    return Observation("signal", signal[1], signal[2]), [("signal.consumed", "", {"signal": signal[0]}, "", 0)]
+    taken: dict[str, JSON] = {"signal": signal[0], "by": drive.context.path}
+    return Observation("signal", signal[1], signal[2]), [("signal.consumed", "", taken, "", 0)]
 
 
 def _first(drive: Drive) -> Signal | None:

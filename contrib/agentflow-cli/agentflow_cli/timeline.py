@@ -169,7 +169,7 @@ def _note_of_wait(kind: str, payload: Mapping[str, Any]) -> str:
     if kind == "wait.resolved":
         return short(f"{payload.get('name', '')} {'by its signal' if 'signal' in payload else 'elapsed'}".strip())
     if kind == "signal.consumed":
-        return "it did not fit"
+        return f"taken by {payload['by']}" if "by" in payload else "it did not fit"
     return short(str(payload.get("name", "")))
 
 

@@ -137,6 +137,8 @@ def test_runs_that_wait_for_more_are_no_failure(agentflow, line: str) -> None:
     assert "1 run waits for what is still to come" in answer.err
     runs = json.loads(agentflow("get", "runs", "-o", "json").out)
     assert sorted(run["status"] for run in runs) == ["completed", "suspended"]
+    (waiting,) = [run["run_id"] for run in runs if run["status"] == "suspended"]
+    assert "taken by line" in agentflow("describe", "run", waiting).out
 
     answer = agentflow("run", line, "trains", "--input", "count=4")
     assert answer.code == 0, answer.err
