@@ -6,6 +6,7 @@ from agentflow_kernel.testing.auditor import Audit, Auditor, Crash, find_problem
 from agentflow_kernel.testing.bus_harness import BoundedBusHarness, DeadLetterHarness
 from agentflow_kernel.testing.cassette import Cassette
 from agentflow_kernel.testing.cassette_failures import CassetteFailure, CassetteMiss, CassetteStale, CassetteUnplayed
+from agentflow_kernel.testing.cassette_harness import RecordedModelHarness, ReplayedModelHarness
 from agentflow_kernel.testing.cassette_rules import CassetteRules, replace_text
 from agentflow_kernel.testing.clock import FakeClock
 from agentflow_kernel.testing.crash_points import CrashPoints, try_crash_points, try_crash_points_of
@@ -91,7 +92,9 @@ __all__ = (
     "PlannerHarness",
     "ProviderFault",
     "ProviderHarness",
+    "RecordedModelHarness",
     "Regression",
+    "ReplayedModelHarness",
     "ScriptedModelHarness",
     "ScriptedProvider",
     "ScriptedProviderHarness",
