@@ -8,7 +8,7 @@ from agentflow_kernel.errors import ExpressionFailed
 from agentflow_planner_bt._kinds import DEEP
 from agentflow_planner_bt._run import RUN, failed
 from agentflow_planner_bt.leaf import Info
-from agentflow_planner_bt.port import NOTHING, Port, guessed
+from agentflow_planner_bt.port import NOTHING, Port, guessed, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -109,7 +109,7 @@ def info_of(site: Site, ports: Mapping[str, Port]) -> Info:
         if port.direction != "out":
             info.readers[name] = _input(site, given, port)
         if port.direction != "in":
-            known = given is not NOTHING
+            known = given is not NOTHING and (port.direction == "out" or reference(given) is not None)
             info.writers[name] = _output(site, given) if known else _nowhere
     return info
 

@@ -77,12 +77,28 @@ def script(text: str) -> str:
     return "; ".join(statements)
 
 
+def statements_and_condition(text: str) -> tuple[str, str]:
+    """A condition of BehaviorTree.CPP that makes assignments first, as a script, which may be empty, and a condition.
+
+    Raises:
+        NotAScript: it cannot be read or said.
+    """
+    reader = _Reader(text)
+    first = 0
+    while (found := reader.assignment()) is not None:
+        first = found
+    if not first:
+        return "", condition(text)
+    return script(text[:first]), condition(text[first:])
+
+
 class _Reader:
     """The tokens of a text, read by the binding powers of their operators."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens: list[tuple[str, str]] = []
+        self.places: list[int] = []
         self.at = self.depth = place = 0
         while place < len(text):
             found = _TOKEN.match(text, place)
@@ -91,9 +107,21 @@ class _Reader:
             place = found.end()
             if found.lastgroup is not None:
                 self.tokens.append((found.lastgroup, found[0]))
+                self.places.append(found.start())
                 sticks = re.match(r"[A-Za-z_]|\.(?!\.)", text[place : place + 2])
                 if found.lastgroup in {"hex", "number"} and sticks:
                     raise NotAScript(f"{text!r}: {found[0] + text[place]!r} is no number")
+
+    def assignment(self) -> int | None:
+        """Where the text goes on after the assignment that stands here; None where none does."""
+        kinds = [kind for kind, _ in self.tokens[self.at : self.at + 2]]
+        if kinds != ["name", "sign"] or self.tokens[self.at + 1][1] not in _ASSIGN:
+            return None
+        self.at += 2
+        self.expression(0)
+        while self.accept(";"):
+            pass
+        return self.places[self.at] if not self.ends() else len(self.text)
 
     def ends(self) -> bool:
         return self.at >= len(self.tokens)

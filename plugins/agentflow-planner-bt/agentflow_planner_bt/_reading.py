@@ -297,7 +297,7 @@ class Reading:
         if type(name) is not str or not name or bad:
             found = f"; {bad[0]!r} is reserved" if bad else ""
             self.found("P001", f"{name!r} cannot be the name of a {what}{found}.", *where)
-        elif what == "tree" and name.lower() == "root":
+        elif what == "tree" and name in {"root", "Root"}:
             self.found("P001", "'root' is reserved and cannot be the name of a tree.", *where)
         elif what == "port" and (name in ATTRIBUTES or not is_key(name) or name[0] in "@_"):
             self.found("P001", f"{name!r} cannot be the name of a port.", *where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from defusedxml import DefusedXmlException
@@ -63,6 +64,15 @@ def write_xml(source: Any, leaves: Mapping[str, Leaf] | None = None) -> str:
     return Writing(define(document_of(source), leaves or {})).text()
 
 
+_ATTRIBUTE = re.compile(r"""=\s*(?:"[^"]*"|'[^']*')""")
+_BARE = re.compile(r"&(?!(?:\w+|#\d+|#x[0-9a-fA-F]+);)")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """An attribute whose value holds ``<`` or ``&`` as they are, which the parser of BehaviorTree.CPP lets pass."""
+    return _BARE.sub("&amp;", found[0]).replace("<", "&lt;")
+
+
 class _Importer:
     """One import: trees, models of leaves and of subtrees, and what is wrong."""
 
@@ -117,7 +127,13 @@ class _Importer:
 
     def _parsed(self, text: str) -> Element | None:
         try:
-            root: Element = fromstring(text, forbid_dtd=True)
+            try:
+                root: Element = fromstring(text, forbid_dtd=True)
+            except ParseError:
+                mended = _ATTRIBUTE.sub(_escaped, text)
+                if mended == text:
+                    raise
+                root = fromstring(mended, forbid_dtd=True)
         except DefusedXmlException:
             self.found("P001", "XML with a document type or entities is refused.")
         except (ParseError, ValueError) as error:
@@ -206,11 +222,15 @@ class _Importer:
         if element.tag == "SubTree":
             return self._subtree(element, id, attributes, where)
         kind, names, fixed = TAGS.get(tag, (tag, OWN_NAMES if tag in _KINDS else {}, {}))
+        if tag.startswith("Loop") and "queue" in attributes:  # also loops over types of C++ that are not ours
+            kind = "for_each"
         if tag.startswith("Switch") and tag[6:].isdigit():
             kind = "switch"
             cases = [attributes.pop(f"case_{number}", "") for number in range(1, int(tag[6:]) + 1)]
             fixed = {"cases": cases}
         node = self._attributes(attributes, where)
+        if tag == "ScriptCondition" and (made := self._assigning(attributes.get("code", ""), where)):
+            return {"sequence": made, **node}
         below = [self._node(child, (*where, kind, number), depth + 1) for number, child in enumerate(element)]
         known = _KINDS.get(kind)
         ports = {
@@ -250,6 +270,14 @@ class _Importer:
         except ValueError as error:
             self.found("P004", f"This is no script: {error}.", *where)
             return "true"
+
+    def _assigning(self, text: str, where: tuple[str | int, ...]) -> list[dict[str, Any]]:
+        """A condition that makes assignments first, as two nodes; nothing for others."""
+        try:
+            script, condition = _dialect.statements_and_condition(text)
+        except ValueError:
+            return []  # it is read once more, and then its fault is noted
+        return [{"script": script}, {"check": condition}] if script else []
 
     def _value(self, kind: str, port: str, text: str, where: tuple[str | int, ...]) -> Any:
         known = _KINDS.get(kind)
