@@ -234,6 +234,20 @@ class DrawsPlans(Protocol):
         ...
 
 
+class EstimatesPlans(Protocol):
+    """Optional ability: the planner works out what following a document may use at worst."""
+
+    def estimate(self, document: Mapping[str, JSON], scope: PlanScope) -> Mapping[str, JSON]:
+        """Figures by name, such as ``usd``, ``seconds``, ``steps`` and ``model_calls``.
+
+        Over all branches, with every loop done as often as it may; ``unknown`` names, for a figure, the steps of which
+        it is not known.
+
+        Raises :class:`PlanInvalid`.
+        """
+        ...
+
+
 class MakesPlans(Protocol):
     """Optional ability: the planner makes a document for a goal, without doing any of it."""
 

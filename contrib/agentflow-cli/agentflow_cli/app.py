@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "simulate": ("simulate", "Run a flow for many seeds in a simulated world with faults."),
     "validate": ("validate", "Check a manifest without running anything."),
     "graph": ("graph", "Draw a flow, and where a run of it stands."),
+    "plan": ("plan", "Look at a plan before it runs."),
     "apply": ("apply", "Keep the resources of a manifest in the state folder."),
     "delete": ("delete", "Delete applied resources."),
     "get": ("get", "List runs, applied resources or models."),

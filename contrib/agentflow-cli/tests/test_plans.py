@@ -168,3 +168,46 @@ def test_plans_are_applied_and_listed(agentflow, line: str) -> None:
     answer = agentflow("get", "plans")
     assert "./code.py:Line" in answer.out
     assert agentflow("graph", "line", "-o", "json").code == 0
+
+
+ESTIMATE = """
+    def estimate(self, document, scope):
+        stops = document["stops"]
+        return {"steps": len(stops), "usd": 0.5, "unknown": {"usd": stops[-1:], "seconds": []}}
+"""
+
+
+def test_plan_show_lists_the_steps_and_findings(agentflow, line: str, workplace: Path) -> None:
+    answer = agentflow("plan", "show", "line", "-f", line)
+    assert answer.code == 0, answer.err
+    assert [row.split()[:2] for row in answer.out.splitlines()[1:]] == [["a", "state"], ["b", "state"], ["c", "state"]]
+
+    path = workplace / "line" / "manifest.yaml"
+    path.write_text(MANIFEST.replace("stops: [a, b, c]", "places: []"), encoding="utf-8")
+    answer = agentflow("plan", "show", "plan/line", "-f", line, "-o", "json")
+    assert answer.code == 2
+    assert [finding["code"] for finding in json.loads(answer.out)["findings"]] == ["P001"]
+
+
+def test_plan_show_says_what_a_plan_may_cost(agentflow, line: str, workplace: Path) -> None:
+    """By the planner's own word; one that cannot tell says so."""
+    answer = agentflow("plan", "show", "line", "-f", line, "--cost")
+    assert answer.code == 2
+    assert "its planner does not work it out" in answer.err
+
+    (workplace / "line" / "code.py").write_text(CODE.replace("\n    def begin", ESTIMATE + "\n    def begin"))
+    assert json.loads(agentflow("plan", "show", "line", "-f", line, "--cost", "-o", "json").out)["estimate"] == {
+        "steps": 3,
+        "usd": 0.5,
+        "unknown": {"usd": ["c"], "seconds": []},
+    }
+    agentflow("apply", "-f", line)
+    answer = agentflow("plan", "show", "line", "--cost")
+    assert answer.code == 0, answer.err
+    assert answer.err.splitlines()[-3:] == ["steps: at most 3", "usd: at most 0.5", "usd unknown for: c"]
+
+
+def test_plan_show_knows_plans_only(agentflow, line: str) -> None:
+    answer = agentflow("plan", "show", "lien", "-f", line)
+    assert answer.code == 2
+    assert "Did you mean 'line'?" in answer.err
