@@ -49,13 +49,15 @@ def test_app_without_arguments_shows_the_help(inside) -> None:
     assert answer.out.startswith("Usage: agentflow [OPTIONS] COMMAND [ARGS]...")
 
 
-@pytest.mark.parametrize("name", [*app.COMMANDS, "get runs", "get models", "get all", "describe run", "describe flow"])
+@pytest.mark.parametrize(
+    "name", [*app.COMMANDS, "get runs", "get models", "get all", "describe run", "describe flow", "plan show"]
+)
 def test_every_command_explains_itself(name: str) -> None:
     """Each command has a help text and takes the common options."""
     result = CliRunner().invoke(group, [*name.split(), "--help"], obj=Shared())
     assert result.exit_code == 0
     assert result.output.startswith(f"Usage: agentflow {name}")
-    if name not in {"get", "describe"}:
+    if name not in {"get", "describe", "plan"}:
         for option in ("--state", "--debug", "--log-level", "--log-format", "--color"):
             assert option in result.output
         assert ("--output" in result.output) == (name not in {"completion", "worker"})
