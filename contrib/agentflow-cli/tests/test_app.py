@@ -39,7 +39,7 @@ def test_app_guesses_what_was_meant(inside, arguments: list[str], guess: str) ->
 
 def test_app_lists_the_commands_where_it_has_no_guess(inside) -> None:
     """A word that is near to nothing is answered with everything."""
-    assert "There are: run, resume, retry, fork, worker, prune, cancel, signal, " in inside("xyzzy").err
+    assert "There are: run, resume, retry, fork, worker, prune, compact, cancel, signal, " in inside("xyzzy").err
 
 
 def test_app_without_arguments_shows_the_help(inside) -> None:
