@@ -38,7 +38,9 @@ def _walk(root: Node) -> Iterator[Node]:
 def _node(node: Node, scope: PlanScope) -> Iterator[PlanFinding]:
     kind = node.kind.name
     if kind in _KINDS:
-        name, known = node.ports["name"], getattr(scope, _KINDS[kind])
+        name, known = node.ports.get("name"), getattr(scope, _KINDS[kind])
+        if not isinstance(name, str):
+            return  # which has been found already
         if known is not None and name not in known:
             yield _missing(node, kind, name, known, "name")
         elif kind == "tool" and known is not None:

@@ -48,11 +48,15 @@ def framed(site: Site, update: Update, start: Reset | None = None) -> Part:
             m[slot] = RUNNING
             if start is not None:
                 start(m)
+        before = m[child.slot]
         status = child.tick(m)
         answer = update(m, status)
         if answer == RUNNING:
             if status != RUNNING:
-                m[RUN].again = True
+                if before == RUNNING:
+                    m[RUN].more = True
+                else:
+                    m[RUN].again = True
                 if not keeps:
                     m[child.slot] = IDLE
             return RUNNING
@@ -252,7 +256,7 @@ def for_each(site: Site) -> Part:
         status = child.tick(m)
         if status != RUNNING:
             m[child.slot] = IDLE
-            m[RUN].again = True
+            m[RUN].more = True
         if status == FAILURE:
             m[slot] = FAILURE
             return FAILURE

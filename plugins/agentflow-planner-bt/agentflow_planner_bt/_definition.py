@@ -48,7 +48,18 @@ class TreeDefinition:
 class Definition:
     """A whole document."""
 
-    __slots__ = ("trees", "main", "semantics", "enums", "blackboard", "tick_every_s", "errors", "leaves", "warnings")
+    __slots__ = (
+        "trees",
+        "main",
+        "semantics",
+        "enums",
+        "blackboard",
+        "tick_every_s",
+        "errors",
+        "leaves",
+        "findings",
+        "warnings",
+    )
 
     def __init__(self) -> None:
         self.trees: dict[str, TreeDefinition] = {}
@@ -60,4 +71,6 @@ class Definition:
         self.errors = "raise"
         self.leaves: dict[str, Mapping[str, Port]] = {}
         """The ports of leaves that the document itself declares."""
+        self.findings: list[PlanFinding] = []
+        """What is wrong; nodes that could not be read are stood in for."""
         self.warnings: list[PlanFinding] = []

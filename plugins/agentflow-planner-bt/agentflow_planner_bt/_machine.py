@@ -38,6 +38,7 @@ class Compiled:
         self.main = definition.main
         compiler = self._compiler(traces=False)
         self.findings: list[PlanFinding] = compiler.findings
+        compiler.findings += definition.findings
         self._traced: Part | None = None
         try:
             self._root = compiler.tree(self.main)
@@ -106,8 +107,10 @@ class Machine:
 
     # -- ticks
 
-    def tick(self, *, once: bool = False, traced: bool = False) -> int:
+    def tick(self, *, once: bool = False, traced: bool = False, eager: bool = False) -> int:
         """One tick; ``once`` leaves what asks for another round at once to the next tick.
+
+        ``eager`` does at once also what nodes that have got on would do at the next tick.
 
         Raises:
             PlanError: a node failed; everything that ran has been halted, and the tree may be ticked anew.
@@ -115,14 +118,14 @@ class Machine:
         m, run = self.m, self.run
         root = self.compiled.root(traced=traced)
         run.trace = [] if traced else None
-        run.woken = run.again = False
+        run.woken = run.again = run.more = False
         run.ticked_at = run.now
         if run.errors:
             run.errors = []
         try:
             status = root.tick(m)
-            if run.woken and not once and status == RUNNING:
-                status = self._more(root)
+            if status == RUNNING and not once and (run.woken or (eager and run.more)):
+                status = self._more(root, eager=eager)
         except Exception as error:
             self._stop_all(root)
             self.status = IDLE
@@ -135,13 +138,13 @@ class Machine:
         self.status = status
         return status
 
-    def _more(self, root: Part) -> int:
+    def _more(self, root: Part, *, eager: bool) -> int:
         """The further rounds of a tick."""
         run, status = self.run, RUNNING
         for _ in range(self.rounds):
-            run.woken = run.again = False
+            run.woken = run.again = run.more = False
             status = root.tick(self.m)
-            if status != RUNNING or not run.woken:
+            if status != RUNNING or not (run.woken or (eager and run.more)):
                 break
         return status
 
@@ -153,7 +156,7 @@ class Machine:
         """
         error = self._stop_all(self.compiled.root(traced=False))
         self.status = IDLE
-        self.run.woken = self.run.again = False
+        self.run.woken = self.run.again = self.run.more = False
         if error is not None:
             raise error
 
@@ -199,6 +202,7 @@ class Machine:
             "ticked_at": run.ticked_at,
             "woken": run.woken,
             "again": run.again,
+            "more": run.more,
             "memory": [copy(value) for value in m[HEAD:]],
             "scopes": [{key: copy(value) for key, value in scope.items()} for scope in m[SCOPES]],
             "entries": [{key: [entry.kind, entry.writes] for key, entry in kept.items()} for kept in run.entries],
@@ -221,7 +225,7 @@ class Machine:
             raise PlanError(self.compiled.main, "the stored run is of another tree, or of another version of this one")
         run, stored = self.run, cast("dict[str, Any]", _copied(document))
         run.now, run.ticked_at = stored["now"], stored["ticked_at"]
-        run.woken, run.again = stored["woken"], stored["again"]
+        run.woken, run.again, run.more = stored["woken"], stored["again"], stored["more"]
         self.m[HEAD:] = stored["memory"]
         self.m[SCOPES] = stored["scopes"]
         run.entries = [{key: Entry(*fields) for key, fields in kept.items()} for kept in stored["entries"]]

@@ -37,11 +37,11 @@ _ERRORS = ("raise", "failure")
 
 
 class Reading:
-    """One document being read; ``findings`` grows, ``definition`` is whole only where there are none."""
+    """One document being read; ``findings`` grows. What could not be read is stood in for, so that the rest can be."""
 
     def __init__(self, leaves: Mapping[str, Mapping[str, Port] | None]) -> None:
         self.definition = Definition()
-        self.findings: list[PlanFinding] = []
+        self.findings = self.definition.findings
         self.leaves: dict[str, dict[str, Port]] = {name: dict(ports or {}) for name, ports in leaves.items()}
         self.kinds: Mapping[str, Kind] = SEMANTICS["btcpp"]
         self.nodes = 0
@@ -69,10 +69,8 @@ class Reading:
         if not any(key in self.kinds or key in self.leaves or key == "selector" for key in document):
             self.found("P001", "A document needs 'root', 'trees', or to be a node itself.")
             return
-        root = self.node(document, (), 1)
-        if root is not None:
-            self.definition.trees["main"] = TreeDefinition("main", root, None, ())
-            self.definition.main = "main"
+        self.definition.trees["main"] = TreeDefinition("main", self.node(document, (), 1), None, ())
+        self.definition.main = "main"
 
     def _header(self, document: dict[str, Any]) -> None:
         for key in document:
@@ -165,27 +163,29 @@ class Reading:
             if tree.get("ports") is not None:
                 ports = self._ports(tree["ports"], (*where, "ports"))
             where = (*where, "root")
-        root = self.node(body, where, 1)
-        if root is not None:
-            self.definition.trees[name] = TreeDefinition(name, root, ports, where)
+        self.definition.trees[name] = TreeDefinition(name, self.node(body, where, 1), ports, where)
 
     # -- nodes
 
-    def node(self, value: Any, where: Where, depth: int) -> Node | None:
-        """One node with all below it; None where it is none."""
+    def _stand_in(self, where: Where) -> Node:
+        """Stands where no node could be read."""
+        return Node(self.kinds["always_failure"], "always_failure", where)
+
+    def node(self, value: Any, where: Where, depth: int) -> Node:
+        """One node with all below it, or what stands in for it."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            return None
+            return self._stand_in(where)
         if depth > MAX_DEPTH:
             self.found("P011", f"Nodes are nested more than {MAX_DEPTH} deep.", *where)
-            return None
+            return self._stand_in(where)
         fields = {value: None} if type(value) is str else value
         if not isinstance(fields, dict) or any(type(key) is not str for key in fields):
             self.found("P001", f"A node is a name or a mapping with the name of its type, not {_what(value)}.", *where)
-            return None
+            return self._stand_in(where)
         type_ = self._type_of(fields, where)
         if type_ is None:
-            return None
+            return self._stand_in(where)
         kind = self.kinds.get("fallback" if type_ == "selector" else type_)
         if kind is None:
             kind = Kind(type_, "leaf", self.leaves[type_], children=(0, 0), main="", waits=False)
@@ -248,7 +248,7 @@ class Reading:
         items = content if kind.group == "control" else [content]
         if not isinstance(items, list):
             text = f"{node.type!r} has a list of children, not {_what(content)}."
-            self.found("P001", text, *node.where, node.type, step=node.name)
+            self._childless(node, text)
             return
         if kind.group == "decorator" and isinstance(content, list):
             items = content
@@ -257,13 +257,16 @@ class Reading:
             wanted = exactly if kind.most > 3 or kind.least == kind.most else f"{kind.least} or {kind.most}"
             found = 0 if content is None else len(items)
             text = f"{node.type!r} needs {wanted} {'child' if wanted.endswith('1') else 'children'}, not {found}."
-            self.found("P001", text, *node.where, node.type, step=node.name)
+            self._childless(node, text)
             return
         for number, item in enumerate(items):
             below = (*node.where, node.type, number) if isinstance(content, list) else (*node.where, node.type)
-            child = self.node(item, below, depth + 1)
-            if child is not None:
-                node.children.append(child)
+            node.children.append(self.node(item, below, depth + 1))
+
+    def _childless(self, node: Node, text: str) -> None:
+        """Note what is wrong with a node's children, and stand in for them."""
+        self.found("P001", text, *node.where, node.type, step=node.name)
+        node.children = [self._stand_in(node.where) for _ in range(node.kind.least)]
 
     def _content(self, node: Node, content: Any) -> None:
         """What stands behind the type of a leaf: its ports, or the value of its main port."""

@@ -55,6 +55,7 @@ class Run:
         "ticked_at",
         "woken",
         "again",
+        "more",
         "entries",
         "objects",
         "trace",
@@ -72,6 +73,9 @@ class Run:
         """Whether another round is wanted at once: a loop gave way after a turn, or a leaf called."""
         self.again = False
         """Whether a node stays RUNNING although nothing below it is: only another tick will bring it on."""
+        self.more = False
+        """Whether a node that has got on has more to do at the next tick: an item of a list, a turn after one that took
+        time."""
         self.ticked_at = -1.0
         """The time of the last tick; timers up to then have been seen."""
         self.entries: list[dict[str, Entry]] = [{} for _ in range(scopes)]

@@ -61,7 +61,10 @@ def write_xml(source: Any, leaves: Mapping[str, Leaf] | None = None) -> str:
     from agentflow_planner_bt._xml_writing import Writing  # lazy: only for XML
     from agentflow_planner_bt.tree import define  # lazy: the tree does not need XML
 
-    return Writing(define(document_of(source), leaves or {})).text()
+    definition = define(document_of(source), leaves or {})
+    if definition.findings:
+        raise PlanInvalid(definition.main, definition.findings)
+    return Writing(definition).text()
 
 
 _ATTRIBUTE = re.compile(r"""=\s*(?:"[^"]*"|'[^']*')""")

@@ -33,7 +33,8 @@ class Clock:
     @property
     def wants_tick(self) -> bool:
         """Whether another tick would bring it on at once: a leaf called, a loop gave way, a node has more to do."""
-        return self._machine.run.woken or (self._machine.run.again and self._machine.status == RUNNING)
+        run = self._machine.run
+        return run.woken or ((run.again or run.more) and self._machine.status == RUNNING)
 
     @property
     def on_wake(self) -> Callable[[], None] | None:

@@ -68,11 +68,16 @@ class TreePlanner:
 
     def check(self, document: Mapping[str, JSON], scope: PlanScope) -> Sequence[PlanFinding]:
         """All findings, those about names that the scope lacks and arguments that its tools refuse among them."""
+        found: Sequence[PlanFinding] = ()
         try:
-            compiled = self.read(document)
+            definition = define(_opened(document), {})
         except PlanInvalid as error:
             return cast("Sequence[PlanFinding]", error.findings)
-        return [*check_scope(compiled.definition, scope), *compiled.definition.warnings]
+        try:
+            Compiled(definition)
+        except PlanInvalid as error:
+            found = cast("Sequence[PlanFinding]", error.findings)
+        return [*found, *check_scope(definition, scope), *definition.warnings]
 
     def graph(self, document: Mapping[str, JSON], state: JSON = None) -> Picture:
         """The tree; with a state each node with its status in it.
@@ -106,7 +111,7 @@ class TreePlanner:
         try:
             if observation.kind == "started":
                 _give_input(machine, observation.value)
-            status = machine.tick(traced=observation.traced)
+            status = machine.tick(traced=observation.traced, eager=True)
         except PlanError as error:
             return self._end(state, End(error=str(error), code=error.code, stop_reason="error"), observation)
         if status != RUNNING:
@@ -145,10 +150,8 @@ class TreePlanner:
     def _wake_at(self, machine: Machine) -> float | None:
         """The wall time at which the tree is to be ticked although nothing happens until then."""
         run = machine.run
-        if run.woken:
-            return run.now
         times = [machine.due()]
-        if run.again:
+        if run.woken or run.again or run.more:
             times.append(run.now + self.settings.tick_gap_s)
         every = machine.compiled.definition.tick_every_s or self.settings.tick_every_s
         if every is not None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def define(
     document: Any, leaves: Mapping[str, Leaf], *, enums: Mapping[str, Any] | None = None, main: str = ""
 ) -> Definition:
-    """The definition of a document; ``main`` goes before the tree that it names itself.
+    """The definition of a document, with what is wrong in its form; ``main`` goes before the tree that it names itself.
 
     Raises:
-        PlanInvalid: with all that is wrong in its form.
+        PlanInvalid: with all that is wrong, where there is no tree to look at, or too large a one.
     """
     reading = Reading({name: leaf.ports for name, leaf in leaves.items()})
     if main and isinstance(document, dict) and ("trees" in document or "root" in document):
@@ -36,7 +36,8 @@ def define(
         reading.document(document)
     except RecursionError:
         reading.found("P011", "The document is nested too deeply.")
-    if reading.findings:
+    too_large = any(finding.code == "P011" for finding in reading.findings)
+    if too_large or reading.definition.main not in reading.definition.trees:
         raise PlanInvalid(reading.definition.main, reading.findings)
     reading.definition.enums = {**reading.definition.enums, **(enums or {})}
     return reading.definition

@@ -105,19 +105,16 @@ def test_every_fault_has_its_code(code, document) -> None:
 
 
 def test_all_faults_are_found_at_once_with_their_places() -> None:
-    faulty = {"sequence": [{"sequense": []}, {"retry": YES}, {**NO, "skip_if": "("}, {"inverter": []}]}
+    faulty = [{"sequense": []}, {"retry": YES}, {**NO, "skip_if": "("}, {"inverter": []}, {"subtree": "x"}]
     with pytest.raises(PlanInvalid) as caught:
-        Tree.load({"trees": {"main": faulty}, "colour": "red"})
+        Tree.load({"trees": {"main": {"sequence": faulty}}, "colour": "red"})
     assert [(finding.code, finding.pointer) for finding in caught.value.findings] == [
         ("P001", "/colour"),
         ("P003", "/trees/main/sequence/0"),
         ("P001", "/trees/main/sequence/3/inverter"),
-    ]
-    with pytest.raises(PlanInvalid) as caught:
-        Tree.load({"trees": {"main": {"sequence": [{"retry": YES}, {**NO, "skip_if": "("}]}}})
-    assert [(finding.code, finding.pointer) for finding in caught.value.findings] == [
-        ("P004", "/trees/main/sequence/0"),
         ("P004", "/trees/main/sequence/1"),
+        ("P004", "/trees/main/sequence/2"),
+        ("P005", "/trees/main/sequence/4"),
     ]
 
 

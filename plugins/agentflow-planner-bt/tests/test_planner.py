@@ -107,11 +107,18 @@ class TestTimers:
 
     def test_a_loop_that_has_not_come_to_its_end_goes_on_through_the_event_loop(self) -> None:
         play = Play({"repeat": YES, "times": 25}, rounds=9)
-        assert [play.see("started").waits, play.see("timer").waits] == [({"type": "timer", "after_s": 0.0},)] * 2
-        assert play.see("timer").end is not None
+        gap = ({"type": "timer", "after_s": pytest.approx(0.05)},)
+        assert [play.see("started").waits, play.see("timer", after=0.05).waits] == [gap, gap]
+        assert play.see("timer", after=0.05).end is not None
+
+    def test_a_list_is_gone_through_in_one_step(self) -> None:
+        play = Play({"for_each": {"tool": "t", "skip_if": "x < 3"}, "queue": [1, 2, 3, 1, 4], "value": "{x}"})
+        assert ids(play.see("started")) == ["tool#1"]
+        assert ids(play.see("result", "tool#1")) == ["tool#2"]
+        assert play.see("result", "tool#2").end is not None
 
     def test_a_node_that_only_wants_another_tick_gets_it_after_the_gap(self) -> None:
-        play = Play({"for_each": YES, "queue": [1], "value": "{x}"}, tick_gap_s=0.2)
+        play = Play({"failure_is_running": given(F, "SUCCESS")}, tick_gap_s=0.2)
         assert play.see("started").waits == ({"type": "timer", "after_s": pytest.approx(0.2)},)
         assert play.see("timer", after=0.2).end is not None
 
