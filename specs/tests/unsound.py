@@ -6,6 +6,7 @@ import os
 from contextlib import asynccontextmanager
 
 import anyio
+import unsound_details
 from anyio.lowlevel import checkpoint
 
 from agentflow_kernel.contracts.journal import RunInfo
@@ -326,3 +327,5 @@ MUTANTS = {
     "SharesUndying": "JOURNAL-85", "SharesConfused": "JOURNAL-86", "SharesDeaf": "JOURNAL-87",
 }  # fmt: skip
 """Harnesses of unsound journals, each with the requirement that must see it."""
+for _name, _asked in unsound_details.MUTANTS.items():
+    globals()[_name], MUTANTS[_name] = getattr(unsound_details, _name), _asked
