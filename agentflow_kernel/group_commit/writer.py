@@ -93,9 +93,10 @@ class Lane:
         """What a waiting ticket is woken by; perhaps in vain, where it is not the first one."""
         if first:
             return anyio.Event()
-        if self.crowd is None or self.crowd.is_set():
-            self.crowd = anyio.Event()
-        return self.crowd
+        crowd = self.crowd  # read once: a thread takes it away when it begins a transaction
+        if crowd is None or crowd.is_set():
+            crowd = self.crowd = anyio.Event()
+        return crowd
 
 
 class Group:
@@ -127,6 +128,7 @@ class Group:
             while True:
                 self.tickets.append(self.lane.pending.popleft())
         except IndexError:
+            self.lane.crowd = None  # those that come from now on are not of this group, and must not be woken with it
             self.committer.run(self.tickets)
         self.committed = True
         if self.loop is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 5.0
 LISTED = 10_000
-"""Runs that one look considers, the newest; what is left comes with the next looks."""
+"""Runs that one look considers, the newest; it looks at more only where none of these can be taken."""
 HANDED_OVER = "handover"
 """Cause of a suspension by a worker that ends in order: another worker goes on at once."""
 CAUSES = frozenset(("crash", HANDED_OVER))
@@ -64,12 +64,19 @@ class Adoption:
         """Recover what there is, apart from runs that somebody has stopped himself and those that were refused here."""
         if not await _may_be_left(self._runs):
             self._count_unservable(0)
+            self._refused.clear()
             return
-        infos = await self._runs.infos(status="suspended", limit=LISTED)
-        left = [info for info in infos if info.cause in CAUSES]
-        served = [info for info in left if self._wiring.serves(info.name)]
+        limit, found = LISTED, dict[str, int]()
+        while not found:
+            infos = await self._runs.infos(status="suspended", limit=limit)
+            left = [info for info in infos if info.cause in CAUSES]
+            served = [info for info in left if self._wiring.serves(info.name)]
+            found = {info.run_id: info.epoch for info in served if self._refused.get(info.run_id) != info.epoch}
+            if len(infos) < limit:
+                self._refused = {info.run_id: info.epoch for info in served if info.run_id not in found}
+                break
+            limit *= 4
         self._count_unservable(len(left) - len(served))
-        found = {info.run_id: info.epoch for info in served if self._refused.get(info.run_id) != info.epoch}
         if not found:
             return
         recovery = await recover(self._runs, tuple(found))

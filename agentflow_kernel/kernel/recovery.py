@@ -23,12 +23,18 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Journal, RunInfo
-    from agentflow_kernel.kernel.runs import Runs
+    from agentflow_kernel.kernel.runs import Prepared, Runs
     from agentflow_kernel.run.handle import RunHandle
+    from agentflow_kernel.run.history import History
     from agentflow_kernel.run.standing import Standing
+
+    Due = tuple[tuple[float, ...], RunInfo]
+    """A run in the order in which it is resumed."""
 
 MOST = 1_000_000
 """Runs that one recovery looks at, at most."""
+KEPT_BYTES = 64 << 20
+"""Of histories that were verified and are kept until their turn; those of other runs are read again then."""
 BEHIND_S = 0.1
 """How much time that resuming has cost may be made up for: a stall must not end in a burst."""
 
@@ -70,8 +76,31 @@ async def recover(
     """See :meth:`~agentflow_kernel.kernel.operations.RunOperations.recover`."""
     clock, result, log = runs.clock, Recovery(), get_logger("agentflow.kernel")
     began = clock.monotonic()
-    wanted = None if run_ids is None else frozenset(run_ids)
-    queue: list[tuple[tuple[float, ...], RunInfo]] = []
+    queue, ready = await _verify(runs, None if run_ids is None else frozenset(run_ids), priority, result)
+    pace = Pace(clock, per_s)
+    for _, info in queue:
+        await pace.turn()
+        try:
+            known = ready.pop(info.run_id, None)
+            handle = await runs.resume(info.run_id, accept_environment=accept_environment, prepared=known)
+            result.handles.append(handle)
+        except Exception as error:  # noqa: BLE001 -- it is counted, or raised again
+            await _set_aside(runs, info, error, result)
+    result.seconds = clock.monotonic() - began
+    counts = {name: getattr(result, name) for name in ("found", "resumed", "parked", "quarantined", "unservable")}
+    log.info("runs.recovered", **counts, elsewhere=result.elsewhere, seconds=round(result.seconds, 3))
+    return result
+
+
+async def _verify(
+    runs: Runs, wanted: frozenset[str] | None, priority: Callable[[RunInfo], float] | None, result: Recovery
+) -> tuple[list[Due], dict[str, Prepared]]:
+    """The runs that can be resumed, in order, and as many of their histories as may be kept; counts the others."""
+    from agentflow_kernel.kernel.runs import prepare  # it imports this module where it quarantines
+
+    queue: list[Due] = []
+    ready: dict[str, Prepared] = {}
+    room = KEPT_BYTES
     for info in await _find(runs):
         if wanted is not None and info.run_id not in wanted:
             continue
@@ -80,24 +109,18 @@ async def recover(
             _count(result, info.status)
             continue
         try:
-            overdue = await _overdue(runs, info)
+            prepared = await prepare(runs, info.run_id)
         except Exception as error:  # noqa: BLE001 -- it is counted, or raised again
             await _set_aside(runs, info, error, result)
             continue
+        overdue = _overdue(runs, prepared[1])
+        if room >= prepared[1].size_bytes:
+            room -= prepared[1].size_bytes
+            ready[info.run_id] = prepared
         rank = 0.0 if priority is None else priority(info)
         queue.append(((1.0, rank, info.started_at) if overdue is None else (0.0, overdue, 0.0), info))
     queue.sort(key=lambda item: (item[0], item[1].run_id))
-    pace = Pace(clock, per_s)
-    for _, info in queue:
-        await pace.turn()
-        try:
-            result.handles.append(await runs.resume(info.run_id, accept_environment=accept_environment))
-        except Exception as error:  # noqa: BLE001 -- it is counted, or raised again
-            await _set_aside(runs, info, error, result)
-    result.seconds = clock.monotonic() - began
-    counts = {name: getattr(result, name) for name in ("found", "resumed", "parked", "quarantined", "unservable")}
-    log.info("runs.recovered", **counts, elsewhere=result.elsewhere, seconds=round(result.seconds, 3))
-    return result
+    return queue, ready
 
 
 async def _find(runs: Runs) -> list[RunInfo]:
@@ -108,10 +131,8 @@ async def _find(runs: Runs) -> list[RunInfo]:
     return list(found.values())
 
 
-async def _overdue(runs: Runs, info: RunInfo) -> float | None:
-    """The earliest deadline of the run that is over, ``None`` without one; raises when its history is damaged."""
-    history = runs.history(info.run_id, epoch=info.epoch)
-    await history.load(await runs.records(info.run_id))
+def _overdue(runs: Runs, history: History) -> float | None:
+    """The earliest deadline of the run that is over, ``None`` without one."""
     if history.standing is None:
         return None
     now = runs.clock.now()

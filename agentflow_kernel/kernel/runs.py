@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from agentflow_kernel.run.flow import Flow
     from agentflow_kernel.run.history import Line
 
+    Prepared = tuple[Record, History]
+    """The first record of a run, and its history as its next owner has it."""
+
 _NOT_DURABLE = "This kernel has no journal: its runs are lost when the process ends. Name a Journal to keep them."
 OPEN_STATUSES = ("queued", "running", "waiting")
 
@@ -257,42 +260,53 @@ class Runs:
         finally:
             self._starting.discard(run_id)
 
-    async def resume(self, run_id: str, *, accept_environment: bool = False, verdict: Verdict = NONE) -> RunHandle:
-        """Take over a run that has stopped without an end."""
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        accept_environment: bool = False,
+        verdict: Verdict = NONE,
+        prepared: Prepared | None = None,
+    ) -> RunHandle:
+        """Take over a run that has stopped without an end; ``prepared`` is used if nobody has appended since."""
         async with self.claim(run_id):
             if run_id in self._handles:
                 return self._handles[run_id]
             try:
-                return await self._resume(run_id, verdict, accept_environment=accept_environment)
+                head = await self.journal.head(run_id)
+                if head.status in TERMINAL:
+                    raise UsageError(
+                        f"Run {run_id} has ended ({head.status}); only one that has not ended can be resumed."
+                    )
+                return await self._take_up(head, verdict, prepared, pinned=not accept_environment)
             except CorruptRecord as error:
                 from agentflow_kernel.kernel.recovery import quarantine  # only damaged journals pay
 
                 await quarantine(self.journal, run_id, error, self.clock.now())
                 raise
 
-    async def _resume(self, run_id: str, verdict: Verdict, *, accept_environment: bool) -> RunHandle:
-        head = await self.journal.head(run_id)
-        if head.status in TERMINAL:
-            raise UsageError(f"Run {run_id} has ended ({head.status}); only one that has not ended can be resumed.")
-        if not accept_environment:
-            then = (await self.origin(run_id)).get("environment") or {}
-            now = self._wiring.origin.get("environment") or {}
-            check_pins(run_id, cast("Mapping[str, str]", then), cast("Mapping[str, str]", now))
-        return await self._take_up(head, verdict)
+    async def _take_up(
+        self, head: RunInfo, verdict: Verdict = NONE, prepared: Prepared | None = None, *, pinned: bool = False
+    ) -> RunHandle:
+        """A handle for a run on record: at work here from now on, or settled as it ended.
 
-    async def _take_up(self, head: RunInfo, verdict: Verdict = NONE) -> RunHandle:
-        """A handle for a run on record: at work here from now on, or settled as it ended."""
+        With ``pinned`` the environment must be that of its start.
+        """
         run_id = head.run_id
-        records = await self.journal.read(run_id)
-        started = await self.payload(records[0])
         if head.status in TERMINAL:
-            return await self._settled(head, records)
+            return await self._settled(head, await self.journal.read(run_id))
         if head.status in OPEN_STATUSES and await self._alive((head.owner,)):
             raise RunBusy(run_id, head.owner.rpartition("-")[0])
+        if prepared is None or (prepared[1].next_seq, prepared[1].epoch) != (head.next_seq, head.epoch + 1):
+            prepared = await prepare(self, run_id)
+        first, history = prepared
+        started = await self.payload(first)
+        if pinned:
+            then = cast("Mapping[str, JSON]", started.get("origin") or {}).get("environment") or {}
+            now = self._wiring.origin.get("environment") or {}
+            check_pins(run_id, cast("Mapping[str, str]", then), cast("Mapping[str, str]", now))
         name, flow = self._wiring.find(str(started["name"]))
         flow.bound(loopless=False)
-        history = self.history(run_id, epoch=records[-1].epoch + 1)
-        await history.load(records)
         lease: Line = ("lease", "", {"owner": await self._own(), **verdict.lease()}, "", 0)
         try:
             await history.commit_and_take([lease, *verdict.lines(history)])
@@ -439,6 +453,14 @@ class Runs:
         records = await self.records(run_id)
         started = await self.payload(records[0])
         return dict(cast("Mapping[str, JSON]", started.get("origin") or {}))
+
+
+async def prepare(runs: Runs, run_id: str) -> Prepared:
+    """The first record of a run and its history, taken up for whoever owns it next."""
+    records = await runs.records(run_id)
+    history = runs.history(run_id, epoch=records[-1].epoch + 1)
+    await history.load(records)
+    return records[0], history
 
 
 def _keyed_id(name: str, key: str) -> str:

@@ -15,6 +15,7 @@ from agentflow_kernel.errors import RunEnded, Unavailable, UnknownName, UsageErr
 from agentflow_kernel.flow.reference import Template
 from agentflow_kernel.kernel.cursors import CursorStore
 from agentflow_kernel.run.handle import at_rest
+from agentflow_kernel.telemetry import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_RUNS = 16
 """Runs of one firing at work at a time, where the trigger names no ``max_runs``: the source waits for one to stop."""
+LISTED = 10_000
+"""Suspended runs that are looked at for those of a trigger, the newest."""
 KEPT_HANDLES = 1000
 """Handles of a firing that goes on for ever: the latest ones; of a source that ends all are kept."""
 
@@ -67,12 +70,27 @@ async def fire(wiring: Wiring, runs: Runs, name: str, overrides: Mapping[str, ob
     try:
         async with _cursors(wiring.state if continues else None, resource.name) as store:
             cursor = None if store is None else await anyio.to_thread.run_sync(store.load)
+            if cursor is not None:
+                await _tell_of_runs_left(runs, resource)
             await firing.read(source, cursor, store)
     finally:
         with anyio.CancelScope(shield=True):
             await source.aclose()
             await firing.aclose()
     return list({handle.run_id: handle for handle in firing.handles}.values())
+
+
+async def _tell_of_runs_left(runs: Runs, resource: Resource) -> None:
+    """Say that runs of earlier firings can be resumed: their events lie before the cursor and are not read again."""
+    left = [info for info in await runs.infos(status="suspended", limit=LISTED) if info.name == resource.spec["start"]]
+    if left:
+        get_logger("agentflow.kernel").warning(
+            "runs.resumable",
+            trigger=resource.name,
+            runs=len(left),
+            newest=left[0].run_id,
+            advice="Their events are not read again: `agentflow resume` goes on with them.",
+        )
 
 
 class _Firing:

@@ -6,7 +6,7 @@ from typing import cast
 
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.contracts.planner import Action, Observation
-from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, PlanFailed
+from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, NotSerialisable, PlanFailed
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, is_broken, printable, stray_cancellation, text_of
 from agentflow_kernel.run.settle import Settled, publish_lines
@@ -146,9 +146,17 @@ class Drive:
             if result.__class__ is Settled:
                 lines, result = result.lines, result.value
             observation = Observation("result", action.id, result)  # type: ignore[arg-type]  # JSON is checked below
+        if history is None and action.kind != "tool":
+            return observation, lines
+        try:
+            value, text = to_json(observation.value, path)
+        except NotSerialisable as error:
+            if action.kind != "tool":
+                raise
+            observation = Observation("error", action.id, no_json(action, error))
+            value, text = to_json(observation.value, path)
         if history is None:
             return observation, lines
-        value, text = to_json(observation.value, path)
         observation.value = value
         payload = {"result": value} if observation.kind == "result" else {"error": value}
         return observation, (*lines, ("step.completed", path, payload, input_hash, len(text)))
@@ -202,6 +210,12 @@ def _observation_of(record: Record, action: Action) -> Observation:
     if "error" in payload:
         return Observation("error", action.id, payload["error"])
     return Observation("result", action.id, payload["result"])
+
+
+def no_json(action: Action, error: NotSerialisable) -> dict[str, JSON]:
+    """What a planner is told of a tool whose result is no JSON: it was called, and has failed as a tool."""
+    what = f"Tool {action.name!r} was called and gave a result that is no JSON: {error.path or 'it'} is {error.found}."
+    return {"code": error.code, "message": printable(what), "executed": "yes"}
 
 
 def error_value(error: Exception) -> dict[str, JSON]:

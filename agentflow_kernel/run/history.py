@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _LARGE = ("input", "output", "ask")
 """Members of the payloads of ``run.*`` and ``wait.*`` records that may be of any size."""
 
+_SURELY_SMALL = INLINE_LIMIT_BYTES // 4
+"""Characters that take no more bytes than a record may have: four each."""
+
 _LAST = ("run.ended", "run.suspended")
 """Types of the last record of an owner."""
 
@@ -233,7 +236,8 @@ class History:
         for kind, path, payload, _, _ in lines:
             if kind == "step.completed" and (began := self.began.pop(path, None)) is not None:
                 cast("dict[str, JSON]", payload)["took_s"] = round(self.clock.monotonic() - began, 6)
-        return await self.append([(line, await self.store_large(line)) for line in lines])
+        prepared = [(line, "" if line[4] <= _SURELY_SMALL else await self.store_large(line)) for line in lines]
+        return await self.append(prepared)
 
     async def append(self, prepared: Sequence[tuple[Line, str]]) -> int:
         """As :meth:`commit`, for lines whose large payloads are stored already: each comes with its reference.
@@ -270,7 +274,7 @@ class History:
 
     async def store_large(self, line: Line) -> str:
         """The reference of a payload that is too large for a record, ``""`` for any other."""
-        if line[4] <= INLINE_LIMIT_BYTES // 4:
+        if line[4] <= _SURELY_SMALL:
             return ""
         import json  # lazy: 10 ms, only runs with a journal pay
 

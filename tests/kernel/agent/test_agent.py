@@ -227,14 +227,19 @@ async def test_a_defect_of_the_provider_fails_the_run() -> None:
     assert caught.value.code == "AF-NODE-FAILED"
 
 
-async def test_a_tool_result_that_is_no_json_fails_the_run_with_its_path() -> None:
-    """It could not be given back after a crash."""
+@pytest.mark.parametrize("kernel", [True, False], ids=["kernel", "alone"])
+async def test_a_tool_result_that_is_no_json_is_an_error_of_the_tool(kernel: bool) -> None:
+    """It could not be given back after a crash; the planner is told, and that the tool was called."""
 
     async def bad(arguments: Any) -> Any:
-        return {1, 2}
+        return {"found": [{1, 2}]}
 
-    with pytest.raises(RunFailed, match="'helper/tool1-0' gave a value that cannot be journalled: it is a set"):
-        await run(make_agent([[("kit.read", {})], "done"], toolset_of(read=bad)))
+    agent = make_agent([[("kit.read", {})], "done"], toolset_of(read=bad))
+    assert await (run(agent) if kernel else Flow("f").step(agent).run("question")) == "done"
+    answer = agent.provider.requests[1].messages[-1]
+    told = "Tool 'kit.read' was called and gave a result that is no JSON: .found[0] is a set."
+    assert answer.is_error
+    assert answer.text == str({"code": "AF-NOT-SERIALISABLE", "message": told, "executed": "yes"})
 
 
 class Noting:

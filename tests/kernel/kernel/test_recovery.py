@@ -9,7 +9,7 @@ import pytest
 from engine_kit import DurableJournal, check_history
 
 from agentflow_kernel import Context, Flow, Kernel
-from agentflow_kernel.contracts.journal import TERMINAL
+from agentflow_kernel.contracts.journal import TERMINAL, Record, chain_hash
 from agentflow_kernel.errors import CorruptRecord, PeerUnavailable, StorageUnavailable, UsageError
 from agentflow_kernel.testing import FakeClock, InProcessJournal
 
@@ -258,3 +258,59 @@ async def test_a_journal_that_is_down_is_no_fault_of_a_run() -> None:
         with pytest.raises(StorageUnavailable):
             await kernel.recover()
     assert (await journal.head(run_id)).status == "suspended"
+
+
+class Reading(DurableJournal):
+    """Counts how often each run is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[str] = []
+
+    async def read(self, run_id: str, from_seq: int = 0) -> Any:
+        self.reads.append(run_id)
+        return await super().read(run_id, from_seq)
+
+
+@pytest.mark.parametrize("kept", [64 << 20, 0], ids=["kept", "too many"])
+async def test_each_history_is_read_once(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    """What was verified is what is resumed; where there is no room for that it is read again."""
+    monkeypatch.setattr("agentflow_kernel.kernel.recovery.KEPT_BYTES", kept)
+    peer, journal = Peer(), Reading()
+    run_ids = await leave(journal, peer.flow, 1, 2, 3)
+    peer.up = True
+    journal.reads.clear()
+    async with Kernel(journal=journal) as kernel:
+        kernel.add(peer.flow)
+        result = await kernel.recover()
+        assert sorted(journal.reads) == sorted(run_ids * (1 if kept else 2))
+        for handle in result.handles:
+            await handle.result()
+        for run_id in run_ids:
+            check_history(await kernel.history(run_id))
+
+
+async def test_a_history_that_has_grown_since_it_was_verified_is_read_again() -> None:
+    """Somebody else has taken the run up and left it again in between."""
+    peer, journal = Peer(), Reading()
+    run_ids = await leave(journal, peer.flow, 1, 2)
+
+    def meddle(info: Any) -> float:
+        if len(journal.reads) == 1:
+            journal.reads.append("")
+            head = journal.survivor._heads[run_ids[1]]
+            last = Record(
+                head.run_id, head.next_seq, "run.suspended", "", {"cause": "x"}, head.epoch + 1, ts=head.updated_at
+            )
+            last.prev_hash = chain_hash(journal.survivor._records[head.run_id][-1])
+            journal.survivor.append_inline(head.run_id, head.next_seq, head.epoch + 1, [last])
+        return float(run_ids.index(info.run_id))
+
+    peer.up = True
+    async with Kernel(journal=journal) as kernel:
+        kernel.add(peer.flow)
+        journal.reads.clear()
+        result = await kernel.recover(priority=meddle)
+        assert result.resumed == 2
+        for run_id in run_ids:
+            check_history(await kernel.history(run_id))

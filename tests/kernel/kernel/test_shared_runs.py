@@ -11,6 +11,7 @@ from engine_kit import DurableJournal, check_history
 
 from agentflow_kernel import Context, Flow, Kernel
 from agentflow_kernel.errors import CorruptRecord, InputInvalid, RunEnded, StorageUnavailable, UnknownRun, UsageError
+from agentflow_kernel.kernel import adoption
 from agentflow_kernel.kernel.requests import cancel_run, signal_run
 from agentflow_kernel.telemetry import set_log_level
 from agentflow_kernel.testing import FakeClock, InProcessJournal
@@ -288,18 +289,21 @@ async def test_a_run_whose_records_are_damaged_does_not_keep_the_others_waiting(
             assert set(worker._open._handles) == set(ids[1:])
 
 
+class Away(SharedJournal):
+    """A journal that may be away for a while."""
+
+    away = False
+
+    async def append(self, *arguments: Any) -> None:
+        if self.away:
+            raise StorageUnavailable("away", executed="no")
+        await super().append(*arguments)
+
+
 async def test_a_worker_goes_on_looking_after_the_journal_was_away() -> None:
     """Its own runs, too: what broke off for want of a journal is taken up again by the same worker."""
     store, clock = Store(), FakeClock()
     flow = waiting()
-
-    class Away(SharedJournal):
-        away = False
-
-        async def append(self, *arguments: Any) -> None:
-            if self.away:
-                raise StorageUnavailable("away", executed="no")
-            await super().append(*arguments)
 
     journal = Away(store)
     worker = Kernel(journal=journal, clock=clock, adopt=True)
@@ -354,20 +358,16 @@ async def test_an_idle_worker_lists_no_runs_where_the_journal_counts_them() -> N
         await tick(clock, lambda: left.run_id in worker._open._handles)
 
 
+class CountedAway(Away, Counted):
+    """The same for one that counts."""
+
+
 async def test_a_worker_that_counts_takes_up_again_what_it_has_lost_itself() -> None:
     """More of its runs are on record than are at work here."""
     store, clock = Store(), FakeClock()
     flow = waiting()
 
-    class Away(Counted):
-        away = False
-
-        async def append(self, *arguments: Any) -> None:
-            if self.away:
-                raise StorageUnavailable("away", executed="no")
-            await super().append(*arguments)
-
-    journal = Away(store)
+    journal = CountedAway(store)
     worker = Kernel(journal=journal, clock=clock, adopt=True)
     worker.add(flow)
     async with worker:
@@ -379,3 +379,45 @@ async def test_a_worker_that_counts_takes_up_again_what_it_has_lost_itself() -> 
         await handle.ended()
         journal.away = False
         await tick(clock, lambda: handle.run_id in worker._open._handles)
+
+
+async def test_runs_that_nobody_serves_do_not_hide_those_that_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look considers more than the newest where none of these can be taken: unservable, or refused here before."""
+    monkeypatch.setattr(adoption, "LISTED", 2)
+    store, clock = Store(), FakeClock()
+    served, other = waiting(), Flow("other").wait("go")
+    async with Kernel(journal=store.worker(), clock=clock) as dying:
+        ids = []
+        for flow in (served, served, *[other] * 5):
+            ids.append((await dying.start(flow)).run_id)
+            clock.jump(1)
+        await crash(dying, store)
+        worker = Kernel(journal=store.worker(), clock=clock, adopt=True)
+        worker.add(served)
+        async with worker:
+            await tick(clock, lambda: set(worker._open._handles) == set(ids[:2]))
+
+
+async def test_a_worker_forgets_what_it_was_refused_when_that_is_over() -> None:
+    """Its memory does not grow with the runs that others have ended meanwhile."""
+    store, clock = Store(), FakeClock()
+    flow = waiting()
+    async with Kernel(journal=store.worker(), clock=clock) as dying:
+        run_id = (await dying.start(flow)).run_id
+        await crash(dying, store)
+
+        class Damaged(SharedJournal):
+            async def read(self, run_id: str, from_seq: int = 0) -> Any:
+                raise UsageError("not with this worker")
+
+        worker = Kernel(journal=Damaged(store), clock=clock, adopt=True)
+        worker.add(flow)
+        async with worker:
+            look = worker._open._adoption
+            assert look is not None
+            await tick(clock, lambda: run_id in look._refused)
+            other = Kernel(journal=store.worker(), clock=clock)
+            other.add(flow)
+            async with other:
+                await (await other.resume(run_id)).cancel()
+            await tick(clock, lambda: not look._refused)

@@ -138,6 +138,26 @@ async def test_a_source_that_continues_goes_on_after_its_last_cursor(open_kernel
         assert len(await kernel.runs()) == 3
 
 
+async def test_a_firing_that_goes_on_tells_of_the_runs_that_earlier_ones_have_left(
+    open_kernel: Callable[..., Kernel], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their events are not read again; once they have ended, nothing is told."""
+    async with open_kernel() as kernel:
+        code_of(kernel, "gate").append(anyio.Event())
+        left = await kernel.fire("numbers", overrides={"count": 2})
+    assert "runs.resumable" not in capsys.readouterr().err
+    async with open_kernel() as kernel:
+        await kernel.fire("numbers", overrides={"count": 2})
+        told = capsys.readouterr().err
+        words = ("level=warning", "event=runs.resumable", "trigger=numbers", "runs=2", left[-1].run_id)
+        assert [word for word in (*words, "agentflow resume") if word not in told] == []
+        for handle in left:
+            assert await (await kernel.resume(handle.run_id)).result() in (0, 1)
+    async with open_kernel() as kernel:
+        await kernel.fire("numbers", overrides={"count": 2})
+    assert "runs.resumable" not in capsys.readouterr().err
+
+
 async def test_a_source_that_does_not_continue_begins_anew(open_kernel: Callable[..., Kernel]) -> None:
     """Nothing is kept of it."""
     for _ in range(2):
