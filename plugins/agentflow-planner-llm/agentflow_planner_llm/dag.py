@@ -16,7 +16,8 @@ from agentflow_kernel.errors import (
 )
 from agentflow_planner_llm._caller import read_error
 from agentflow_planner_llm._draft import Draft
-from agentflow_planner_llm.execution.executor import Executor, Moment
+from agentflow_planner_llm.execution.executor import Executor
+from agentflow_planner_llm.execution.moment import Moment
 from agentflow_planner_llm.execution.program import Program
 from agentflow_planner_llm.execution.state import Fault, PlanRun, load_run
 from agentflow_planner_llm.execution.values import seen_by

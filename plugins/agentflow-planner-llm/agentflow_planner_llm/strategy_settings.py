@@ -26,6 +26,15 @@ class PlannedSettings(StrategySettings):
     """What strategies with a plan have besides."""
 
     max_replans: int = Field(default=2, ge=0, description="New plans in a run, after the first.")
+    listen: bool = Field(
+        default=False, description="Whether a signal named input is new input, which leads to a new plan."
+    )
+    reserve: float = Field(
+        default=0,
+        ge=0,
+        lt=1,
+        description="Share of the budgets of calls, tokens and cost: when only that is left, a shorter plan is made.",
+    )
     parallel: int = Field(default=8, ge=1, description="Steps that run at the same time.")
     optimise: tuple[Pass, ...] = Field(
         default=("needs", "order", "merge", "prune", "hoist", "cache", "batch"),

@@ -74,6 +74,8 @@ class Play:
         self.decisions.append(decision)
         self.open.pop(observation.action_id, None)
         for wait in decision.waits:
+            if wait["type"] != "timer":
+                continue
             after = wait["after_s"]
             self.timer = None if after is None else self.now + after
         for action in decision.start:

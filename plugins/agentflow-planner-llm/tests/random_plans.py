@@ -59,7 +59,7 @@ class World:
         return given.get("value", 0)
 
 
-def random_plan(chance: random.Random, *, linear: bool, failing: bool = False) -> dict[str, Any]:
+def random_plan(chance: random.Random, *, linear: bool, failing: bool = False, looping: bool = False) -> dict[str, Any]:
     """A plan without faults whose result does not depend on which of the steps that may run first does.
 
     In linear form all steps share three cells. In graph form a cell has one writer, and who looks at it needs that.
@@ -85,6 +85,8 @@ def random_plan(chance: random.Random, *, linear: bool, failing: bool = False) -
             step["writes"] = ["total"]
         steps.append(step)
         skippable.add(name)
+    if looping:
+        _add_loop(chance, steps)
     document: dict[str, Any] = {"steps": steps, "state": {"total": {"initial": [], "reducer": "append"}}}
     if linear:
         document["form"] = "linear"
@@ -93,6 +95,19 @@ def random_plan(chance: random.Random, *, linear: bool, failing: bool = False) -
         document["output"] = {name: {"$ref": f"{name}.result", "default": None} for name in shown}
         document["output"]["total"] = {"$ref": "state.total"}
     return document
+
+
+def _add_loop(chance: random.Random, steps: list[dict[str, Any]]) -> None:
+    """Let a step that uses an earlier one go back to it, at most twice."""
+    pairs = [
+        (step, value["$ref"].partition(".")[0])
+        for step in steps
+        for value in step["args"].get("values", ())
+        if isinstance(value, dict) and "default" not in value
+    ]
+    if pairs:
+        step, target = chance.choice(pairs)
+        step["routes"] = [{"to": target, "when": "result % 3 != 0", "max": 2}]
 
 
 def _reference(name: str, chance: random.Random, skippable: set[str]) -> dict[str, Any]:

@@ -351,6 +351,37 @@ def test_identical_plan_ends_the_run() -> None:
     assert (played.end.code, played.end.stop_reason) == ("AF-PLAN-REPEATED", "loop")
 
 
+def test_new_input_leads_to_a_new_plan() -> None:
+    """A signal named `input` becomes part of the task; without the setting it is left aside."""
+    played = Play(executing(listen=True), strategy_task(), "the task")
+    assert played.decisions[0].waits == ({"type": "signal", "name": "input"},)
+    played.finish("plan.1", says({"steps": [tool("a"), tool("b", args={"n": 1})]}))
+    played.finish("a", 1)
+    decision = played.give(Observation("signal", "input", "Hurry."))
+    assert [action.id for action in decision.start] == ["plan.2"]
+    told: Any = decision.start[0].arguments["messages"]
+    assert "Said later: Hurry." in told[-1]["text"]
+    assert '"a":1' in told[-1]["text"]
+    decision = played.finish("plan.2", says({"steps": [tool("c", args={"of": {"$ref": "a.result"}})]}))
+    assert decision.cancel == ("b",)
+    assert played.finish("c", 2).end is not None
+    assert played.output["plans"][1]["cause"] == "There is new input: Hurry."
+    deaf = Play(executing(), strategy_task(), "the task")
+    deaf.finish("plan.1", says({"steps": [tool("a")]}))
+    assert deaf.give(Observation("signal", "input", "Hurry.")).start == ()
+
+
+def test_budget_that_runs_short_leads_to_a_shorter_plan_once() -> None:
+    """When only the reserve is left the model is told so, and makes do with what is left."""
+    plans = [{"steps": [tool(f"s{n}", args={"n": n}) for n in range(9)]}, {"steps": [tool("z")]}]
+    model = Model(plan=plans)
+    played = run(executing(budgets={"tool_calls": 4}, reserve=0.5), model)
+    assert model.names == ["plan", "plan"]
+    assert "'tool_calls'" in model.prompt(1)
+    assert played.output["stop_reason"] == "end"
+    assert played.output["tool_calls"] <= 4
+
+
 def test_running_steps_are_kept_or_cancelled_by_a_new_plan() -> None:
     """A step that the new plan has unchanged goes on; one that it has not is cancelled."""
     text = '1. send({"n": 1})\n2. send({"n": 2})\n3. count({})'

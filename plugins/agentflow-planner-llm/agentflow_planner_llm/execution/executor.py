@@ -6,28 +6,24 @@ It is driven by events alone: what is ready is known after each of them, and not
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from typing import cast
 
-from agentflow_kernel.contracts.planner import Action
 from agentflow_kernel.errors import (
     BudgetExceeded,
     Elapsed,
     ExpressionFailed,
     InputInvalid,
     OutputInvalid,
-    PlanLoopError,
     RunCancelled,
 )
 from agentflow_kernel.schema import find_problems
 from agentflow_planner_llm._caller import read_error
+from agentflow_planner_llm.execution.batching import gather, make_batch, peek
 from agentflow_planner_llm.execution.calls import answer_of, check_call, make_action, take_reply
-from agentflow_planner_llm.execution.state import SETTLED, Fault, PlanRun
-from agentflow_planner_llm.execution.values import seen_by, settle_state, write
+from agentflow_planner_llm.execution.routes import choose_route
+from agentflow_planner_llm.execution.state import Fault, PlanRun
+from agentflow_planner_llm.execution.values import filled, holds, name_call, write
 from agentflow_planner_llm.plan.bounds import PARALLEL
-from agentflow_planner_llm.plan.condition import read_condition
-from agentflow_planner_llm.plan.document import canonical
-from agentflow_planner_llm.plan.reference import fill
 from agentflow_planner_llm.plan.schemas import result_schema
 from agentflow_planner_llm.plan.step import DEFAULT_RETRY
 
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.planner import Observation
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_planner_llm._draft import Draft
+    from agentflow_planner_llm.execution.moment import Moment
     from agentflow_planner_llm.limits import Allowance
     from agentflow_planner_llm.plan.step import Step
     from agentflow_planner_llm.settings import Budgets
@@ -50,23 +46,6 @@ DEADLOCK = "AF-PLAN-DEADLOCK"
 PAUSED = "paused"
 """The cause of a halt after a step, where an executor pauses."""
 _NEVER = float("inf")
-
-
-class Moment:
-    """One step of the planner: the decision being made, the time, and the steps whose waiting has to be looked at."""
-
-    __slots__ = ("draft", "at", "traced", "settled")
-
-    def __init__(self, draft: Draft, observation: Observation) -> None:
-        self.draft = draft
-        self.at = observation.at
-        self.traced = observation.traced
-        self.settled: deque[int] = deque()
-
-    def tell(self, event: str, **fields: JSON) -> None:
-        """Publish a progress event, where anyone listens."""
-        if self.traced:
-            self.draft.tell(event, fields)
 
 
 class Executor:
@@ -177,11 +156,11 @@ class Executor:
         """Look at the followers of a step that has ended, and where it goes on."""
         step = run.program.steps[number]
         if step.routes and number not in run.taken:
-            if run.status[number] == "done":
-                if self._choose(run, moment, number):
-                    return
-            else:
-                run.taken[number] = -1
+            again = choose_route(run, moment, number)
+            if again is not None:
+                for each in again:
+                    self._weigh(run, moment, each)
+                return
         for follower in run.program.followers[number]:
             run.left[follower] -= 1
             if not run.left[follower] and not run.status[follower]:
@@ -203,7 +182,7 @@ class Executor:
             return
         if step.when is not None:
             try:
-                wanted = _test(run, step.when)
+                wanted = holds(run, step.when)
             except ExpressionFailed as error:
                 self._fail(run, moment, number, Fault(str(error), ExpressionFailed.code, final=True))
                 return
@@ -249,14 +228,14 @@ class Executor:
         run.status[number] = "running"
         run.running[key] = number
         if number in program.batches and number not in run.alone:
-            members = self._gather(run, moment, number, arguments)
+            members = gather(run, number, arguments, self.budgets)
             if len(members) > 1:
                 self._start_batch(run, moment, key, members)
                 return
         if step.timeout is not None:
             run.until[number] = moment.at + step.timeout
         if program.effects[number] == "effect":
-            run.log[_call(step, arguments)] = step.id
+            run.log[name_call(step, arguments)] = step.id
         self.act(run, moment, key, arguments)
         moment.tell("step.started", id=step.id, action=key, kind=step.kind, name=step.name)
 
@@ -266,7 +245,7 @@ class Executor:
         arguments: Object = step.args
         if run.program.graph.references[number]:
             try:
-                arguments = _filled(run, number)
+                arguments = filled(run, number)
             except InputInvalid as error:
                 self._fail(run, moment, number, Fault(str(error), InputInvalid.code, final=True))
                 return None
@@ -342,9 +321,9 @@ class Executor:
             self._fail(run, moment, number, fault)
             return
         if number in run.program.cached:
-            arguments = self._peek(run, number)
+            arguments = peek(run, number)
             if arguments is not None:
-                run.cache.setdefault(_call(step, arguments), value)
+                run.cache.setdefault(name_call(step, arguments), value)
         self._settle(run, moment, number, "done", value)
 
     def _disappoints(self, run: PlanRun, step: Step, value: JSON) -> Fault | None:
@@ -357,7 +336,7 @@ class Executor:
                 return Fault(text, OutputInvalid.code, "yes")
         if step.expect is not None:
             try:
-                met = _test(run, step.expect, value)
+                met = holds(run, step.expect, value)
             except ExpressionFailed as error:
                 return Fault(f"Step {step.id!r}: {error}", ExpressionFailed.code, "yes")
             if not met:
@@ -412,107 +391,20 @@ class Executor:
             if self.pauses and run.settled < run.program.live + 1:
                 run.cause = PAUSED
 
-    # -- routes and loops ------------------------------------------------------------------------------------------
-
-    def _choose(self, run: PlanRun, moment: Moment, number: int) -> bool:
-        """Choose the way on from a step that is done; whether that is back, so that nothing may follow it yet."""
-        program = run.program
-        step = program.steps[number]
-        run.taken[number] = -1
-        for position, route in enumerate(step.routes):
-            if route.when is not None:
-                try:
-                    if not _test(run, route.when, run.outcome[step.id].get("result")):
-                        continue
-                except ExpressionFailed as error:
-                    run.fault = Fault(f"Step {step.id!r}: {error}", ExpressionFailed.code)
-                    return True
-            run.taken[number] = position
-            loop = program.loops.get((number, position))
-            if loop is None:
-                return False
-            rounds = run.rounds.get((number, position), 0)
-            if rounds >= loop.most:
-                cycle = [program.steps[each].id for each in sorted(loop.body, key=program.position.__getitem__)]
-                endless = PlanLoopError(step.id, loop.most, [*cycle, cycle[0]])
-                run.fault = Fault(str(endless), PlanLoopError.code)
-                return True
-            run.rounds[number, position] = rounds + 1
-            moment.tell("loop.repeated", id=step.id, to=route.to, round=rounds + 1)
-            self._go_back(run, moment, loop.body - loop.kept, number)
-            return True
-        return False
-
-    def _go_back(self, run: PlanRun, moment: Moment, body: frozenset[int], source: int) -> None:
-        """Let the steps of a loop wait again for each other, as if they had not run."""
-        program = run.program
-        settle_state(run)
-        for number in body:
-            run.settled -= run.status[number] in SETTLED
-            run.status[number] = ""
-            run.outcome.pop(program.steps[number].id, None)
-            run.taken.pop(number, None)
-            run.tries.pop(number, None)
-        for place in [place for place in run.rounds if place[0] in body and place[0] != source]:
-            del run.rounds[place]
-        moment.settled = deque(number for number in moment.settled if number not in body)
-        told = set(moment.settled)
-        for number, needs in enumerate(program.after):
-            if number in body or not needs.isdisjoint(body):
-                run.left[number] = sum(run.status[need] not in SETTLED or need in told for need in needs)
-        for number in sorted(body, key=program.position.__getitem__):
-            if not run.left[number] and not run.status[number]:
-                self._weigh(run, moment, number)
-
-    # -- calls in batch form and calls made before -------------------------------------------------------------------
+    # -- calls in batch form and calls made before -----------------------------------------------------------------
 
     def _recall(self, run: PlanRun, number: int, arguments: Object) -> tuple[JSON] | None:
         """The result of the same call made before, where its tool may be asked once only."""
         if number not in run.program.cached or not run.cache:
             return None
-        key = _call(run.program.steps[number], arguments)
+        key = name_call(run.program.steps[number], arguments)
         return (run.cache[key],) if key in run.cache else None
 
-    def _gather(self, run: PlanRun, moment: Moment, number: int, arguments: Object) -> list[tuple[int, Object]]:
-        """The steps that are ready and differ from this one in one argument only, each with its arguments."""
-        batch = run.program.batches[number]
-        rest = canonical({name: value for name, value in arguments.items() if name != batch.parameter})
-        name = run.program.steps[number].name
-        found = [(number, arguments)]
-        for place in sorted(run.ready):
-            other = place[1]
-            if other not in run.program.batches or other in run.alone or run.program.steps[other].name != name:
-                continue
-            if run.ledger.budget_against_tools(self.budgets, 1) is not None:
-                break
-            given = self._peek(run, other)
-            if given is None or canonical({k: v for k, v in given.items() if k != batch.parameter}) != rest:
-                continue
-            run.ledger.tool_calls += 1
-            run.ready.remove(place)
-            run.status[other] = "running"
-            found.append((other, given))
-        heapq.heapify(run.ready)
-        return found
-
-    def _peek(self, run: PlanRun, number: int) -> Object | None:
-        """The arguments of a step, or ``None`` where they cannot be filled in."""
-        step = run.program.steps[number]
-        try:
-            given = _filled(run, number)
-        except InputInvalid:
-            return None
-        return given if check_call(step, given, run.program.tools) is None else None
-
     def _start_batch(self, run: PlanRun, moment: Moment, key: str, members: Sequence[tuple[int, Object]]) -> None:
-        number, arguments = members[0]
-        batch = run.program.batches[number]
-        given = {name: value for name, value in arguments.items() if name != batch.parameter}
-        given[batch.list] = [each.get(batch.parameter) for _, each in members]
         run.members[key] = [each for each, _ in members]
-        moment.draft.start.append(Action(f"{key}.batch", "tool", batch.tool, given))
-        ids = run.program.names(run.members[key])
-        moment.tell("batch.started", action=f"{key}.batch", name=batch.tool, steps=ids)
+        action = make_batch(run, key, members)
+        moment.draft.start.append(action)
+        moment.tell("batch.started", action=action.id, name=action.name, steps=run.program.names(run.members[key]))
 
     def _end_batch(self, run: PlanRun, moment: Moment, key: str, observation: Observation) -> None:
         """Give each step of a batch its result; where there are none, each makes its call alone."""
@@ -526,27 +418,6 @@ class Executor:
         run.alone.update(members)
         for number in members:
             self._queue(run, number)
-
-
-def _test(run: PlanRun, text: str, result: JSON = None) -> bool:
-    """Whether a condition is true now; raises :class:`ExpressionFailed`."""
-    condition = read_condition(text)
-    seen = seen_by(run, condition.names)
-    if "result" in condition.names and "result" not in seen:
-        seen["result"] = result
-    return condition.test(seen)
-
-
-def _filled(run: PlanRun, number: int) -> Object:
-    """The arguments of a step with every reference filled in; raises :class:`InputInvalid`."""
-    references = run.program.graph.references[number]
-    given = cast("JSON", run.program.steps[number].args)
-    return cast("Object", fill(given, seen_by(run, {each.root for each in references})) if references else given)
-
-
-def _call(step: Step, arguments: Object) -> str:
-    """A call as text, the same for the same call."""
-    return f"{step.kind} {step.name} {canonical(cast('JSON', arguments))}"
 
 
 def _passes(run: PlanRun, number: int) -> bool:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from agentflow_planner_llm.plan.condition import read_condition
+from agentflow_planner_llm.plan.document import canonical
+from agentflow_planner_llm.plan.reference import fill
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.values import JSON
     from agentflow_planner_llm.execution.state import PlanRun
+    from agentflow_planner_llm.plan.step import Step
 
     Object: TypeAlias = Mapping[str, JSON]
 
@@ -87,3 +92,24 @@ def write(run: PlanRun, number: int, value: JSON) -> str:
         run.written = before
         return f"what it writes cannot be merged into the state: {error}"
     return ""
+
+
+def holds(run: PlanRun, text: str, result: JSON = None) -> bool:
+    """Whether a condition is true now; raises :class:`ExpressionFailed`."""
+    condition = read_condition(text)
+    seen = seen_by(run, condition.names)
+    if "result" in condition.names and "result" not in seen:
+        seen["result"] = result
+    return condition.test(seen)
+
+
+def filled(run: PlanRun, number: int) -> Object:
+    """The arguments of a step with every reference filled in; raises :class:`InputInvalid`."""
+    references = run.program.graph.references[number]
+    given = cast("JSON", run.program.steps[number].args)
+    return cast("Object", fill(given, seen_by(run, {each.root for each in references})) if references else given)
+
+
+def name_call(step: Step, arguments: Object) -> str:
+    """A call as text, the same for the same call."""
+    return f"{step.kind} {step.name} {canonical(cast('JSON', arguments))}"

@@ -11,7 +11,7 @@ from agentflow_planner_llm._caller import read_error
 from agentflow_planner_llm._draft import Draft
 from agentflow_planner_llm._reply import read_reply
 from agentflow_planner_llm._sentences import shorten
-from agentflow_planner_llm.execution.executor import Moment
+from agentflow_planner_llm.execution.moment import Moment
 from agentflow_planner_llm.execution.state import Fault
 from agentflow_planner_llm.limits import Limits
 from agentflow_planner_llm.strategies.state import Question, StrategyState, load_strategy, loop_task
@@ -63,7 +63,7 @@ class Strategy:
         raise NotImplementedError
 
     def acted(self, state: StrategyState, moment: Moment, observation: Observation) -> bool:
-        """Take in how an action of the plan ended, or that a timer rang; whether it was one of it."""
+        """Take in how an action of the plan ended, a signal, or that a timer rang; whether it was one of the plan's."""
         return False
 
     def program_of(self, state: StrategyState) -> Program:
@@ -97,7 +97,7 @@ class Strategy:
                 self.first(here, moment)
         elif kind == "timer" and here.wall_at is not None and here.wall_at <= moment.at:
             self.stop(here, moment, "budget.wall")
-        elif kind != "signal" and not self.acted(here, moment, observation) and kind != "timer":
+        elif not self.acted(here, moment, observation) and kind not in {"signal", "timer"}:
             self._take(here, moment, observation)
         if not here.stopped:
             self._set_timer(here, moment)

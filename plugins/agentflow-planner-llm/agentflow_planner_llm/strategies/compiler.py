@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.plugin import PluginContext
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_planner_llm.execution.executor import Moment
+    from agentflow_planner_llm.execution.moment import Moment
     from agentflow_planner_llm.execution.state import Fault, PlanRun
     from agentflow_planner_llm.strategies.state import Question, StrategyState
     from agentflow_planner_llm.strategy_settings import PlannedSettings

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.planner import End
     from agentflow_kernel.contracts.plugin import PluginContext
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_planner_llm.execution.executor import Moment
+    from agentflow_planner_llm.execution.moment import Moment
     from agentflow_planner_llm.execution.state import PlanRun
     from agentflow_planner_llm.plan.step import Step
     from agentflow_planner_llm.strategies.state import Question, StrategyState

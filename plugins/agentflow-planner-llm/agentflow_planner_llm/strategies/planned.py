@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.planner import Observation
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_planner_llm.execution.executor import Moment
+    from agentflow_planner_llm.execution.moment import Moment
     from agentflow_planner_llm.plan.graph import Graph
     from agentflow_planner_llm.settings import ToolLoopSettings
     from agentflow_planner_llm.strategies.state import Question, StrategyState
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     Object: TypeAlias = Mapping[str, JSON]
 
+INPUT = "input"
+"""The signal that brings new input."""
 REPEATED = "AF-PLAN-REPEATED"
 """The model made the same plan again."""
 
@@ -71,6 +73,8 @@ class PlannedStrategy(Strategy):
     guide = ""
     """What the model is told of how to plan."""
     kinds: tuple[str, ...] = ("tool",)
+    replans = True
+    """Whether new input and a budget that runs short lead to a new plan."""
 
     __slots__ = ("planned", "executor", "schema")
 
@@ -108,6 +112,8 @@ class PlannedStrategy(Strategy):
     def first(self, state: StrategyState, moment: Moment) -> None:
         """Ask for the first plan."""
         state.notes["cause"] = "first"
+        if self.planned.listen:
+            moment.draft.waits.append({"type": "signal", "name": INPUT})
         self.ask(state, moment, "plan", [self._told(state), f"The task: {state.text}"], self.schema)
 
     def replan(self, state: StrategyState, moment: Moment, cause: str, fault: Fault | None = None) -> None:
@@ -266,6 +272,10 @@ class PlannedStrategy(Strategy):
     def acted(self, state: StrategyState, moment: Moment, observation: Observation) -> bool:
         """Take in what concerns the plan."""
         run = state.run
+        if observation.kind == "signal":
+            if observation.action_id == INPUT and self.planned.listen:
+                self._take_input(state, moment, observation.value)
+            return True
         if run is None:
             return False
         if state.phase == "approving":
@@ -286,12 +296,39 @@ class PlannedStrategy(Strategy):
         self.conclude(state, moment, run)
         return True
 
+    def _take_input(self, state: StrategyState, moment: Moment, value: JSON) -> None:
+        """Make new input part of the task; a plan that is under way is replaced by one that knows it."""
+        text = write_compactly(value)
+        state.text = f"{state.text}\n\nSaid later: {text}"
+        if self.replans and state.run is not None and state.question is None and state.phase == "running":
+            self.replan(state, moment, f"There is new input: {text}")
+
+    def _runs_short(self, state: StrategyState) -> str:
+        """The budget of which only the reserve is left, the first time that there is one."""
+        if not (self.planned.reserve and self.replans) or state.notes.get("short"):
+            return ""
+        ledger, budgets = state.ledger, self.planned.budgets
+        used = {
+            "model_calls": ledger.model_calls,
+            "tool_calls": ledger.tool_calls,
+            "tokens": ledger.input_tokens + ledger.output_tokens,
+            "cost_usd": ledger.cost_usd,
+        }
+        for name, amount in used.items():
+            limit: float | None = getattr(budgets, name)
+            if limit is not None and amount >= limit * (1 - self.planned.reserve):
+                state.notes["short"] = name
+                return name
+        return ""
+
     def conclude(self, state: StrategyState, moment: Moment, run: PlanRun) -> None:
         """Look where the plan is after something has ended."""
         if state.stopped or state.question is not None:
             return
         if run.fault is not None:
             self.failed(state, moment, run, run.fault)
+        elif not self.executor.is_done(run) and (short := self._runs_short(state)):
+            self.replan(state, moment, f"Little is left of the budget {short!r}: a shorter plan is needed.")
         elif run.cause == "paused":
             self.paused(state, moment, run)
         elif run.cause:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.plugin import PluginContext
     from agentflow_kernel.contracts.values import JSON
-    from agentflow_planner_llm.execution.executor import Moment
+    from agentflow_planner_llm.execution.moment import Moment
     from agentflow_planner_llm.execution.state import Fault, PlanRun
     from agentflow_planner_llm.strategies.state import Question, StrategyState
     from agentflow_planner_llm.strategy_settings import PlannedSettings
@@ -28,6 +28,7 @@ class Rewoo(PlannedStrategy):
     """The planner ``rewoo``: two calls of the model, however many steps there are."""
 
     name = "rewoo"
+    replans = False
     guide = (
         "Plan all tool calls that the task needs; they are made without asking you again. Each step has an id such as "
         'E1, kind "tool", the tool\'s name and its args. A result of an earlier step is {"$ref": "E1.result"}, a part '
