@@ -8,7 +8,7 @@ from agentflow_kernel.errors import ExpressionFailed
 from agentflow_planner_bt._kinds import DEEP
 from agentflow_planner_bt._run import RUN, failed
 from agentflow_planner_bt.leaf import Info
-from agentflow_planner_bt.port import NOTHING, Port, guessed, reference
+from agentflow_planner_bt.port import NOTHING, Port, guessed, is_key, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,12 +106,26 @@ def info_of(site: Site, ports: Mapping[str, Port]) -> Info:
     info = Info(site.path, site.node.name or site.node.type, site.cell(None))
     for name, port in {**ports, **site.node.declared}.items():
         given = site.raw(name)
+        _agree(site, name, given, port)
         if port.direction != "out":
             info.readers[name] = _input(site, given, port)
         if port.direction != "in":
             known = given is not NOTHING and (port.direction == "out" or reference(given) is not None)
             info.writers[name] = _output(site, given) if known else _nowhere
     return info
+
+
+def _agree(site: Site, name: str, given: Any, port: Port) -> None:
+    """Note where two leaves connect ports of different types with one entry; text is converted, so it fits all."""
+    entry = reference(given)
+    kind = "number" if port.type == "integer" else port.type
+    if entry is None or not is_key(entry) or kind in {"any", "string"}:
+        return
+    place = site.scope.place(entry)
+    known = site.compiler.types.setdefault(place, kind)
+    if known != kind:
+        text = f"The port {name!r} of {site.path!r} takes {kind}, but {entry!r} is {known} at another node."
+        site.compiler.found("P009", text, site.node)
 
 
 def _input(site: Site, given: Any, port: Port) -> Callable[[Memory], Any]:

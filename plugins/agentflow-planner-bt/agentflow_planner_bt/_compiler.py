@@ -116,6 +116,8 @@ class Compiler:
         self.nodes: list[Placed] = []
         self.scopes: list[Scope] = []
         self.findings: list[PlanFinding] = []
+        self.types: dict[tuple[int, str], str] = {}
+        """The types of entries, as far as the ports of leaves that are connected with them say."""
         self.seen: set[str] = set()
         """The trees that are part of it."""
         self._noted: set[tuple[str, str]] = set()

@@ -45,6 +45,9 @@ class Reading:
         self.leaves: dict[str, dict[str, Port]] = {name: dict(ports or {}) for name, ports in leaves.items()}
         self.kinds: Mapping[str, Kind] = SEMANTICS["btcpp"]
         self.nodes = 0
+        for name in leaves:
+            if name in NAMES:
+                self.found("P002", f"{name!r} is a node of every tree, no leaf can have that name.")
 
     def found(self, code: str, text: str, *where: str | int, step: str = "", suggestion: str = "") -> None:
         """Note one fault."""

@@ -154,6 +154,16 @@ class TestContext:
         ]
 
 
+def test_ports_of_different_types_at_one_entry_are_refused() -> None:
+    leaves = {
+        name: Leaf(lambda: True, {"x": Port("in", kind)})
+        for name, kind in (("tally", "integer"), ("measure", "number"), ("say", "string"), ("flag", "boolean"))
+    }
+    Tree.load({"sequence": [{name: {"x": "{a}"}} for name in ("tally", "measure", "say")]}, leaves)
+    with pytest.raises(PlanInvalid, match=r"takes boolean, but 'a' is number at another node. \[P009\]"):
+        Tree.load({"sequence": [{"tally": {"x": "{a}"}}, {"flag": {"x": "{a}"}}]}, leaves)
+
+
 def test_a_leaf_wakes_the_tree_from_another_thread() -> None:
     kept = []
 
@@ -187,6 +197,11 @@ def test_a_leaf_that_raises_while_it_is_halted_does_not_keep_others_from_it() ->
         tree.halt()
     assert log[-1] == "b.end IDLE"
     assert set(tree.statuses().values()) == {"IDLE"}
+
+
+def test_a_leaf_cannot_have_the_name_of_a_node() -> None:
+    with pytest.raises(PlanInvalid, match=r"'count' is a node of every tree.*\[P002\]"):
+        Tree.load("count: null", {"count": lambda: True})
 
 
 def test_what_is_no_leaf() -> None:
