@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import agentflow_kernel.log_output  # noqa: F401 -- loaded by the first warning, which stands in an event loop here
 from agentflow_kernel import Event
 from agentflow_kernel.contracts.bus import Ack, DeadLetter, Drop, Retry
 from agentflow_kernel.errors import Unavailable, UsageError
