@@ -515,7 +515,7 @@ def test_reading_refuses_a_wrong_document_with_all_findings() -> None:
     """Whatever the tools are, form and shape are checked when the document is read."""
     with pytest.raises(PlanInvalid) as caught:
         dag().read(plan(step("a", needs=["b"]), step("c", colour=1)))
-    assert [finding.code for finding in caught.value.findings] == ["P001", "P005"]  # type: ignore[attr-defined]
+    assert [finding.code for finding in caught.value.findings] == ["P005", "P001"]  # type: ignore[attr-defined]
 
 
 def test_check_takes_what_the_kernel_says_is_there() -> None:

@@ -30,7 +30,7 @@ def read_plan(document: Mapping[str, JSON]) -> tuple[Plan, list[PlanFinding]]:
 
 
 def check_plan(document: Mapping[str, JSON], scope: Scope) -> tuple[Graph, list[PlanFinding]]:
-    """The graph of a document's plan and all findings, in the order of their codes' rules.
+    """The graph of a document's plan and all findings, in the order of the document.
 
     What cannot be told is left out: the order of steps that wait in a circle, and the form of a step that has none.
     """
@@ -46,7 +46,19 @@ def check_plan(document: Mapping[str, JSON], scope: Scope) -> tuple[Graph, list[
         check_sharing(graph, places, found)
         check_facts(graph, places, found)
         check_trust(graph, scope, places, found)
+    if len(found) > 1:
+        fields = list(plan.source) if plan.source.__class__ is dict else []
+        found.sort(key=lambda finding: _place(finding, fields))
     return graph, found
+
+
+def _place(finding: PlanFinding, fields: list[str]) -> tuple[int, int]:
+    """Where a finding stands in the document, to be sorted by; what is about all of it comes last."""
+    where = finding.where
+    if not where or where[0] not in fields:
+        return len(fields), 0
+    inner = where[1] if len(where) > 1 else 0
+    return fields.index(str(where[0])), inner if isinstance(inner, int) else 0
 
 
 def places_of(plan: Plan) -> dict[str, int]:
