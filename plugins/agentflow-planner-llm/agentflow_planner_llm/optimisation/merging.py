@@ -50,10 +50,11 @@ def _key(program: Program, number: int) -> tuple[JSON, ...] | None:
         return None
     if number in graph.routed or number in graph.stateful or step.reads:
         return None
-    rules = (step.source.get("retry"), step.returns) if step.retry is not None or step.returns is not None else ()
+    ruled = step.retry is not None or step.returns is not None
+    rules = canonical([step.source.get("retry"), step.returns]) if ruled else ""
     loops = tuple(place for place, loop in enumerate(graph.loops) if number in loop.body)
     text = canonical(cast("JSON", step.args))
-    return step.name, text, step.when, step.on_error, step.timeout, step.expect, loops, canonical(rules)
+    return step.name, text, step.when, step.on_error, step.timeout, step.expect, loops, rules
 
 
 def _effects_around(program: Program) -> tuple[list[int], list[int]]:

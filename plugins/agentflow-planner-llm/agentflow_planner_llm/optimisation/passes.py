@@ -96,7 +96,8 @@ def hoist(program: Program, _cache: Sequence[str]) -> None:
 
 def cache(program: Program, tools: Sequence[str]) -> None:
     """O6: make equal calls of the named tools once in a run, also where their arguments are known only then."""
-    named = {step.name for step in program.steps if step.kind == "tool" and matches(step.name, tools)}
+    names = {step.name for step in program.steps if step.kind == "tool"}
+    named = {name for name in names if matches(name, tools)}
     program.cached = frozenset(
         number
         for number, step in enumerate(program.steps)
