@@ -104,8 +104,8 @@ class Parallel:
         """Wake the planner when its timer is due, unless another one has taken its place."""
         with scope:
             await until(self._drive.clock, due)
-        self._rung = due
-        self._arrived.set()
+            self._rung = due
+            self._arrived.set()
 
     def _listen(self) -> None:
         run = self._drive.context.run

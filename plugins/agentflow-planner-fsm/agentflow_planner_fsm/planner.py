@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from agentflow_planner_fsm.settings import StatechartSettings
 
 _SECOND = 1_000_000
+_EARLY = _SECOND // 100
+"""By how much an engine may wake its planner early, so that a rounding is no second timer."""
 STALLED = "AF-PLAN-STALLED"
 
 
@@ -89,6 +91,8 @@ class Statechart:
             return Decision()
         hub = run.hub
         hub.trace = [] if observation.traced else None
+        if observation.kind == "timer":
+            run.told = None  # it has rung, whatever it was for
         try:
             _observe(hub, observation)
         except PlanLoopError as error:
@@ -142,7 +146,7 @@ def _observe(hub: Hub, observation: Observation) -> None:
         _begin(hub, observation.value)
     else:
         due = hub.timers.due()
-        if observation.kind == "timer" and due is not None:
+        if observation.kind == "timer" and due is not None and (due - at <= _EARLY or not observation.at):
             at = max(at, due)
         hub.advance(at)
         if observation.kind == "signal" and observation.action_id:

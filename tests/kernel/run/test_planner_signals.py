@@ -10,6 +10,7 @@ from engine_kit import DurableJournal, check_history
 from plan_kit import Ear, InTurn
 
 from agentflow_kernel import Context, Flow, Kernel, Parts, Plan
+from agentflow_kernel.contracts.planner import Decision, End
 from agentflow_kernel.errors import RunFailed, RunSuspended, Unsupported
 from agentflow_kernel.run.history_limits import Limits
 from agentflow_kernel.testing import FakeClock, InProcessJournal
@@ -106,6 +107,43 @@ async def test_a_timer_can_be_taken_back() -> None:
         await clock.advance(1000)
         await handle.signal("stop")
         assert await handle.result() == [["disarm", None], ["stop", None]]
+
+
+class Sleeper:
+    """Asks for the timer that each signal names; ends when one fires."""
+
+    def read(self, document: Any) -> Any:
+        return document
+
+    def begin(self, task: Any) -> Any:
+        return {}
+
+    def step(self, state: Any, observation: Any) -> Decision:
+        if observation.kind == "timer":
+            return Decision(end=End("woken"))
+        waits: list[Any] = [{"type": "signal", "name": "*"}]
+        if observation.kind == "signal":
+            waits.append({"type": "timer", "after_s": observation.value})
+        return Decision(waits=waits)
+
+    def dump(self, state: Any) -> Any:
+        return {}
+
+    def load(self, task: Any, document: Any) -> Any:
+        return {}
+
+
+async def test_a_timer_whose_place_was_taken_and_given_back_fires_at_its_time_only() -> None:
+    clock = FakeClock()
+    async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
+        handle = await kernel.start(Plan("sleeper", Sleeper(), {}))
+        for seconds in (100, 10, 100):
+            await handle.signal("sleep", seconds)
+            await anyio.wait_all_tasks_blocked()
+        await clock.advance(99)
+        assert await status_of(kernel) == "waiting"
+        await clock.advance(1)
+        assert await handle.result() == "woken"
 
 
 @pytest.mark.parametrize("rested", [True, False])
