@@ -13,6 +13,7 @@ from agentflow_kernel.testing.crash_points import CrashPoints, try_crash_points,
 from agentflow_kernel.testing.effects import Effect, Ledger
 from agentflow_kernel.testing.fakes_harness import FunctionToolsetHarness, ScriptedModelHarness
 from agentflow_kernel.testing.faults import CrashAt, Faults, Strike
+from agentflow_kernel.testing.folder_harness import FolderJournalHarness
 from agentflow_kernel.testing.harness import DamageHarness, Harness, StoreHarness
 from agentflow_kernel.testing.inprocess_harness import (
     InProcessBusHarness,
@@ -79,6 +80,7 @@ __all__ = (
     "FakeClock",
     "Faults",
     "FeedingSourceHarness",
+    "FolderJournalHarness",
     "FunctionToolset",
     "FunctionToolsetHarness",
     "Harness",

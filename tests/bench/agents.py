@@ -164,7 +164,7 @@ def _rss_kib() -> float:
 
 def _waiting(many: int) -> list[Row]:
     """Many waiting runs beside as many bare tasks, and beside a tenth of their number."""
-    found = {(count, bare): _measured(count, bare=bare) for count in (many // 10, many) for bare in (True, False)}
+    found = _interleaved([(count, bare) for count in (many // 10, many) for bare in (True, False)])
     value, floor = found[many, False]["cpu_s"], found[many, True]["cpu_s"]
     growth = value / many / (found[many // 10, False]["cpu_s"] / (many // 10))
     kib, note = found[many, False]["kib"], f"bare tasks {floor:.2f} s"
@@ -176,11 +176,16 @@ def _waiting(many: int) -> list[Row]:
     ]
 
 
-def _measured(count: int, *, bare: bool) -> dict[str, float]:
-    """One such measurement in a process of its own, the better of three."""
+def _interleaved(wanted: list[tuple[int, bool]]) -> dict[tuple[int, bool], dict[str, float]]:
+    """The better of three measurements of each, taken in turn, so that all of them see the same machine."""
+    rounds = [{each: _measured(*each) for each in wanted} for _ in range(3)]
+    return {each: min((found[each] for found in rounds), key=lambda run: run["cpu_s"]) for each in wanted}
+
+
+def _measured(count: int, bare: bool) -> dict[str, float]:
+    """One such measurement in a process of its own."""
     code = WAITING.format(folder=os.path.dirname(os.path.abspath(__file__)), count=count, bare=bare)
-    runs = [
-        json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
-        for _ in range(3)
-    ]
-    return min(runs, key=lambda run: run["cpu_s"])
+    found: dict[str, float] = json.loads(
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
+    )
+    return found

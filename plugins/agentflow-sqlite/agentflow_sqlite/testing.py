@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 import anyio
 from anyio.to_thread import run_sync
 
-from agentflow_kernel.testing import FakeClock
+from agentflow_kernel.testing import FakeClock, FolderJournalHarness
 from agentflow_sqlite.journal import SqliteJournal
 from agentflow_sqlite.memory import SqliteMemory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from agentflow_kernel.contracts.journal import Journal
     from agentflow_kernel.contracts.memory import Memory
 
 SPOIL_RECORD = """
@@ -28,10 +27,10 @@ WHERE seq = ? AND run = (SELECT id FROM runs WHERE run_id = ?)"""
 SPOIL_BLOB = "UPDATE blobs SET data = CAST(x'7e' || substr(data, 2) AS BLOB) WHERE sha256 = ?"
 
 
-class SqliteJournalHarness:
+class SqliteJournalHarness(FolderJournalHarness[SqliteJournal]):
     """Opens journals in temporary folders; a journal's place is the path of its file."""
 
-    kind: ClassVar[str] = "journal"
+    entry = "journal.db"
     declared: ClassVar[Mapping[str, bool]] = {
         "durable": True,
         "inline": True,
@@ -44,35 +43,9 @@ class SqliteJournalHarness:
     }
     known_deviations: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self) -> None:
-        self._places: dict[Journal, str] = {}
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[SqliteJournal]:
-        """A journal whose file is yet to be made."""
-        folder = await run_sync(tempfile.mkdtemp)
-        path = os.path.join(folder, "journal.db")
-        try:
-            async with self.attach(path) as journal:
-                self._places[journal] = path
-                yield journal
-                del self._places[journal]
-        finally:
-            with anyio.CancelScope(shield=True):
-                await run_sync(shutil.rmtree, folder)
-
-    def place(self, journal: Journal) -> str:
-        """The path of its file."""
-        return self._places[journal]
-
-    @asynccontextmanager
-    async def attach(self, place: str) -> AsyncIterator[SqliteJournal]:
-        """Another journal on the same file."""
-        journal = SqliteJournal(place)
-        try:
-            yield journal
-        finally:
-            await journal.aclose()
+    def make(self, path: str) -> SqliteJournal:
+        """A journal in the file at this path."""
+        return SqliteJournal(path)
 
     def damage_record(self, place: str, run_id: str, seq: int) -> None:
         """Change a byte of the record's text."""
