@@ -257,7 +257,8 @@ class Hub:
         event = Event(f"{outcome}.invoke.{invocation.id}", value, invoke_id=invocation.id)
         invocation.child = None
         invocation.action_id = ""
-        self.put(session, event)
+        session.external.append(event)  # one for each invocation, so that no bound is needed
+        self.waiting.append(session)
 
     def ended(self, session: Session) -> None:
         """A session has come to its end; what it emits and calls with its last breath is still done."""

@@ -72,7 +72,7 @@ class Machine(Standing):
             self._root.begin(dict(data or {}))
             self._hub.advance(self._hub.now)
         except PlanLoopError as error:
-            self._broken = error
+            self._break(error)
             raise
 
     @classmethod
@@ -137,7 +137,7 @@ class Machine(Standing):
             if hub.waiting or hub.timers.pending:
                 hub.advance(hub.now)
         except PlanLoopError as error:
-            self._broken = error
+            self._break(error)
             raise
         return True
 
@@ -156,7 +156,7 @@ class Machine(Standing):
         try:
             self._hub.advance(self._hub.now + round(seconds * SECOND))
         except PlanLoopError as error:
-            self._broken = error
+            self._break(error)
             raise
 
     # -- what it wants done
@@ -190,7 +190,7 @@ class Machine(Standing):
             known = hub.answer(invocation.action_id if invocation is not None else id, value, outcome)
             hub.advance(hub.now)
         except PlanLoopError as error:
-            self._broken = error
+            self._break(error)
             raise
         return known
 
@@ -226,6 +226,11 @@ class Machine(Standing):
         """
         chart = load_chart(source, charts=charts)
         return cls(chart, max_microsteps=max_microsteps, traced=traced, snapshot=snapshot)
+
+    def _break(self, error: PlanLoopError) -> None:
+        """It stands in the middle of a step: nothing more can be taken."""
+        self._broken = error
+        self._root.row = {}
 
     def __repr__(self) -> str:
         ended = ", ended" if self.done else ""

@@ -200,3 +200,21 @@ states:
         machine.send("grow")
     with pytest.raises(PlanLoopError, match="foreach over 'b'"):
         machine.send("go")
+
+
+def test_a_broken_machine_takes_no_event_that_it_knows_either() -> None:
+    """Also one that would be a look into a table."""
+    machine = run("""
+states:
+  a: {transitions: [{event: e, target: b}, {event: f, target: c}]}
+  b: {transitions: [{target: b}, {event: f, target: c}]}
+  c: {}
+""")
+    copy = Machine.load(machine.chart)
+    copy.send("f")
+    for _ in range(2):
+        with pytest.raises(PlanLoopError):
+            machine.send("e")
+    for act in (lambda: machine.send("f"), lambda: machine.advance(1), lambda: machine.complete("x")):
+        with pytest.raises(PlanLoopError):
+            act()
