@@ -75,17 +75,24 @@ def test_a_run_whose_history_is_shortened_survives_a_death_at_each_operation(
     print(f"{name}, shortened: {points.tried} crash points in memory")
 
 
-@pytest.mark.parametrize(
-    "limits",
-    [None, Limits(snapshot_records=2), Limits(snapshot_records=2, compact=True)],
-    ids=["", "folded", "compacted"],
-)
 @pytest.mark.parametrize("name", names())
-async def test_a_flow_survives_a_death_in_each_of_its_lives(name: str, limits: Limits | None, tmp_path: Path) -> None:
-    """Every process manages a few operations; the run ends all the same, and nothing is lost or done twice.
+async def test_a_flow_survives_a_death_in_each_of_its_lives(name: str, tmp_path: Path) -> None:
+    """Every process manages a few operations; the run ends all the same, and nothing is lost or done twice."""
+    await die_again_and_again(name, None, tmp_path)
 
-    Folded, its history becomes a snapshot wherever it can; compacted, nothing but that is left.
-    """
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"] if LONG else ["asyncio"])
+@pytest.mark.parametrize("compact", [False, True], ids=["folded", "compacted"])
+@pytest.mark.parametrize("name", names())
+async def test_a_flow_that_is_folded_survives_a_death_in_each_of_its_lives(
+    name: str, compact: bool, tmp_path: Path
+) -> None:
+    """Its history becomes a snapshot wherever it can; compacted, nothing but that is left."""
+    await die_again_and_again(name, Limits(snapshot_records=2, compact=compact), tmp_path)
+
+
+async def die_again_and_again(name: str, limits: Limits | None, tmp_path: Path) -> None:
+    """Let one process after the other die until the run has ended."""
     case = CASES[name]
     estate = Estate(InProcessJournal(), InProcessMemory(), str(tmp_path))
     may_be_unknown = bool(case.otherwise)

@@ -26,7 +26,7 @@ KILLS = 8 if os.environ.get("AGENTFLOW_CHAOS", "short") == "short" else 200
 SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))
 REPORTS = ("report.json", "report.md")
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900), pytest.mark.blocking]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600), pytest.mark.blocking]
 
 
 @pytest.fixture(scope="module")
