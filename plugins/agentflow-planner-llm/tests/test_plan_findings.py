@@ -423,3 +423,16 @@ def test_check_raises_nothing_for_any_json() -> None:
     ]  # fmt: skip
     for document in hostile:
         assert check_plan(document, scope())[1], document
+
+
+def test_arguments_nested_beyond_measure_are_a_finding() -> None:
+    """Nothing recurses without end, neither in the check nor later in the run."""
+    deep: Any = ref("a.result")
+    for _ in range(70):
+        deep = [deep]
+    found = findings(plan(step("a"), step("b", args={"x": deep})))
+    assert [each.code for each in found] == ["P005"]
+    assert "nested more than 64 deep" in found[0]
+    for _ in range(5_000):
+        deep = [deep]
+    assert findings(plan(step("b", args={"x": deep})))

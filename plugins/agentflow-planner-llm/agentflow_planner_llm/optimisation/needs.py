@@ -34,6 +34,8 @@ def drop_needs(program: Program) -> None:
     budget = _GROWTH * sum(map(len, program.after)) + size
     for number in graph.topological:
         needs = program.after[number]
+        if not needs:
+            continue
         dropped: set[int] = set()
         if pure[number] and number not in looped and number not in graph.routed:
             bound = graph.data[number] | graph.soft[number] | graph.by_state.get(number, frozenset())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from json import encoder as _parts
 
 from agentflow_kernel.contracts.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Literal
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Literal
 
     from agentflow_kernel.contracts.values import JSON
     from agentflow_planner_llm.plan.step import Step
@@ -114,4 +115,21 @@ def _whole(value: JSON) -> JSON:
     return value
 
 
-_WRITE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True, default=dict).encode
+_PLAIN = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True, default=dict)
+
+
+def _make_writer() -> Callable[[JSON], str]:
+    """An encoder made once: the standard library makes one for each call, which costs more than a step's arguments."""
+    make: Any = getattr(_parts, "c_make_encoder", None)
+    if make is None:  # an interpreter without the C part
+        return _PLAIN.encode
+    chunks = make(None, _PLAIN.default, _parts.encode_basestring, None, ":", ",", True, False, True)
+    join = "".join
+
+    def write(value: JSON) -> str:
+        return join(chunks(value, 0))
+
+    return write
+
+
+_WRITE = _make_writer()

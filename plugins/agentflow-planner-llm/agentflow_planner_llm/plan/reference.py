@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PARTS = ("result", "error", "status")
 """What a reference may ask of a step: its result, ``{code, message}`` of its failure, or how it ended."""
+DEEPEST = 64
+"""How deep the arguments of a step may be nested."""
 ROOTS = ("input", "state")
 """Names a reference may begin with besides the id of a step; no step may have one of these ids."""
 
@@ -50,7 +52,9 @@ def find_references(
     value: JSON, where: tuple[str | int, ...], found: list[Reference], faults: list[tuple[str, tuple[str | int, ...]]]
 ) -> None:
     """Add every reference below a value to ``found``, and what is no reference but looks like one to ``faults``."""
-    if value.__class__ is dict:
+    if len(where) > DEEPEST:
+        faults.append((f"A value may not be nested more than {DEEPEST} deep.", where[:3]))
+    elif value.__class__ is dict:
         fields = cast("dict[str, JSON]", value)
         if "$ref" in fields:
             try:
