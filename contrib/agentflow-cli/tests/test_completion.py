@@ -61,7 +61,7 @@ def words(environment: dict[str, str], script: str) -> Callable[..., list[str]]:
         (["describe", "flow", ""], ["triage"]),
         (["describe", "to", "f"], ["files"]),
         (["get", "flows", "t"], ["triage"]),
-        (["delete", ""], ["flow", "agent", "model", "tool", "memory", "policy", "trigger", "journal"]),
+        (["delete", ""], ["flow", "agent", "plan", "model", "tool", "memory", "policy", "trigger", "journal"]),
         (["delete", "tools", ""], ["files"]),
         (["delete", "flow/"], ["flow/triage"]),
         (["run", "fl"], ["flow/triage"]),
