@@ -43,7 +43,7 @@ class HttpProviderHarness(ABC):
     known_deviations: ClassVar[Mapping[str, str]] = {}
     secret: ClassVar[str] = SECRET
     silence_s: ClassVar[float] = 4.0
-    """How long its providers wait for the next byte; a hundred calls at once on a busy machine must not take as long."""
+    """How long its providers wait for the next byte; a hundred calls at once, on a busy machine, take less."""
 
     def __init__(self) -> None:
         self._servers: dict[int, tuple[ScriptedServer, list[Callable[[], Answer]]]] = {}

@@ -159,7 +159,7 @@ async def test_streams_end_with_their_provider(provider: Provider, harness: Harn
             slow(harness).hold_next(provider)
             async with anyio.create_task_group() as group:
                 group.start_soon(work)
-                await anyio.sleep(0.2)
+                await anyio.sleep(0.5)
                 await provider.aclose()
         else:
             await provider.aclose()
