@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
-RACES = ("fork_any_wait", "plan_rings")
-"""The first one wins, and a slow disk or a clock that jumps may well make it another one."""
+RACES = ("fork_any_wait", "plan_rings", "late_run")
+"""The first one wins, and a slow disk or a clock that jumps may well make it another one, a limit before a step say."""
 
 
 def works_alone(case: Case) -> bool:
