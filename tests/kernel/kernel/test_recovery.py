@@ -272,6 +272,7 @@ class Reading(DurableJournal):
         return await super().read(run_id, from_seq)
 
 
+@pytest.mark.keeps_memory("counts readings")
 @pytest.mark.parametrize("kept", [64 << 20, 0], ids=["kept", "too many"])
 async def test_each_history_is_read_once(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
     """What was verified is what is resumed; where there is no room for that it is read again."""

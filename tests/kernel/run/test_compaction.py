@@ -140,6 +140,7 @@ async def test_what_is_to_be_undone_outlives_the_compaction(text: str) -> None:
     assert [path for path in effects.paths if path in ("buy", "give back")] == ["buy", "give back"]
 
 
+@pytest.mark.keeps_memory("names a step behind the last snapshot by the records of one owner")
 async def test_a_copy_from_before_the_snapshot_is_refused_by_name() -> None:
     """A copy from a step after it goes on from there; one with another input begins anew."""
     effects, clock = Effects(), FakeClock(auto=True)
