@@ -36,6 +36,7 @@ async def test_signals_are_observed_in_the_order_of_their_arrival() -> None:
         assert await handle.result() == [*(["note", number] for number in range(5)), ["stop", None]]
 
 
+@pytest.mark.keeps_memory("lists every record")
 async def test_a_listening_run_rests() -> None:
     async with Kernel(journal=InProcessJournal()) as kernel:
         handle = await kernel.start(ear())
