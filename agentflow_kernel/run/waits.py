@@ -204,6 +204,8 @@ async def take(run: Run, signal: Signal, refusal_of: Callable[[JSON], AgentFlowE
             finally:
                 if run.history.broken is not None:
                     standing.give_up()  # nothing can be appended any more: no signal will ever come
-        standing.known.add(signal_id)
-        standing.deliver((signal_id, name, value))
+        standing = run.standing  # a run that was taken up anew meanwhile may have found it on record
+        if signal_id not in standing.known:
+            standing.known.add(signal_id)
+            standing.deliver((signal_id, name, value))
     return True

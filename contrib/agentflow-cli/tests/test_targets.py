@@ -48,7 +48,7 @@ def test_the_only_thing_to_run_is_chosen(manifest, documents: list[str], chosen:
     [
         ([FLOW % "a", FLOW % "b", MODEL, AGENT % "g"], "2 Flows could be run: name one of flow/a, flow/b, agent/g"),
         ([FLOW % "a", SOURCE % "s", SOURCE % "t"], "2 Triggers could be run: name one of trigger/s, trigger/t, flow/a"),
-        ([MODEL], "The manifest has nothing to run: expected a Trigger, Flow or Agent"),
+        ([MODEL], "The manifest has nothing to run: expected a Trigger, Flow, Agent or Plan"),
     ],
 )
 def test_a_choice_that_is_not_clear_is_left_to_the_caller(manifest, documents: list[str], problem: str) -> None:

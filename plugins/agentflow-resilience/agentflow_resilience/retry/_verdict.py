@@ -12,6 +12,7 @@ from agentflow_kernel.errors import (
     NonDeterminism,
     OutcomeUnknown,
     OutputInvalid,
+    PlanError,
     Refused,
     RunCancelled,
     RunSuspended,
@@ -37,6 +38,7 @@ FINAL = (
     OutcomeUnknown,
     # the model was asked again already
     OutputInvalid,
+    PlanError,
     # somebody wanted it to end
     RunCancelled,
     RunSuspended,
