@@ -30,13 +30,24 @@ def bound(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             found |= {target.id for target in targets if isinstance(target, ast.Name)}
-    return found - {"__all__", "__version__", "TYPE_CHECKING"}
+    tables = [node for node in tree.body if _is_table(node)]
+    found |= {key for node in tables for key in ast.literal_eval(node.value)}  # type: ignore[attr-defined]
+    return found - {"__all__", "__version__", "TYPE_CHECKING", "_MODULES"}
+
+
+def _is_table(node: ast.stmt) -> bool:
+    """Whether it says which module each name of the package comes from."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
+        return False
+    return [target.id for target in node.targets if isinstance(target, ast.Name)] == ["_MODULES"]
 
 
 def is_plain(node: ast.stmt) -> bool:
     """Whether a statement is something else than logic: a docstring, an import or a constant."""
     if isinstance(node, ast.Assign | ast.AnnAssign):
-        return isinstance(node.value, ast.Constant | ast.Tuple)
+        return isinstance(node.value, ast.Constant | ast.Tuple) or _is_table(node)
+    if isinstance(node, ast.FunctionDef):  # with them a package offers names of modules that load on use
+        return node.name in {"__getattr__", "__dir__"}
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     return isinstance(node, ast.Import | ast.ImportFrom) or (

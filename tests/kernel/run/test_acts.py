@@ -278,6 +278,7 @@ async def test_a_compensation_inside_a_part_is_called_when_the_run_fails() -> No
     assert undone == ["booking 7"]
 
 
+@pytest.mark.keeps_memory("looks at every span")
 async def test_a_plan_has_a_span_round_what_its_actions_do(monkeypatch: pytest.MonkeyPatch) -> None:
     listening = Listening(monkeypatch)
     subject = plan(
