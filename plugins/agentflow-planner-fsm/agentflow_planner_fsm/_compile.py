@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from agentflow_planner_fsm._invocation import Invoke
     from agentflow_planner_fsm._reading import Value, Where
     from agentflow_planner_fsm._session import Session
     from agentflow_planner_fsm.chart import Kind, Op
@@ -111,6 +112,7 @@ class _Compiler:
             reading.step = state.id
             self._state(state, self.sources[state.index])
         reading.step = ""
+        self._apart()
         if "script" in fields:
             chart.script = read_block(reading, fields["script"], (*self.where, "script"))
         self._close()
@@ -228,6 +230,23 @@ class _Compiler:
         self._sort(state)
         state.busy = bool(state.enter or state.exit or state.invokes or state.data)
 
+    def _apart(self) -> None:
+        """No two invocations that may be at work together have one id: an answer names the invocation by it."""
+        found: dict[str, list[Invoke]] = {}
+        for state in self.chart.states:
+            for invoke in state.invokes:
+                if invoke.id:
+                    found.setdefault(invoke.id, []).append(invoke)
+        for id, invokes in found.items():
+            # the states are in document order, so that neighbours suffice: of three, the middle one meets one of two
+            for one, other in pairwise(invokes):
+                if one.state is other.state or _meet(one.state, other.state):
+                    self.reading.step = other.state.id
+                    text = f"The id {id!r} of an invocation is taken by one of the state {one.state.id!r}."
+                    hint = "Give each of those that may be at work together an id of its own."
+                    self.reading.find(DUPLICATE, text, *other.state.where, "invoke", suggestion=hint)
+        self.reading.step = ""
+
     def _nested(self, document: Any, where: Where) -> Chart:
         step = self.reading.step
         chart = read_chart(self.reading, document, where, depth=self.depth + 1)
@@ -317,10 +336,7 @@ class _Compiler:
         """Several targets must be able to be active together: any two are parallel, or one within the other."""
         ordered = sorted(targets, key=lambda state: state.index)
         for one, other in pairwise(ordered):
-            holder = one
-            while not other.is_below(holder) and holder.depth:
-                holder = holder.parent
-            if holder is not one and holder.kind != "parallel":
+            if not _meet(one, other):
                 text = f"The targets {one.id!r} and {other.id!r} cannot be active at the same time."
                 self.reading.find(UNKNOWN_TARGET, text, *where)
 
@@ -451,6 +467,14 @@ def _json(text: str) -> Any:
         return " ".join(text.split())
 
 
+def _meet(one: State, other: State) -> bool:
+    """Whether two states can be active together: the later one is in the other, or in a region beside it."""
+    holder = one
+    while not other.is_below(holder) and holder.depth:
+        holder = holder.parent
+    return holder is one or holder.kind == "parallel"
+
+
 def _as_fields(item: Any) -> Mapping[str, Any]:
     return item if isinstance(item, dict) else {"target": item}
 
@@ -460,10 +484,14 @@ def _called(kind: Kind) -> str:
 
 
 def compile_late(document: Any) -> Chart:
-    """The chart of a document that only the run knows: a mapping, or the text of one."""
-    from agentflow_planner_fsm.document import read_document  # lazy: only charts that come as data
+    """The chart of a document that only the run knows: a mapping, or the text of one; a text is never a path.
 
-    return compile_chart(read_document(document) if isinstance(document, str) else document)
+    Raises:
+        PlanInvalid: the document is wrong.
+    """
+    from agentflow_planner_fsm.document import read_text  # lazy: only charts that come as data
+
+    return compile_chart(read_text(document) if isinstance(document, str) else document)
 
 
 def _starting(name: str, fixed: int, late: Value | None) -> Op:

@@ -180,8 +180,11 @@ class Hub:
     # -- invocations and calls
 
     def invoke(self, session: Session, spec: Invoke) -> None:
-        """Start what a state invokes."""
+        """Start what a state invokes; raises :class:`ContentFailed` where one of this id is still at work."""
         id = spec.name_for(session)
+        known = session.invocations.get(id)
+        if known is not None and known.is_open:
+            raise ContentFailed(f"the state {known.spec.state.id!r} has an invocation {id[:80]!r} that is at work")
         chart = spec.chart_for(session)
         given = spec.given(session)
         if chart is not None:

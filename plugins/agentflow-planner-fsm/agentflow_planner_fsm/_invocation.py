@@ -89,8 +89,8 @@ class Invoke:
         value = self.chart_expr(session)
         try:
             return self.read(find_source(self.charts, value) if self.by_name else value)
-        except (PlanInvalid, LookupError) as error:
-            raise ContentFailed(str(error)) from None
+        except Exception as error:  # noqa: BLE001 -- whatever is wrong with data is the chart's to handle
+            raise ContentFailed(f"the machine to invoke cannot be read: {error}") from None
 
 
 class Invocation:

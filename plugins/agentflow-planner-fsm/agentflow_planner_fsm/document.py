@@ -30,19 +30,34 @@ def read_document(source: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping
         return _inner(source)
     if isinstance(source, str):
         text = source.lstrip("\ufeff \t\r\n")
-        if text.startswith(("<", "{")) or "\n" in text or ": " in text:
-            return _of_text(text if text.startswith("<") else source, "statechart")
+        if not text or text.startswith(("<", "{")) or "\n" in text or ": " in text:
+            return read_text(source)
     if not isinstance(source, str) and not hasattr(source, "__fspath__"):
         raise TypeError(f"A document is a mapping, a text or a path, not {type(source).__name__}.")
     return _of_file(source)  # type: ignore[arg-type]  # a path
+
+
+def read_text(source: str) -> Mapping[str, Any]:
+    """The document in a text that may come from anywhere: it is never taken as the path of a file.
+
+    Raises:
+        PlanInvalid: the text cannot be read, holds something that is refused, or is too large.
+    """
+    text = source.lstrip("\ufeff \t\r\n")
+    if not text:
+        raise _invalid("statechart", "The text is empty; expected a mapping as the document of a statechart.")
+    return _of_text(text if text.startswith("<") else source, "statechart")
 
 
 def _of_file(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     from pathlib import Path  # lazy: only where a file is read
 
     file = Path(path)
-    with file.open("rb") as stream:
-        content = stream.read(LARGEST + 1)
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except ValueError as error:  # a path that no system has
+        raise _invalid("statechart", f"{str(path)[:80]!r} is no path of a file: {error}.") from None
     if len(content) > LARGEST:
         raise _invalid(file.name, f"The file has more than {LARGEST:,} octets.", TOO_LARGE)
     if content[:1] == b"<" or content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" or b"<\x00" in content[:6]:
@@ -77,8 +92,9 @@ def _inner(document: Mapping[str, Any]) -> Mapping[str, Any]:
     if document.get("kind") == "Plan" and isinstance(document.get("spec"), dict):
         inner = document["spec"].get("document")
         if isinstance(inner, dict):
-            name = document.get("metadata", {}).get("name")
-            return {"name": name, **inner} if isinstance(name, str) else inner
+            about = document.get("metadata")
+            title = about.get("name") if isinstance(about, dict) else None
+            return {"name": title, **inner} if isinstance(title, str) else inner
     return document
 
 
