@@ -6,7 +6,15 @@ from typing import cast
 
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.contracts.planner import Action, Observation
-from agentflow_kernel.errors import AgentFlowError, AskModelAgain, ControlFlow, NotSerialisable, PlanFailed
+from agentflow_kernel.errors import (
+    AgentFlowError,
+    AskModelAgain,
+    ControlFlow,
+    NonDeterminism,
+    NotSerialisable,
+    PlanFailed,
+    ProtocolViolation,
+)
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, is_broken, printable, stray_cancellation, text_of
 from agentflow_kernel.run.settle import Settled, publish_lines
@@ -85,13 +93,23 @@ class Drive:
             self.state = self.planner.begin(task)
             self.observe(Observation("started", value=value))
             return True
-        self.state = self.planner.load(task, saved["state"])
+        self.state = self._load(task, saved["state"])
         actions = [Action.from_json(item) for item in cast("list[Mapping[str, JSON]]", saved["open"])]
         self.open = {action.id: action for action in actions}
         self.cancelling = list(cast("Sequence[str]", saved.get("cancel", ())))
         self.timer = cast("float | None", saved["timer"])
         self.signals = tuple(cast("Sequence[str]", saved.get("signals", ())))
         return False
+
+    def _load(self, task: Task, document: JSON) -> object:
+        """The planner's state as on record; where it no longer fits, the run is parked until a person decides."""
+        try:
+            return self.planner.load(task, document)
+        except NonDeterminism:
+            raise
+        except ProtocolViolation as error:
+            problem = f"its planner cannot go on from what is on record: {error}"
+            raise NonDeterminism(self.context.run_id, self.context.path, problem) from error
 
     def observe(self, observation: Observation) -> Decision:
         """Give the planner one observation; returns its decision, with open actions and timer brought up to date."""

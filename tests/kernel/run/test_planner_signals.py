@@ -11,7 +11,7 @@ from plan_kit import Ear, InTurn
 
 from agentflow_kernel import Context, Flow, Kernel, Parts, Plan
 from agentflow_kernel.contracts.planner import Decision, End
-from agentflow_kernel.errors import RunFailed, RunSuspended, Unsupported
+from agentflow_kernel.errors import ProtocolViolation, RunFailed, RunSuspended, Unsupported
 from agentflow_kernel.run.history_limits import Limits
 from agentflow_kernel.testing import FakeClock, InProcessJournal
 
@@ -257,3 +257,28 @@ async def test_a_snapshot_within_a_visit_keeps_only_what_open_actions_did(compac
             records = await kernel.history(run_id)
     assert done == list(range(30))
     assert any(record.type == "snapshot" for record in records)
+
+
+async def test_a_run_whose_plan_has_changed_is_parked_and_goes_on_when_it_is_put_back() -> None:
+    """It is not ended for good, as long as a person may still mend it."""
+
+    class Other(Ear):
+        def load(self, task: Any, document: Any) -> Any:
+            raise ProtocolViolation("The chart has no state 'open' any more.")
+
+    journal, subject = DurableJournal(), ear()
+    async with Kernel(journal=journal) as kernel:
+        handle = await kernel.start(subject)
+        await handle.signal("note", 1)
+        await anyio.wait_all_tasks_blocked()
+    async with Kernel(journal=journal) as kernel:
+        kernel.add(Plan("ear", Other(), {}))
+        handle = await kernel.resume(handle.run_id)
+        with pytest.raises(RunSuspended, match="The chart has no state 'open' any more"):
+            await handle.result()
+        assert await status_of(kernel) == "stuck"
+    async with Kernel(journal=journal) as kernel:
+        kernel.add(subject)
+        handle = await kernel.resume(handle.run_id)
+        await handle.signal("stop")
+        assert await handle.result() == [["note", 1], ["stop", None]]
