@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from agentflow_kernel.contracts.planner import Action
-from agentflow_kernel.errors import NewerSchema, PlanError, PlanInvalid
+from agentflow_kernel.errors import PlanError, PlanInvalid
 from agentflow_planner_bt._compiler import Compiler, TooLarge
-from agentflow_planner_bt._run import HEAD, RUN, SCOPES, Entry, Run, write
+from agentflow_planner_bt._run import HEAD, RUN, SCOPES, Run, write
+from agentflow_planner_bt._storing import VERSION, Stored, copied
 from agentflow_planner_bt.status import IDLE, RUNNING
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from agentflow_planner_bt._run import Memory, Part
     from agentflow_planner_bt.leaf import Leaf
 
-VERSION = 1
 MAX_ROUNDS = 1_000
 """How often one tick goes through the tree at most, where loops give way or leaves wake it."""
 
@@ -103,7 +102,7 @@ class Machine:
         """What the last tick gave."""
         for number, constants in enumerate(compiled.constants):
             for key, value in constants.items():
-                write(self.m, number, key, _copied(value))
+                write(self.m, number, key, copied(value))
 
     # -- ticks
 
@@ -193,7 +192,7 @@ class Machine:
     def dump(self, *, deep: bool) -> dict[str, Any]:
         """The run as JSON; with ``deep`` it shares nothing with the run."""
         run, m = self.run, self.m
-        copy = _copied if deep else _shared
+        copy = copied if deep else _shared
         return {
             "version": VERSION,
             "tree": self.compiled.digest,
@@ -211,27 +210,23 @@ class Machine:
             "cancels": list(run.cancels),
         }
 
-    def load(self, document: Mapping[str, Any]) -> None:
+    def load(self, document: Any) -> None:
         """Go on from what :meth:`dump` gave.
 
         Raises:
             NewerSchema: a newer version wrote it.
             PlanError: it is of another tree.
+            ProtocolViolation: it is no stored run of this tree.
         """
-        version = document.get("version")
-        if type(version) is not int or version > VERSION:
-            raise NewerSchema("The state of a behaviour tree", version if type(version) is int else 0, VERSION)
-        if document["tree"] != self.compiled.digest:
-            raise PlanError(self.compiled.main, "the stored run is of another tree, or of another version of this one")
-        run, stored = self.run, cast("dict[str, Any]", _copied(document))
-        run.now, run.ticked_at = stored["now"], stored["ticked_at"]
-        run.woken, run.again, run.more = stored["woken"], stored["again"], stored["more"]
-        self.m[HEAD:] = stored["memory"]
-        self.m[SCOPES] = stored["scopes"]
-        run.entries = [{key: Entry(*fields) for key, fields in kept.items()} for kept in stored["entries"]]
-        run.open, run.cancels = stored["open"], stored["cancels"]
-        run.starts = [Action.from_json(action) for action in stored["starts"]]
-        self.status = stored["status"]
+        stored = Stored(self.compiled, document)  # before anything is set: what is refused changes nothing
+        run = self.run
+        run.now, run.ticked_at = stored.now, stored.ticked_at
+        run.woken, run.again, run.more = stored.woken, stored.again, stored.more
+        self.m[HEAD:] = stored.memory
+        self.m[SCOPES] = stored.scopes
+        run.entries = stored.entries
+        run.open, run.cancels, run.starts = stored.open, stored.cancels, stored.starts
+        self.status = stored.status
 
     def start_anew(self) -> None:
         """Back to how a new run begins; what runs must have been halted."""
@@ -243,15 +238,6 @@ class Machine:
 
 
 def _shared(value: Any) -> Any:
-    return value
-
-
-def _copied(value: Any) -> Any:
-    """A copy of JSON that shares nothing; tuples become lists, other sequences and mappings plain ones."""
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_copied(item) for item in value]
     return value
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.errors import nearest
+from agentflow_planner_bt._bounds import MAX_VALUES, is_too_large, not_json
 from agentflow_planner_bt._definition import Definition, Node, TreeDefinition, Where
 from agentflow_planner_bt._kinds import ATTRIBUTES, MODIFIERS, NAMES, SEMANTICS, Kind
-from agentflow_planner_bt.port import Port, is_key
+from agentflow_planner_bt.port import NOTHING, Port, is_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,9 @@ class Reading:
         if not isinstance(document, dict):
             self.found("P001", f"A behaviour tree is a mapping, not {_what(document)}.")
             return
+        if is_too_large(document):
+            self.found("P011", f"The document holds more than {MAX_VALUES:,} values.")
+            return
         if "trees" not in document and "root" not in document:
             self._whole_is_a_node(document)
         else:
@@ -80,7 +84,7 @@ class Reading:
             if key not in _DOCUMENT:
                 self._unknown("P001", "field", str(key), _DOCUMENT, (str(key),))
         semantics = document.get("semantics", "btcpp")
-        if semantics not in SEMANTICS:
+        if type(semantics) is not str or semantics not in SEMANTICS:
             self.found("P001", f"'semantics' is 'btcpp' or 'py_trees', not {semantics!r}.", "semantics")
         else:
             self.definition.semantics = semantics
@@ -95,8 +99,10 @@ class Reading:
         for name in self.definition.blackboard:
             if not is_key(name):
                 self.found("P001", f"{name!r} cannot be an entry of a blackboard.", "blackboard", name)
+            if fault := not_json(self.definition.blackboard[name]):
+                self.found("P001", f"The entry {name!r} cannot have this value: {fault}.", "blackboard", name)
         every = document.get("tick_every_s")
-        if every is not None and (type(every) not in {int, float} or not every > 0):
+        if every is not None and (type(every) not in {int, float} or not 0 < every < float("inf")):
             self.found("P001", f"'tick_every_s' is a number of seconds above 0, not {every!r}.", "tick_every_s")
         self.definition.tick_every_s = every
         self.definition.errors = document.get("errors", "raise")
@@ -132,9 +138,12 @@ class Reading:
         for name, fields in ports.items():
             self._name("port", name, (*where, str(name)))
             try:
-                found[name] = Port.read(fields if isinstance(fields, dict) else {str(fields): "any"})
+                found[name] = port = Port.read(fields if isinstance(fields, dict) else {str(fields): "any"})
             except ValueError as error:
                 self.found("P001", str(error), *where, str(name))
+                continue
+            if port.default is not NOTHING and (fault := not_json(port.default)):
+                self.found("P001", f"The port {name!r} cannot have this default: {fault}.", *where, str(name))
         return found
 
     def _trees(self, document: dict[str, Any]) -> None:
@@ -148,8 +157,10 @@ class Reading:
         for name, tree in trees.items():
             self._tree(name, tree, places[name])
         main = document.get("main", next(iter(trees), "") if len(trees) == 1 else "main")
-        if main not in trees:
-            self._unknown("P005", "tree", str(main), trees, ("main",))
+        if type(main) is not str:
+            self.found("P001", f"'main' is the name of a tree, not {_what(main)}.", "main")
+        elif main not in trees:
+            self._unknown("P005", "tree", main, trees, ("main",))
         self.definition.main = str(main)
 
     def _tree(self, name: str, tree: Any, where: Where) -> None:
@@ -202,6 +213,10 @@ class Reading:
         for key, item in fields.items():
             if key != type_ and key not in ATTRIBUTES:
                 self._port(node, key, item, (*where, key))
+        for port, item in node.ports.items():
+            if fault := not_json(item):
+                text = f"The port {port!r} of {type_!r} cannot have this value: {fault}."
+                self.found("P004", text, *where, type_, step=node.name)
         return node
 
     def _type_of(self, fields: dict[str, Any], where: Where) -> str | None:

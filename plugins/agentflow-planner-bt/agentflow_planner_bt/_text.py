@@ -6,11 +6,12 @@ import os
 from typing import Any
 
 from agentflow_kernel.contracts.finding import PlanFinding
-from agentflow_kernel.errors import PlanInvalid
+from agentflow_kernel.errors import ManifestErrors, PlanInvalid
 
 MAX_TEXT = 16_000_000
-"""Characters of a document."""
+"""Characters of a text, octets of a file."""
 _FILES = (".yaml", ".yml", ".json", ".xml")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def document_of(source: Any) -> Any:
@@ -21,8 +22,7 @@ def document_of(source: Any) -> Any:
         OSError: the file cannot be read.
     """
     if isinstance(source, os.PathLike) or (isinstance(source, str) and _is_file(source)):
-        with open(source, encoding="utf-8") as file:
-            return document_of_text(file.read(MAX_TEXT + 1), os.fspath(source))
+        return _document_of_file(os.fspath(source))
     return document_of_text(source, None) if isinstance(source, str) else source
 
 
@@ -38,23 +38,53 @@ def document_of_text(source: str, file: str | None) -> Any:
         from agentflow_planner_bt.btcpp import read_xml  # lazy: only for XML
 
         return read_xml(source, file=file)
-    return _from_yaml(source)
+    return _from_yaml(source, file)
+
+
+def read_file(path: str) -> bytes:
+    """The octets of a file.
+
+    Raises:
+        PlanInvalid: there are too many.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        content = file.read(MAX_TEXT + 1)
+    if len(content) > MAX_TEXT:
+        raise refused(f"The file {os.path.basename(path)!r} has more than {MAX_TEXT:,} octets.", code="P011")
+    return content
+
+
+def _document_of_file(path: str) -> Any:
+    """XML says itself how it is encoded; all else is UTF-8."""
+    content = read_file(path)
+    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" or content.startswith(_UTF_16):
+        from agentflow_planner_bt.btcpp import read_xml  # lazy: only for XML
+
+        return read_xml(content, file=path)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise refused(f"The file {os.path.basename(path)!r} is not UTF-8: {error}.") from None
+    return _from_yaml(text, path)
 
 
 def _is_file(text: str) -> bool:
     return "\n" not in text and text.endswith(_FILES)
 
 
-def _from_yaml(text: str) -> Any:
-    import yaml  # lazy: 27 ms, only for texts
+def _from_yaml(text: str, file: str | None) -> Any:
+    from agentflow_kernel.manifest import load_yaml  # lazy: imports yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(text, Loader=loader)  # noqa: S506 -- both are safe loaders
-    except yaml.YAMLError as error:
-        raise refused(f"This is not YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise refused("The document is nested too deeply.", code="P011") from None
+        return load_yaml(text, "the text" if file is None else os.path.basename(file))
+    except ManifestErrors as error:
+        raise PlanInvalid("", [PlanFinding(_code(str(each)), str(each)) for each in error.findings]) from None
+
+
+def _code(finding: str) -> str:
+    """The code of what was found in a YAML text: too large, a key twice, or no YAML of ours."""
+    return "P011" if " more than " in finding else "P002" if " twice" in finding else "P001"
 
 
 def refused(text: str, *, code: str = "P001", name: str = "") -> PlanInvalid:

@@ -31,8 +31,8 @@ _KINDS = SEMANTICS["btcpp"]
 _DIRECTIONS = {"input_port": "in", "output_port": "out", "inout_port": "inout"}
 
 
-def read_xml(text: str, *, file: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """The document that an XML text of BehaviorTree.CPP 4 says.
+def read_xml(text: str | bytes, *, file: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    """The document that an XML text of BehaviorTree.CPP 4 says; octets are decoded as the XML itself declares.
 
     ``file`` is where the text was read from: files that it includes lie in the same folder or below it. Without it
     nothing is included.
@@ -76,6 +76,13 @@ def _escaped(found: re.Match[str]) -> str:
     return _BARE.sub("&amp;", found[0]).replace("<", "&lt;")
 
 
+def _mended(text: str | bytes) -> str | bytes:
+    """The text with all such attributes escaped; octets stay in their encoding, of which only ASCII is looked at."""
+    if isinstance(text, bytes):
+        return _ATTRIBUTE.sub(_escaped, text.decode("latin-1")).encode("latin-1")
+    return _ATTRIBUTE.sub(_escaped, text)
+
+
 class _Importer:
     """One import: trees, models of leaves and of subtrees, and what is wrong."""
 
@@ -104,7 +111,7 @@ class _Importer:
         main = self.main or (next(iter(self.trees)) if len(self.trees) == 1 else "")
         return {**document, "main": main} if main else document
 
-    def file(self, text: str, name: str) -> None:
+    def file(self, text: str | bytes, name: str) -> None:
         """Read one file."""
         root = self._parsed(text)
         if root is None:
@@ -128,18 +135,18 @@ class _Importer:
             elif element.tag != "include" and isinstance(element.tag, str):
                 self.found("P001", f"Unknown element <{element.tag}> below <root>.")
 
-    def _parsed(self, text: str) -> Element | None:
+    def _parsed(self, text: str | bytes) -> Element | None:
         try:
             try:
                 root: Element = fromstring(text, forbid_dtd=True)
             except ParseError:
-                mended = _ATTRIBUTE.sub(_escaped, text)
+                mended = _mended(text)
                 if mended == text:
                     raise
                 root = fromstring(mended, forbid_dtd=True)
         except DefusedXmlException:
             self.found("P001", "XML with a document type or entities is refused.")
-        except (ParseError, ValueError) as error:
+        except (ParseError, ValueError, LookupError) as error:  # LookupError: nobody knows its encoding
             self.found("P001", f"This is not XML: {error}.")
         else:
             return root
@@ -162,8 +169,9 @@ class _Importer:
         if len(self.files) > MAX_FILES:
             self.found("P011", f"More than {MAX_FILES} files are included.", "include")
             return
-        with open(full, encoding="utf-8") as file:
-            self.file(file.read(), os.path.relpath(full, base))
+        from agentflow_planner_bt._text import read_file  # lazy: it imports this module where it meets XML
+
+        self.file(read_file(full), os.path.relpath(full, base))
 
     def _tree(self, element: Element, *, several: bool) -> None:
         id = element.get("ID", "")
@@ -292,7 +300,7 @@ class _Importer:
         if text.startswith("json:"):
             try:
                 return json.loads(text[5:])
-            except ValueError:
+            except (ValueError, RecursionError):
                 self.found("P004", f"The port {port!r} holds no JSON.", *where)
         return guessed(text) if declared is not None and declared.type in {"any", DEEP} else text
 

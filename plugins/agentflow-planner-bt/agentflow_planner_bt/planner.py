@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from agentflow_kernel.contracts.planner import Decision, End
-from agentflow_kernel.errors import NewerSchema, PlanError, PlanInvalid, UsageError
+from agentflow_kernel.errors import PlanError, PlanInvalid, ProtocolViolation, UsageError
 from agentflow_planner_bt._check import check_scope
 from agentflow_planner_bt._machine import Compiled, Machine
 from agentflow_planner_bt._picture import draw
 from agentflow_planner_bt._run import SCOPES, failed, write
+from agentflow_planner_bt._storing import checked_version
 from agentflow_planner_bt._text import document_of_text
 from agentflow_planner_bt.port import NOTHING, converted
 from agentflow_planner_bt.settings import TreeSettings
@@ -183,14 +184,17 @@ class TreePlanner:
         Raises:
             NewerSchema: a newer version wrote it.
             PlanError: it is of another document.
+            ProtocolViolation: it is no stored run.
         """
-        stored = cast("Mapping[str, Any]", document)
-        version = stored.get("version")
-        if type(version) is not int or version > VERSION:
-            raise NewerSchema("The state of a behaviour tree", version if type(version) is int else 0, VERSION)
+        stored = checked_version(document, VERSION)
+        if not all(type(stored.get(name)) is bool for name in ("started", "ended")) or "timer" not in stored:
+            raise ProtocolViolation("This is no stored state of the planner 'bt': it lacks when it has begun or ended.")
+        timer = stored["timer"]
+        if timer is not None and type(timer) not in {int, float}:
+            raise ProtocolViolation(f"This is no stored state of the planner 'bt': the timer cannot be {timer!r}.")
         state = self.begin(task)
-        state.machine.load(stored["machine"])
-        state.started, state.ended, state.timer = stored["started"], stored["ended"], stored["timer"]
+        state.machine.load(stored.get("machine"))
+        state.started, state.ended, state.timer = stored["started"], stored["ended"], timer
         return state
 
 

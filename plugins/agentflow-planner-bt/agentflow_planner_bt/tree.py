@@ -193,5 +193,6 @@ class Tree:
         Raises:
             NewerSchema: a newer version took it.
             PlanError: it is of another document.
+            ProtocolViolation: it is no snapshot; the tree goes on as it was.
         """
         self._machine.load(snapshot)

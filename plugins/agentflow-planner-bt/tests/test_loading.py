@@ -172,7 +172,7 @@ class TestBounds:
         assert set(codes({"trees": {**trees, "t300": YES}, "main": "t0"})) == {"P011"}
 
     def test_a_deep_text_is_refused(self) -> None:
-        assert codes("[" * 10_000) in (["P001"], ["P011"])
+        assert codes("[" * 10_000) == ["P011"]
 
     def test_yaml_that_repeats_itself_by_aliases_is_refused(self) -> None:
         lines = ["trees:", "  main: &a0 {sequence: [always_success, always_success]}"]
@@ -180,7 +180,7 @@ class TestBounds:
         assert set(codes("\n".join(lines))) == {"P011"}
 
     def test_a_text_that_holds_itself_is_refused(self) -> None:
-        assert codes("&a {sequence: [*a]}") == ["P011"]
+        assert codes("&a {sequence: [*a]}") == ["P001"]
 
     def test_a_text_that_is_too_long_is_refused(self) -> None:
         assert codes("#" * 16_000_001) == ["P011"]
