@@ -27,7 +27,7 @@ from agentflow_planner_llm.plan.check import check_plan
 from agentflow_planner_llm.plan.document import PlanLimits
 from agentflow_planner_llm.plan.picture import draw_plan
 from agentflow_planner_llm.plan.reference import fill
-from agentflow_planner_llm.plan.scope import Grants, Scope
+from agentflow_planner_llm.plan.scope import Grants, Scope, matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.finding import PlanFinding
     from agentflow_kernel.contracts.planner import Decision, Observation, PlanScope, Task
     from agentflow_kernel.contracts.plugin import PluginContext
+    from agentflow_kernel.contracts.tool import Tool
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.drawing import Picture
+    from agentflow_planner_llm.plan.graph import Graph
     from agentflow_planner_llm.plan.scope import Author
     from agentflow_planner_llm.plan_settings import PlanSettings
     from agentflow_planner_llm.strategy_settings import PlannedSettings
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """The form of a dumped state; raised when a field changes its meaning."""
-APPROVE = "approve"
+APPROVE = "approve.plan"
+"""The id of the question whether the plan may run: none that a step can have."""
 
 
 def create_planner(settings: PlanSettings, context: PluginContext) -> Dag:
@@ -216,11 +219,12 @@ class Dag:
         made = read.find(task.scope)
         if made is None:
             graph, found = check_plan(read.document, scope_of(self._settings, task.scope))
-            made = tuple(found) if found else self._optimised(Program(graph, task.tools))
+            made = tuple(found) if found else self._program(graph, task.tools)
             read.keep(task.scope, made)
         return made
 
-    def _optimised(self, program: Program) -> Program:
+    def _program(self, graph: Graph, tools: Mapping[str, Tool]) -> Program:
+        program = Program(graph, tools, self._settings.permissions.withheld)
         return optimise(program, self._settings.optimise, self._settings.cache)
 
     def _start(self, here: DagState, run: PlanRun, moment: Moment, value: JSON) -> None:
@@ -231,7 +235,7 @@ class Dag:
         if wall_s is not None:
             here.wall_at = moment.at + wall_s
         moment.tell("plan.validated", hash=here.hash, steps=len(run.program.steps), live=run.program.live)
-        if self._settings.approval or run.program.plan.approval:
+        if wants_approval(self._settings, run.program):
             here.phase = "approving"
             moment.draft.start.append(ask_approval(APPROVE, run.program, here.hash))
         else:
@@ -332,12 +336,24 @@ def output_of(run: PlanRun) -> JSON:
     return {name: run.outcome[name]["result"] for name in ids if "result" in run.outcome.get(name, {})}
 
 
+def wants_approval(settings: PlanSettings | PlannedSettings, program: Program) -> bool:
+    """Whether a person has to agree before a plan runs: by the settings, by the plan, or for a tool that it calls."""
+    approved = settings.permissions.approved
+    return (
+        settings.approval
+        or program.plan.approval
+        or any(step.kind == "tool" and matches(step.name, approved) for step in program.steps)
+    )
+
+
 def ask_approval(action_id: str, program: Program, hash: str) -> Action:  # noqa: A002 - the field's name everywhere
-    """The question whether a plan may run; the answer is good for this plan alone."""
+    """The question whether a plan may run, about its document; the answer is good for this plan alone."""
     lines = [f"- {step.id}: {step.kind} {step.name}".rstrip() for step in program.steps]
     goal = f" for: {program.plan.goal}" if program.plan.goal else ""
     question = f"May this plan run{goal}? It has {len(lines)} steps; its hash is {hash}.\n" + "\n".join(lines[:100])
-    return Action(action_id, "ask", "", {"question": question, "choices": [f"approve {hash[:12]}", "reject"]})
+    choices: list[JSON] = [f"approve {hash[:12]}", "reject"]
+    about = cast("JSON", program.plan.source)
+    return Action(action_id, "ask", "", {"question": question, "choices": choices, "about": about})
 
 
 def read_approval(observation: Observation, hash: str) -> Fault | None:  # noqa: A002 - the field's name everywhere

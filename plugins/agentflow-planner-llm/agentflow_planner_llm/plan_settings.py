@@ -37,6 +37,11 @@ class Permissions(BaseModel):
     )
     trust_input: bool = Field(default=False, description="Whether the run's input may reach such a parameter.")
 
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """Tools that may not take the place of others: nobody was asked whether the plan may call them."""
+        return (*self.denied, *self.approved)
+
 
 Pass = Literal["needs", "order", "merge", "prune", "hoist", "cache", "batch"]
 

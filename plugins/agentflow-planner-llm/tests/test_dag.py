@@ -478,13 +478,13 @@ def test_approval_is_bound_to_the_plan() -> None:
     (ask,) = run.started
     assert (ask.kind, ask.arguments["choices"]) == ("ask", [f"approve {hash_[:12]}", "reject"])
     assert hash_ in str(ask.arguments["question"])
-    assert [action.id for action in run.finish("approve", f"approve {hash_[:12]}").start] == ["a"]
+    assert [action.id for action in run.finish("approve.plan", f"approve {hash_[:12]}").start] == ["a"]
     for answer, code in (("approve 000000000000", "AF-APPROVAL-MISMATCH"), ("reject", "AF-APPROVAL-REFUSED")):
         other = Play(subject, task)
-        other.finish("approve", answer)
+        other.finish("approve.plan", answer)
         assert other.end is not None
-        assert (other.end.code, other.ids) == (code, ["approve"])
-    assert play({**document, "approval": False}, approval=True).ids == ["approve"]
+        assert (other.end.code, other.ids) == (code, ["approve.plan"])
+    assert play({**document, "approval": False}, approval=True).ids == ["approve.plan"]
 
 
 def test_run_may_not_leave_its_plan() -> None:

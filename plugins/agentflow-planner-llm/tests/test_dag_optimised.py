@@ -180,6 +180,37 @@ def test_constant_calls_are_hoisted_out_of_loops() -> None:
     assert ids(["hoist"], document) == ["rules", "rules#2", "rules#3"]
 
 
+@pytest.mark.parametrize("passes", [(), ("hoist",), tuple(PASSES)], ids=["none", "hoist", "all"])
+def test_hoisted_call_keeps_the_order_of_its_loop(passes: tuple[str, ...]) -> None:
+    """What comes after a kept call in the loop still waits for what is done again before it."""
+    document = plan(
+        step("slow", args={"v": 1}, writes=["log"]),
+        step("rules", "files.read", args={"path": "rules"}),
+        step("poll", args={"d": ref("rules.result")}, routes=[{"to": "slow", "when": "result < 3", "max": 9}]),
+        form="linear", state={"log": {"reducer": "append"}}, output=ref("state.log"),
+    )  # fmt: skip
+    count = iter(range(1, 99))
+    run = play(document, optimise=passes)
+    run.until_end(lambda action: next(count) if action.id.startswith("poll") else action.id, lambda count: count - 1)
+    assert run.output == ["slow", "slow#2", "slow#3"]
+    assert run.most == 1
+    assert ("rules#2" in run.ids) is (not passes)
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_cache_keeps_a_result_for_the_call_that_was_made(reload: bool) -> None:
+    """A step that writes what its arguments were made of is remembered by the arguments that it had."""
+    document = plan(
+        step("add", args={"v": ref("state.k")}, writes=["k"]),
+        step("look", "send", args={"x": ref("add.result")}, routes=[{"to": "add", "when": "result < 3", "max": 9}]),
+        state={"k": {"initial": 0}}, output=ref("state.k"),
+    )  # fmt: skip
+    run = play(document, optimise=["cache"], cache=["count"], reload=reload)
+    run.until_end(lambda action: action.arguments["v"] + 1 if "v" in action.arguments else action.arguments["x"])
+    assert run.output == 3
+    assert run.ids == ["add", "look", "add#2", "look#2", "add#3", "look#3"]
+
+
 def test_named_tools_are_asked_once_for_equal_arguments() -> None:
     """The cache answers calls whose arguments turn out equal only when they are made."""
     document = plan(step("a"), step("b", args={"x": ref("a.result")}), step("c", args={"x": 5}, needs=["b"]))

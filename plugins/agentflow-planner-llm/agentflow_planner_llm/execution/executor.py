@@ -18,7 +18,7 @@ from agentflow_kernel.errors import (
 )
 from agentflow_kernel.schema import find_problems
 from agentflow_planner_llm._caller import read_error
-from agentflow_planner_llm.execution.batching import gather, make_batch, peek
+from agentflow_planner_llm.execution.batching import gather, make_batch
 from agentflow_planner_llm.execution.calls import answer_of, check_call, make_action, take_reply
 from agentflow_planner_llm.execution.routes import choose_route
 from agentflow_planner_llm.execution.state import Fault, PlanRun
@@ -320,10 +320,9 @@ class Executor:
         if fault is not None:
             self._fail(run, moment, number, fault)
             return
-        if number in run.program.cached:
-            arguments = peek(run, number)
-            if arguments is not None:
-                run.cache.setdefault(name_call(step, arguments), value)
+        asked = run.asked.pop(number, None)
+        if asked is not None:
+            run.cache.setdefault(asked, value)
         self._settle(run, moment, number, "done", value)
 
     def _disappoints(self, run: PlanRun, step: Step, value: JSON) -> Fault | None:
@@ -347,6 +346,7 @@ class Executor:
     def _fail(self, run: PlanRun, moment: Moment, number: int, fault: Fault) -> None:
         """A step went wrong: try again, go on without it, or stop."""
         step = run.program.steps[number]
+        run.asked.pop(number, None)
         tries = run.tries[number] = run.tries.get(number, 0) + 1
         safe = fault.executed == "no" or run.program.effects[number] != "effect"
         if tries < step.attempts and safe and not fault.final:
@@ -394,14 +394,20 @@ class Executor:
     # -- calls in batch form and calls made before -----------------------------------------------------------------
 
     def _recall(self, run: PlanRun, number: int, arguments: Object) -> tuple[JSON] | None:
-        """The result of the same call made before, where its tool may be asked once only."""
-        if number not in run.program.cached or not run.cache:
+        """The result of the same call made before, where its tool may be asked once only; else the call is noted."""
+        if number not in run.program.cached:
             return None
         key = name_call(run.program.steps[number], arguments)
-        return (run.cache[key],) if key in run.cache else None
+        if key in run.cache:
+            return (run.cache[key],)
+        run.asked[number] = key
+        return None
 
     def _start_batch(self, run: PlanRun, moment: Moment, key: str, members: Sequence[tuple[int, Object]]) -> None:
         run.members[key] = [each for each, _ in members]
+        for number, arguments in members:
+            if number in run.program.cached:
+                run.asked[number] = name_call(run.program.steps[number], arguments)
         action = make_batch(run, key, members)
         moment.draft.start.append(action)
         moment.tell("batch.started", action=action.id, name=action.name, steps=run.program.names(run.members[key]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_planner_llm.plan.schemas import BATCH
+from agentflow_planner_llm.plan.scope import matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ class Batch:
         self.list = list
 
 
-def batch_of(step: Step, tools: Mapping[str, Tool]) -> Batch | None:
-    """The batch form of the tool that a step calls, where that is a tool here."""
+def batch_of(step: Step, program: Program) -> Batch | None:
+    """The batch form of the tool that a step calls, where that is a tool here which the plan may call."""
+    tools = program.tools
     tool = tools.get(step.name) if step.kind == "tool" else None
     said = None if tool is None else tool.parameters.get(BATCH)
     if not isinstance(said, dict):
@@ -37,7 +39,8 @@ def batch_of(step: Step, tools: Mapping[str, Tool]) -> Batch | None:
     names = [said.get(word) for word in ("tool", "parameter", "list")]
     if not all(isinstance(name, str) for name in names) or names[0] not in tools:
         return None
-    return Batch(*cast("list[str]", names))
+    form = Batch(*cast("list[str]", names))
+    return None if matches(form.tool, program.withheld) else form
 
 
 class Program:
@@ -45,18 +48,19 @@ class Program:
 
     ``after`` are the steps that end before one begins, ``hard`` those of them that must not have failed. ``twins`` end
     with the step that they are the same call as. ``pruned`` never run. ``rank`` decides among steps that are ready,
-    the lowest first.
+    the lowest first. ``withheld`` are patterns of tools that no pass may call in the place of others.
     """
 
     __slots__ = (
         "plan", "graph", "tools", "steps", "effects", "after", "hard", "followers", "loops", "twins", "twin_of",
-        "pruned", "rank", "cached", "batches", "last", "position",
+        "pruned", "rank", "cached", "batches", "last", "position", "withheld",
     )  # fmt: skip
 
-    def __init__(self, graph: Graph, tools: Mapping[str, Tool]) -> None:
+    def __init__(self, graph: Graph, tools: Mapping[str, Tool], withheld: Sequence[str] = ()) -> None:
         self.plan: Plan = graph.plan
         self.graph = graph
         self.tools = tools
+        self.withheld = withheld
         self.steps: Sequence[Step] = graph.steps
         self.effects: Sequence[Effect] = graph.effects
         size = len(graph.steps)

@@ -53,7 +53,7 @@ class PlanRun:
     __slots__ = (
         "program", "input", "status", "outcome", "taken", "rounds", "tries", "turns", "running", "members", "wake_at",
         "until", "base", "written", "ledger", "cache", "alone", "left", "ready", "settled", "fault", "cause", "log",
-        "timer", "owner", "facts",
+        "timer", "owner", "facts", "asked",
     )  # fmt: skip
 
     def __init__(self, program: Program, value: JSON = None) -> None:
@@ -78,6 +78,8 @@ class PlanRun:
         self.written: dict[str, dict[int, JSON]] = {}
         self.ledger = Ledger()
         self.cache: dict[str, JSON] = {}
+        self.asked: dict[int, str] = {}
+        """For steps at work whose results are kept the call that was made."""
         self.alone: set[int] = set()
         """Steps that are not put into a batch any more."""
         self.fault: Fault | None = None
@@ -125,6 +127,7 @@ class PlanRun:
             "until": [[number, at if at < _NEVER else None] for number, at in self.until.items()],
             "written": {key: [[number, value] for number, value in each.items()] for key, each in self.written.items()},
             "cache": dict(self.cache),
+            "asked": [[number, call] for number, call in self.asked.items()],
             "alone": sorted(self.alone),
             "ready": [number for _, number in sorted(self.ready)],
             "log": dict(self.log),
@@ -159,6 +162,7 @@ def load_run(program: Program, document: Object) -> PlanRun:
     run.until = {number: _NEVER if at is None else at for number, at in _pairs(fields, "until")}
     run.written = {key: dict(map(tuple, each)) for key, each in fields.get("written", {}).items()}
     run.cache = dict(fields.get("cache", {}))
+    run.asked = dict(_pairs(fields, "asked"))
     run.alone = set(fields.get("alone", ()))
     run.ready = [(program.rank[number], number) for number in fields.get("ready", ())]
     run.log = dict(fields.get("log", {}))

@@ -76,6 +76,7 @@ def prune(program: Program, _cache: Sequence[str]) -> None:
 
 def hoist(program: Program, _cache: Sequence[str]) -> None:
     """O5: do a call without effects once in a loop, where nothing that the loop does again can change what it gives."""
+    program.seal()
     keys = {number: program.graph.reads(number) for loop in program.graph.loops for number in loop.body}
     for loop in sorted(program.graph.loops, key=lambda loop: len(loop.body)):
         if any(program.effects[number] != "pure" for number in loop.body):
@@ -92,6 +93,9 @@ def hoist(program: Program, _cache: Sequence[str]) -> None:
             if looked_at.isdisjoint(changing) and number not in program.graph.routed:
                 changing.discard(number)
         loop.kept = loop.kept | (loop.body - changing)
+        for number in program.graph.topological:
+            if number in loop.kept:
+                program.step_aside(number)  # what follows still waits for what is done again before it
 
 
 def cache(program: Program, tools: Sequence[str]) -> None:
@@ -112,7 +116,7 @@ def batch(program: Program, _cache: Sequence[str]) -> None:
     """
     for number, step in enumerate(program.steps):
         if program.effects[number] == "pure" and step.timeout is None and not program.is_sequential(number):
-            form = batch_of(step, program.tools)
+            form = batch_of(step, program)
             if form is not None and form.parameter in step.args and program.tools[form.tool].effect == "pure":
                 program.batches[number] = form
 

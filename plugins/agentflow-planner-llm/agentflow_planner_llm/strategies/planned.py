@@ -8,7 +8,7 @@ from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.errors import InputInvalid, PlanInvalid
 from agentflow_kernel.schema import write_compactly
 from agentflow_planner_llm._sentences import shorten
-from agentflow_planner_llm.dag import ask_approval, output_of, read_approval, scope_of
+from agentflow_planner_llm.dag import ask_approval, output_of, read_approval, scope_of, wants_approval
 from agentflow_planner_llm.execution.executor import Executor
 from agentflow_planner_llm.execution.program import Program
 from agentflow_planner_llm.execution.state import Fault, PlanRun
@@ -176,10 +176,11 @@ class PlannedStrategy(Strategy):
         version: Object = {"hash": digest, "cause": state.notes["cause"], "document": document}
         state.versions.append(version)
         moment.tell("plan.validated", hash=digest, steps=len(graph.steps), cause=state.notes["cause"])
-        self._adopt(state, moment, self._program(state, graph))
-        if self.planned.approval or graph.plan.approval:
+        program = self._program(state, graph)
+        self._adopt(state, moment, program)
+        if wants_approval(self.planned, program):
             state.phase = "approving"
-            moment.draft.start.append(ask_approval(self._approval_id(state), state.run.program, digest))  # type: ignore[union-attr]  # adopted above
+            moment.draft.start.append(ask_approval(self._approval_id(state), program, digest))
         else:
             self._run(state, moment)
 
@@ -209,7 +210,8 @@ class PlannedStrategy(Strategy):
         return {**run.facts, **now}
 
     def _program(self, state: StrategyState, graph: Graph) -> Program:
-        return optimise(Program(graph, state.task.tools), self.planned.optimise, self.planned.cache)
+        program = Program(graph, state.task.tools, self.planned.permissions.withheld)
+        return optimise(program, self.planned.optimise, self.planned.cache)
 
     def program_of(self, state: StrategyState) -> Program:
         """The program of the last version; its document is checked again, with the facts of its time."""
