@@ -32,7 +32,11 @@ def read_strictly(text: str) -> tuple[JSON, str | None]:
     if text.startswith("```") and text.endswith("```") and "\n" in text:
         text = text[text.index("\n") : -3]
     try:
-        value: JSON = json.loads(text, parse_constant=_refuse)
+        value: JSON = json.loads(text, parse_constant=_refuse, parse_float=_read_finite)
+        if "\\u" in text or not text.isascii():
+            write(value).encode()
+    except UnicodeEncodeError:
+        return None, "is not JSON: it holds half of a character, which cannot be stored"
     except RecursionError:
         return None, "is nested too deeply"
     except ValueError as fault:
@@ -43,6 +47,17 @@ def read_strictly(text: str) -> tuple[JSON, str | None]:
 def _refuse(constant: str) -> NoReturn:
     """``NaN`` and ``Infinity`` are Python's, not JSON's."""
     raise ValueError(f"{constant} is no JSON number")
+
+
+def _read_finite(text: str) -> float:
+    """A fraction; one beyond all floats would be read as infinite, which can be stored nowhere."""
+    number = float(text)
+    if abs(number) == _ENDLESS:
+        raise ValueError(f"{text[:40]} is too large")
+    return number
+
+
+_ENDLESS = float("inf")
 
 
 def same(left: JSON, right: JSON) -> bool:

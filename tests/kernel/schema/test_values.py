@@ -68,3 +68,12 @@ def test_json_nested_too_deeply_is_refused() -> None:
     assert "nested too deeply" in write_compactly(deep)
     while deep:  # taken apart, because a deep value must not be freed in one go
         deep = deep[0]
+
+
+@pytest.mark.parametrize("text", ["1e999", '{"a": [-1e999]}', r'"\ud800"', r'{"\uDC00": 1}', '"\ud800"'])
+def test_json_that_cannot_be_stored_is_refused(text: str) -> None:
+    """A number beyond all floats and half a character read well, and could be written nowhere."""
+    value, problem = read_strictly(text)
+    assert value is None
+    assert str(problem).startswith("is not JSON")
+    assert read_strictly(r'["\ud83d\ude00", 1e99]') == (["😀", 1e99], None)

@@ -8,7 +8,14 @@ from typing import cast
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.schema import find_problems
 from agentflow_planner_llm.plan.finding import ARGUMENTS, MISMATCH, suggest
-from agentflow_planner_llm.plan.schemas import ARGUMENTS_OF, follow_path, mismatch, result_schema
+from agentflow_planner_llm.plan.schemas import (
+    ARGUMENTS_OF,
+    follow_path,
+    mismatch,
+    properties_of,
+    required_of,
+    result_schema,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +51,7 @@ def check_arguments(graph: Graph, scope: Scope, places: Places, found: list[Plan
         elif step.args or "required" in schema:
             problems = [_split(problem, where) for problem in find_problems(cast("JSON", step.args), schema)]
         for place, problem in problems:
-            properties = cast("Object", schema.get("properties") or {})
+            properties = properties_of(schema)
             name = str(place[len(where)]) if len(place) > len(where) else ""
             advice = suggest(name, properties) if name and name not in properties else ""
             text = f"Step {step.id!r}: invalid arguments for {step.name or step.kind!r}: {problem}."
@@ -81,7 +88,7 @@ class _Partly:
             return
         fields = cast("dict[str, JSON]", value)
         filled = {each[0] for each in inside}
-        properties = cast("Object", schema.get("properties") or {})
+        properties = properties_of(schema)
         for name in filled:
             if name in properties:
                 below = [each[1:] for each in inside if each[0] == name]
@@ -89,7 +96,7 @@ class _Partly:
                     self.check(fields[cast("str", name)], properties[cast("str", name)], (*where, name), below)
             elif schema.get("additionalProperties") is False and not schema.get("patternProperties"):
                 self.problems.append(((*where, name), f"/{name}: there is no such property"))
-        for name in cast("Sequence[str]", schema.get("required") or ()):
+        for name in required_of(schema):
             if name not in fields:
                 self.problems.append(((*where, name), f"/{name}: is required but missing"))
         if len(filled) < len(fields):

@@ -10,7 +10,9 @@ from agentflow_kernel.errors import ExpressionInvalid
 from agentflow_planner_llm.plan.condition import read_condition
 from agentflow_planner_llm.plan.document import VERSION, Plan, StateKey
 from agentflow_planner_llm.plan.finding import DUPLICATE, SCHEMA, suggest
+from agentflow_planner_llm.plan.limits import find_excess
 from agentflow_planner_llm.plan.reference import ROOTS
+from agentflow_planner_llm.plan.schema_form import find_fault
 from agentflow_planner_llm.plan.step import END, KINDS, ON_ERROR, CostEstimate, Retry, Route, Step
 
 TYPE_CHECKING = False
@@ -29,6 +31,7 @@ Rule = Callable[[Any], "str | None"]
 REDUCERS = ("last", "append", "add", "merge", "max")
 FORMS = ("graph", "linear")
 LONGEST_ID = 100
+_LARGEST = 1e15
 
 
 def _one_of(*words: str) -> Rule:
@@ -58,15 +61,26 @@ def _flag(value: object) -> str | None:
     return None if value is True or value is False else "true or false"
 
 
-def _count(least: int) -> Rule:
-    expected = f"a whole number of at least {least}"
-    return lambda value: None if value.__class__ is int and value >= least else expected
+def _count(least: int, most: int = 10**15) -> Rule:
+    expected = f"a whole number of at least {least} and at most {most}"
+    return lambda value: None if value.__class__ is int and least <= value <= most else expected
 
 
 def _number(value: object) -> str | None:
-    if value.__class__ in (int, float) and 0 <= cast("float", value) < float("inf"):
+    if value.__class__ in (int, float) and 0 <= cast("float", value) <= _LARGEST:
         return None
-    return "a number that is not negative"
+    return "a number that is not negative, at most 1e15"
+
+
+def _factor(value: object) -> str | None:
+    return None if _number(value) is None and cast("float", value) <= 1_000 else "a number from 0 to 1000"
+
+
+def _schema(value: object) -> str | None:
+    if value.__class__ is not dict:
+        return "an object"
+    fault = find_fault(value)
+    return None if fault is None else f"a JSON Schema: {fault}"
 
 
 def _seconds(value: object) -> str | None:
@@ -100,12 +114,12 @@ STEP_FIELDS: Mapping[str, Rule] = {
     "id": _step_name, "kind": _one_of(*KINDS), "name": _text, "args": _object, "needs": _texts, "when": _condition,
     "on_error": _one_of(*ON_ERROR), "retry": _object, "routes": _list,
     "writes": _texts, "reads": _texts, "idempotent": _flag, "timeout": _seconds, "cost_estimate": _object,
-    "returns": _object, "expect": _condition, "pre": _texts, "post": _texts,
+    "returns": _schema, "expect": _condition, "pre": _texts, "post": _texts,
 }  # fmt: skip
 RETRY_FIELDS: Mapping[str, Rule] = {
-    "attempts": _count(1), "wait_s": _number, "factor": _number, "max_wait_s": _number
+    "attempts": _count(1), "wait_s": _number, "factor": _factor, "max_wait_s": _number
 }  # fmt: skip
-ROUTE_FIELDS: Mapping[str, Rule] = {"to": _text, "when": _condition, "max": _count(1)}
+ROUTE_FIELDS: Mapping[str, Rule] = {"to": _text, "when": _condition, "max": _count(1, 1_000_000)}
 COST_FIELDS: Mapping[str, Rule] = {
     "usd": _number, "seconds": _number, "tokens": _count(0), "model_calls": _count(0)
 }  # fmt: skip
@@ -118,6 +132,9 @@ PLAN_FIELDS: Mapping[str, Rule] = {
     "version": lambda value: None if value.__class__ is int and value == VERSION else f"{VERSION}", "goal": _text,
     "form": _one_of(*FORMS), "steps": lambda value: None if value.__class__ is list and value else "a list of steps",
     "state": _object, "output": _anything, "facts": _texts, "goals": _texts, "limits": _object, "approval": _flag,
+}  # fmt: skip
+SCHEMAS_IN_ARGUMENTS: Mapping[str, Sequence[str]] = {
+    "model": ("output_schema",), "wait": ("schema",), "ask": ("schema",)
 }  # fmt: skip
 NAMED = ("tool", "agent", "flow", "plan", "emit")
 """Kinds of steps that name something; the others name nothing."""
@@ -132,7 +149,11 @@ class Reading:
         self.findings: list[PlanFinding] = []
 
     def plan(self, document: Object) -> Plan:
-        """The plan, as much of it as could be read."""
+        """The plan, as much of it as could be read; nothing of a document that is beyond all limits."""
+        excess = find_excess(document)
+        if excess is not None:
+            self.findings.append(PlanFinding(SCHEMA, f"{excess[0]}.", *excess[1]))
+            return Plan({})
         source = document if document.__class__ is dict else cast("Object", plain(document))
         plan = Plan(source)
         if source.__class__ is not dict:
@@ -188,12 +209,22 @@ class Reading:
             )
         if "routes" in good:
             step.routes = self._routes(cast("Sequence[JSON]", source["routes"]), where, step)
+        if "args" in good and "kind" in good:
+            for field in SCHEMAS_IN_ARGUMENTS.get(step.kind, ()):
+                self._schema_in_arguments(step, field, where)
         if "kind" in good and ("name" in good) != (step.kind in NAMED):
             problem = "has no name" if step.kind in NAMED else "names something"
             wanted = "say which" if step.kind in NAMED else "leave it out"
             text = f"Step {step.id!r} of kind {step.kind!r} {problem}: {wanted}."
             self.findings.append(PlanFinding(SCHEMA, text, *where, "name", step=step.id))
         return step
+
+    def _schema_in_arguments(self, step: Step, field: str, where: Where) -> None:
+        """A schema among the arguments; one that is filled in when the step runs cannot be told yet."""
+        schema = step.args.get(field)
+        if isinstance(schema, dict) and "$ref" not in schema and (fault := find_fault(schema)) is not None:
+            text = f"The field {field!r} must be a JSON Schema: {fault}."
+            self.findings.append(PlanFinding(SCHEMA, text, *where, "args", field, step=step.id))
 
     def _routes(self, documents: Sequence[JSON], where: Where, step: Step) -> list[Route]:
         routes: list[Route] = []

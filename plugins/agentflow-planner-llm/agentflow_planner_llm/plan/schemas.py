@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import cast
+from urllib.parse import unquote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,11 +104,13 @@ def follow_path(schema: Object, path: Sequence[str | int]) -> tuple[Object | Non
         if isinstance(part, int):
             if names is not None and "array" not in names:
                 return None, f"[{part}] looks into {_shown(names)}"
-            inner = at.get("items")
+            inner = _item(at, part)
         else:
             if names is not None and "object" not in names:
                 return None, f"{part!r} looks into {_shown(names)}"
-            properties = cast("Object", at.get("properties") or {})
+            properties = properties_of(at)
+            if part not in properties and at.get("patternProperties"):
+                return None, None
             if part not in properties and at.get("additionalProperties") is False:
                 return None, f"there is no {part!r}, only {', '.join(properties) or 'nothing'}"
             inner = properties.get(part)
@@ -115,6 +118,85 @@ def follow_path(schema: Object, path: Sequence[str | int]) -> tuple[Object | Non
             return None, None
         at = inner
     return at, None
+
+
+def properties_of(schema: Object) -> Object:
+    """The schemas of the properties, by name; none where the schema is not well formed."""
+    return _object(schema.get("properties")) or {}
+
+
+def _item(schema: Object, index: int) -> JSON:
+    """The schema of one item of a list; the first ones may have their own."""
+    first = schema.get("prefixItems")
+    if isinstance(first, list | tuple) and 0 <= index < len(first):
+        return cast("JSON", first[index])
+    return schema.get("items")
+
+
+def required_of(schema: Object) -> Sequence[str]:
+    """The names of the properties that must be there."""
+    names = schema.get("required")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple) else ()
+
+
+def forms_of(root: Object, schemas: Sequence[Object]) -> list[Object] | None:
+    """The schemas and all that they are composed of at the same place, or ``None`` where one refers to nothing here."""
+    found: dict[int, Object] = {}
+    waiting = list(schemas)
+    while waiting:
+        schema = waiting.pop()
+        if id(schema) in found:
+            continue
+        found[id(schema)] = schema
+        if "$ref" in schema or "$dynamicRef" in schema:
+            target = _referred(root, schema.get("$ref"))
+            if target is None:
+                return None
+            waiting.append(target)
+        for keyword in ("anyOf", "oneOf", "allOf"):
+            waiting += _objects(schema.get(keyword))
+        waiting += _objects([schema.get(keyword) for keyword in ("if", "then", "else", "not")])
+        waiting += _objects(list((_object(schema.get("dependentSchemas")) or {}).values()))
+    return list(found.values())
+
+
+def children_of(schema: Object, part: str | int | None = None) -> list[Object]:
+    """The schemas that may hold for a key or an index of a value, for any where none is given."""
+    found: list[Object] = []
+    if not isinstance(part, int):
+        named = properties_of(schema)
+        found += _objects(list(named.values()) if part is None else [named.get(part)])
+        found += _objects(list((_object(schema.get("patternProperties")) or {}).values()))
+        if part is None or part not in named:
+            found += _objects([schema.get("additionalProperties"), schema.get("unevaluatedProperties")])
+    if not isinstance(part, str):
+        first = schema.get("prefixItems")
+        listed = list(first) if isinstance(first, list | tuple) else []
+        if part is None or part >= len(listed):
+            found += _objects([schema.get("items"), schema.get("unevaluatedItems")])
+        found += _objects(listed if part is None else listed[part : part + 1])
+        found += _objects([schema.get("contains")])
+    return found
+
+
+def _objects(schemas: JSON) -> list[Object]:
+    return [each for each in schemas if isinstance(each, Mapping)] if isinstance(schemas, list | tuple) else []
+
+
+def _referred(root: Object, reference: JSON) -> Object | None:
+    """What a reference within a schema's own document leads to."""
+    if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
+        return None
+    at: JSON = root
+    for part in unquote(reference).split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(at, Mapping) and name in at:
+            at = at[name]
+        elif isinstance(at, list | tuple) and name.isdecimal() and int(name) < len(at):
+            at = at[int(name)]
+        else:
+            return None
+    return at if isinstance(at, Mapping) else {} if at is True or at is False else None
 
 
 def mismatch(given: Object, wanted: Object, depth: int = 8) -> str | None:
@@ -134,6 +216,8 @@ def mismatch(given: Object, wanted: Object, depth: int = 8) -> str | None:
     if depth and have == {"object"}:
         return _mismatch_of_objects(given, wanted, depth)
     if depth and have == {"array"}:
+        if "prefixItems" in given or "prefixItems" in wanted:
+            return None
         items, wished = _object(given.get("items")), _object(wanted.get("items"))
         problem = None if items is None or wished is None else mismatch(items, wished, depth - 1)
         return None if problem is None else f"items: {problem}"
@@ -141,16 +225,16 @@ def mismatch(given: Object, wanted: Object, depth: int = 8) -> str | None:
 
 
 def _mismatch_of_objects(given: Object, wanted: Object, depth: int) -> str | None:
-    have = cast("Object", given.get("properties") or {})
-    always = cast("Sequence[str]", given.get("required") or ())
-    wish = cast("Object", wanted.get("properties") or {})
-    for name in cast("Sequence[str]", wanted.get("required") or ()):
-        if name not in have and given.get("additionalProperties") is False:
+    have, always, wish = properties_of(given), required_of(given), properties_of(wanted)
+    closed = given.get("additionalProperties") is False and not given.get("patternProperties")
+    for name in required_of(wanted):
+        if name not in have and closed:
             return f"there is no {name!r}, which is required"
+    patterns = bool(wanted.get("patternProperties"))
     for name, inner in have.items():
         if name not in always:
             continue
-        if name not in wish and wanted.get("additionalProperties") is False:
+        if name not in wish and wanted.get("additionalProperties") is False and not patterns:
             return f"{name!r} is not allowed"
         schema, wished = _object(inner), _object(wish.get(name))
         problem = None if schema is None or wished is None else mismatch(schema, wished, depth - 1)

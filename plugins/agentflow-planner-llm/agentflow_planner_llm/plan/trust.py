@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_planner_llm.plan.finding import TAINT
-from agentflow_planner_llm.plan.schemas import TRUSTED, follow_path
+from agentflow_planner_llm.plan.schemas import TRUSTED, children_of, forms_of
 from agentflow_planner_llm.plan.scope import matches
 
 TYPE_CHECKING = False
@@ -44,22 +43,39 @@ def check_trust(graph: Graph, scope: Scope, places: Mapping[str, int], found: li
 
 
 def _names_trusted(parameters: Object) -> bool:
-    """Whether a trusted parameter stands anywhere in the schema."""
-    if parameters.get(TRUSTED) is True:
-        return True
-    inner = [*cast("Object", parameters.get("properties") or {}).values(), parameters.get("items")]
-    return any(_names_trusted(schema) for schema in inner if isinstance(schema, Mapping))
+    """Whether a trusted parameter stands anywhere in the document of a schema."""
+    waiting: list[JSON] = [parameters]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            if value.get(TRUSTED) is True:
+                return True
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
+    return False
 
 
 def _is_trusted_place(parameters: Object, where: Sequence[str | int]) -> bool:
-    """Whether a place in the arguments, or anything round it or in it, must be trusted."""
-    for length in range(len(where) + 1):
-        schema = follow_path(parameters, where[:length])[0]
-        if schema is None:
-            return False
-        if schema.get(TRUSTED) is True:
+    """Whether a place in the arguments, or anything round it or in it, must be trusted, in any form that is allowed.
+
+    A schema that leads to one which cannot be found may say so: it is taken to.
+    """
+    at = [parameters]
+    for part in where:
+        forms = forms_of(parameters, at)
+        if forms is None or any(form.get(TRUSTED) is True for form in forms):
             return True
-    return _names_trusted(follow_path(parameters, where)[0] or {})
+        at = [inner for form in forms for inner in children_of(form, part)]
+    seen: set[int] = set()
+    while at:
+        forms = forms_of(parameters, at)
+        if forms is None or any(form.get(TRUSTED) is True for form in forms):
+            return True
+        fresh = [form for form in forms if id(form) not in seen]
+        seen.update(map(id, fresh))
+        at = [inner for form in fresh for inner in children_of(form)]
+    return False
 
 
 def _untrusted_source(graph: Graph, scope: Scope, reference: Reference) -> str:

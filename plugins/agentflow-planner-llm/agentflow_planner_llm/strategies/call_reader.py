@@ -11,15 +11,31 @@ import re
 from typing import cast
 
 from agentflow_kernel.contracts.values import Value
+from agentflow_planner_llm.plan.limits import find_excess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from agentflow_kernel.contracts.values import JSON
 
 _LINE = re.compile(r"\s*(\d{1,4})\s*[.)]\s*([A-Za-z_][\w.\-]*)\s*\((.*)\)\s*;?\s*$", re.DOTALL)
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*=")
 _REFERENCE = re.compile(r"\$(?:(\d{1,4})|\{(\d{1,4})\})((?:\.\w+|\[\d+\])*)")
-_DECODER = json.JSONDecoder()
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:40]} is no number that can be stored")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 JOIN = "join"
 """The name of the call that ends a plan."""
 
@@ -77,9 +93,15 @@ class CallReader:
                 self.joined = True
                 continue
             try:
-                found.append(Call(number, tool, _read_arguments(inside.strip())))
+                arguments = _read_arguments(inside.strip())
             except (ValueError, RecursionError) as fault:
                 self.problems.append(f"call {number}: {fault}")
+                continue
+            excess = find_excess(arguments)
+            if excess is None:
+                found.append(Call(number, tool, arguments))
+            else:
+                self.problems.append(f"call {number}: {excess[0]}")
         return found
 
 

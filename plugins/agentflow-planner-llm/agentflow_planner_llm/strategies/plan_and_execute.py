@@ -136,8 +136,8 @@ class PlanAndExecute(PlannedStrategy):
             super().heard(state, moment, question, answer)
         elif question.name == "observe" and run is not None:
             said = cast("Mapping[str, Any]", answer)
-            if said["decision"] == "finish" and said.get("answer"):
-                self.finish(state, moment, said["answer"])
+            if said["decision"] == "finish":
+                self.finish(state, moment, said.get("answer") or self._last(run))
             elif said["decision"] == "replan":
                 self.replan(state, moment, said.get("reason") or "The model wants another plan.")
             else:
@@ -151,5 +151,9 @@ class PlanAndExecute(PlannedStrategy):
         if "output" in run.program.plan.source:
             self.finish(state, moment, self._shown(self.output(run)))
             return
+        self.finish(state, moment, self._last(run))
+
+    def _last(self, run: PlanRun) -> str:
+        """The result of the last step that was done, as text."""
         ids = [step.id for step in run.program.steps if run.outcome.get(step.id, {}).get("status") == "done"]
-        self.finish(state, moment, self._shown(run.outcome[ids[-1]]["result"]) if ids else "")
+        return self._shown(run.outcome[ids[-1]]["result"]) if ids else ""
