@@ -58,6 +58,10 @@ class Strategy:
         """Go on after the answer to a question, which fits its schema."""
         raise NotImplementedError
 
+    def overtaken(self, state: StrategyState, moment: Moment, question: Question) -> bool:
+        """Do something else than go on with an answer, where it came too late; whether that was so."""
+        return False
+
     def looped(self, state: StrategyState, moment: Moment, key: str, end: End) -> None:
         """Go on after a loop has ended."""
         raise NotImplementedError
@@ -133,6 +137,8 @@ class Strategy:
         self._put(state, moment, question)
 
     def _put(self, state: StrategyState, moment: Moment, question: Question) -> None:
+        """Put a question to the model, or stop where no call may be paid."""
+        state.question = question
         budget = state.ledger.budget_against_model(self.settings.budgets)
         if budget is not None:
             self.stop(state, moment, f"budget.{budget}")
@@ -187,7 +193,8 @@ class Strategy:
             if problems:
                 self.ask_again(state, moment, question, f"{'; '.join(problems)}.")
                 return
-        self.heard(state, moment, question, answer)
+        if not self.overtaken(state, moment, question):
+            self.heard(state, moment, question, answer)
 
     # -- loops ---------------------------------------------------------------------------------------------------------
 

@@ -9,14 +9,15 @@ from agentflow_kernel.errors import InputInvalid, PlanInvalid
 from agentflow_kernel.schema import write_compactly
 from agentflow_planner_llm._sentences import shorten
 from agentflow_planner_llm.dag import ask_approval, output_of, read_approval, scope_of, wants_approval
-from agentflow_planner_llm.execution.executor import Executor
+from agentflow_planner_llm.execution.executor import PAUSED, Executor
 from agentflow_planner_llm.execution.program import Program
 from agentflow_planner_llm.execution.state import Fault, PlanRun
 from agentflow_planner_llm.execution.values import state_of
 from agentflow_planner_llm.optimisation import optimise
 from agentflow_planner_llm.plan.check import check_plan
-from agentflow_planner_llm.plan.document import canonical
-from agentflow_planner_llm.plan.finding import CONFLICT, DUPLICATE
+from agentflow_planner_llm.plan.document import Plan, canonical
+from agentflow_planner_llm.plan.finding import CONFLICT, DUPLICATE, SCHEMA
+from agentflow_planner_llm.plan.limits import find_excess
 from agentflow_planner_llm.strategies.base import Strategy
 
 TYPE_CHECKING = False
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 INPUT = "input"
 """The signal that brings new input."""
+HEARD = "heard"
+"""The note of new input that came while the model or a person was asked."""
+APPROVING = "approving"
+"""The cause of a halt while a person is asked."""
 REPEATED = "AF-PLAN-REPEATED"
 """The model made the same plan again."""
 
@@ -159,6 +164,10 @@ class PlannedStrategy(Strategy):
         if question.name != "plan":
             raise NotImplementedError
         document = self.document_of(answer)
+        if self._is_repeated(state, document):
+            fault = Fault(f"The model made the same plan again, after: {state.notes['cause']}", REPEATED)
+            self.stop(state, moment, "loop", fault=fault)
+            return
         graph, found = self._checked(state, document)
         if found:
             text = "the plan has these faults:\n" + "\n".join(f"{each.pointer}: {each}" for each in found[:_MOST])
@@ -168,11 +177,7 @@ class PlannedStrategy(Strategy):
             else:
                 self.ask_again(state, moment, question, text)
             return
-        digest = graph.plan.hash
-        if any(version["hash"] == digest for version in state.versions):
-            fault = Fault(f"The model made the same plan again, after: {state.notes['cause']}", REPEATED)
-            self.stop(state, moment, "loop", fault=fault)
-            return
+        digest = Plan(document).hash
         version: Object = {"hash": digest, "cause": state.notes["cause"], "document": document}
         state.versions.append(version)
         moment.tell("plan.validated", hash=digest, steps=len(graph.steps), cause=state.notes["cause"])
@@ -187,19 +192,50 @@ class PlannedStrategy(Strategy):
     def _checked(self, state: StrategyState, document: Object) -> tuple[Graph, list[PlanFinding]]:
         """The graph of a new plan without what is done already, and everything that is wrong with it."""
         facts = self._facts(state)
-        fresh, found = _without_facts(document, facts)
         scope = scope_of(self.planned, state.task.scope, author="model", replans=True)
         scope.facts = facts.keys()
+        if find_excess(document) is not None:
+            return check_plan(document, scope)
+        fresh, positions, found = _without_facts(document, facts)
+        if facts and not positions and not found:
+            text = "Every step of this plan is done already: a new plan has the steps that are left to do."
+            found.append(PlanFinding(SCHEMA, text, "steps"))
         graph, faults = check_plan(fresh, scope)
+        if not faults and not found:
+            faults = self._repeated(state, graph, facts)
+        for fault in faults:
+            if len(fault.where) > 1 and fault.where[0] == "steps":
+                fault.where = ("steps", positions[cast("int", fault.where[1])], *fault.where[2:])
+        return graph, [*found, *faults] if positions or not found else found
+
+    def _repeated(self, state: StrategyState, graph: Graph, facts: Mapping[str, Object]) -> list[PlanFinding]:
+        """P012 for steps that make a call again which had its effect, or may have it while it runs."""
         run = state.run
-        if not faults and not found and run is not None:
-            for number, step in enumerate(graph.steps):
-                called = f"{step.kind} {step.name} {canonical(cast('JSON', step.args))}"
-                if graph.effects[number] == "effect" and run.log.get(called) in facts:
-                    text = f"Step {step.id!r} repeats {run.log[called]!r}, which is done and had its effect."
-                    where = ("steps", number)
-                    found.append(PlanFinding(CONFLICT, text, *where, step=step.id, suggestion="Use its result."))
-        return graph, [*found, *faults]
+        if run is None:
+            return []
+        found: list[PlanFinding] = []
+        at_work = {run.program.steps[number].id: run.program.steps[number].source for number in run.running.values()}
+        for number, step in enumerate(graph.steps):
+            other = run.log.get(f"{step.kind} {step.name} {canonical(cast('JSON', step.args))}")
+            if other is None or graph.effects[number] != "effect":
+                continue
+            if other in facts:
+                text = f"Step {step.id!r} repeats {other!r}, which is done and had its effect."
+                advice = "Use its result."
+            elif other in at_work and (step.id != other or canonical(step.source) != canonical(at_work[other])):
+                text = f"Step {step.id!r} repeats {other!r}, which runs and may have its effect."
+                advice = f"Keep step {other!r} as it is."
+            else:
+                continue
+            found.append(PlanFinding(CONFLICT, text, "steps", number, step=step.id, suggestion=advice))
+        return found
+
+    def _is_repeated(self, state: StrategyState, document: Object) -> bool:
+        """Whether a plan is one that was followed before, all of it, whatever is done of it by now."""
+        if not state.versions or find_excess(document) is not None:
+            return False
+        digest = Plan(document).hash
+        return any(version["hash"] == digest for version in state.versions)
 
     def _facts(self, state: StrategyState) -> dict[str, Object]:
         """The documents of the steps that are done, by id."""
@@ -241,6 +277,8 @@ class PlannedStrategy(Strategy):
             if same is not None and kept and key not in old.members:
                 run.running[key] = same
                 run.status[same] = "running"
+                if number in old.asked:
+                    run.asked[same] = old.asked[number]
             else:
                 self._give_up(state, moment, old, key)
 
@@ -266,10 +304,12 @@ class PlannedStrategy(Strategy):
 
     def _run(self, state: StrategyState, moment: Moment) -> None:
         run = state.run
-        if run is not None:
-            state.phase = "running"
-            self.executor.begin(run, moment)
-            self.conclude(state, moment, run)
+        if run is None:
+            return
+        state.phase = "running"
+        if run.cause in {"", APPROVING, PAUSED}:
+            self.executor.go_on_after_pause(run, moment)
+        self.conclude(state, moment, run)
 
     def acted(self, state: StrategyState, moment: Moment, observation: Observation) -> bool:
         """Take in what concerns the plan."""
@@ -281,14 +321,10 @@ class PlannedStrategy(Strategy):
         if run is None:
             return False
         if state.phase == "approving":
-            if observation.action_id != self._approval_id(state) or observation.kind == "timer":
-                return False
-            refusal = read_approval(observation, cast("str", state.versions[-1]["hash"]))
-            if refusal is None:
-                self._run(state, moment)
-            else:
-                self.stop(state, moment, refusal.reason, fault=refusal)
-            return True
+            if observation.action_id == self._approval_id(state) and observation.kind != "timer":
+                self._take_approval(state, moment, observation)
+                return True
+            run.cause = run.cause or APPROVING  # what was taken over may end, nothing starts
         if observation.kind == "timer":
             self.executor.ring(run, moment)
         elif observation.action_id.partition(".")[0] in state.loops or not self.executor.observe(
@@ -298,11 +334,44 @@ class PlannedStrategy(Strategy):
         self.conclude(state, moment, run)
         return True
 
+    def _take_approval(self, state: StrategyState, moment: Moment, observation: Observation) -> None:
+        """Follow the plan that was approved, or stop; a plan that new input has overtaken is replaced."""
+        refusal = read_approval(observation, cast("str", state.versions[-1]["hash"]))
+        heard = state.notes.pop(HEARD, None)
+        if refusal is not None:
+            self.stop(state, moment, refusal.reason, fault=refusal)
+        elif heard is not None:
+            state.phase = "running"
+            self.replan(state, moment, f"There is new input: {heard}")
+        else:
+            self._run(state, moment)
+
+    def overtaken(self, state: StrategyState, moment: Moment, question: Question) -> bool:
+        """Plan anew where there is new input since the question was asked, as long as there may be one more plan."""
+        heard = state.notes.pop(HEARD, None)
+        if heard is None:
+            return False
+        if question.name == "plan":
+            text = f"There is new input: {heard}\nAnswer again, with a plan that knows it."
+            question.messages.append({"role": "user", "text": text})
+            question.tries -= 1
+            self._put(state, moment, question)
+            return True
+        if len(state.versions) > self.planned.max_replans:
+            return False
+        self.replan(state, moment, f"There is new input: {heard}")
+        return True
+
     def _take_input(self, state: StrategyState, moment: Moment, value: JSON) -> None:
         """Make new input part of the task; a plan that is under way is replaced by one that knows it."""
         text = write_compactly(value)
         state.text = f"{state.text}\n\nSaid later: {text}"
-        if self.replans and state.run is not None and state.question is None and state.phase == "running":
+        if not self.replans:
+            return
+        if state.question is not None or state.phase == "approving":
+            before = state.notes.get(HEARD)
+            state.notes[HEARD] = text if before is None else f"{before}\n{text}"
+        elif state.run is not None and state.phase == "running":
             self.replan(state, moment, f"There is new input: {text}")
 
     def _runs_short(self, state: StrategyState) -> str:
@@ -325,7 +394,7 @@ class PlannedStrategy(Strategy):
 
     def conclude(self, state: StrategyState, moment: Moment, run: PlanRun) -> None:
         """Look where the plan is after something has ended."""
-        if state.stopped or state.question is not None:
+        if state.stopped or state.question is not None or state.phase == "approving":
             return
         if run.fault is not None:
             self.failed(state, moment, run, run.fault)
@@ -354,20 +423,25 @@ _MOST = 20
 """Findings that the model is told of one plan."""
 
 
-def _without_facts(document: Object, facts: Mapping[str, Object]) -> tuple[Object, list[PlanFinding]]:
-    """The document without steps that are done, and findings for such that use the id of one for something else."""
+def _without_facts(document: Object, facts: Mapping[str, Object]) -> tuple[Object, list[int], list[PlanFinding]]:
+    """The document without steps that are done, where each of the others stood, and what is wrong.
+
+    Wrong are steps that use the id of one that is done for something else.
+    """
     steps = document.get("steps")
     if not facts or not isinstance(steps, list):
-        return document, []
+        return document, list(range(len(steps))) if isinstance(steps, list) else [], []
+    positions: list[int] = []
     found: list[PlanFinding] = []
     fresh: list[JSON] = []
     for position, step in enumerate(steps):
         name = str(step.get("id")) if isinstance(step, dict) else ""
         if name not in facts:
             fresh.append(step)
+            positions.append(position)
         elif canonical(step) != canonical(cast("JSON", facts[name])):
             text = f"Step {name!r} is done already; its id means what it was."
             found.append(
                 PlanFinding(DUPLICATE, text, "steps", position, "id", step=name, suggestion="Choose another id.")
             )
-    return {**document, "steps": fresh}, found
+    return {**document, "steps": fresh}, positions, found
