@@ -114,8 +114,10 @@ def _arguments(site: Site) -> Arguments:
         event = str(site.literal("type"))
         return lambda m: (event, {"data": None, **{port: read(m) for port, read in readers}})
     if kind == "model":
-        tools = list(site.literal("tools"))
-        return lambda m: ("", {"tools": tools, **{port: read(m) for port, read in readers}})
+        tools = site.literal("tools")
+        if not isinstance(tools, list) or not all(type(tool) is str for tool in tools):
+            raise ValueError(f"the port 'tools' is a list of names, not {tools!r}")
+        return lambda m: ("", {"tools": list(tools), **{port: read(m) for port, read in readers}})
     if kind == "ask":
         return lambda m: ("", {port: read(m) for port, read in readers})
     waits = [port for port in ("seconds", "signal", "event") if site.given(port)]

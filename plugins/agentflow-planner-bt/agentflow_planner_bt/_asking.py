@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentflow_kernel.errors import ExpressionFailed
+from agentflow_planner_bt._bounds import LONGEST
 from agentflow_planner_bt._kinds import DEEP
 from agentflow_planner_bt._run import RUN, failed
 from agentflow_planner_bt.leaf import Info
@@ -28,13 +29,30 @@ def timer_of(site: Site) -> int:
 
 
 def seconds_of(site: Site) -> Callable[[Memory], float]:
-    """A time: ``seconds`` or ``msec``, one of them."""
+    """A time: ``seconds`` or ``msec``, one of them; one from an entry is looked at when it is read."""
     if site.given("seconds") == site.given("msec"):
         raise ValueError("it takes a time, either 'seconds' or 'msec'")
-    if site.given("msec"):
-        milliseconds = site.reader("msec")
-        return lambda m: float(milliseconds(m)) / 1000.0
-    return site.reader("seconds")
+    port = "msec" if site.given("msec") else "seconds"
+    unit, path = 1000.0 if port == "msec" else 1.0, site.path
+    literal, read = site.scope.value(site.raw(port), "number")
+    if read is None:
+        seconds = _time(literal, port) / unit
+        return lambda m: seconds
+    reader = site.reader(port)
+
+    def seconds_now(m: Memory) -> float:
+        try:
+            return _time(reader(m), port) / unit
+        except ValueError as error:
+            raise failed(path, error) from None
+
+    return seconds_now
+
+
+def _time(value: Any, port: str) -> float:
+    if type(value) not in {int, float} or not 0 <= value <= LONGEST:
+        raise ValueError(f"the port {port!r} is a finite time of at least 0, not {value!r}")
+    return float(value)
 
 
 def one_of(site: Site, port: str, words: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from agentflow_planner_bt.port import KINDS
@@ -13,6 +14,8 @@ MAX_VALUES = 500_000
 """Values of a document. One that stands in several places of it counts in each: it is copied for each."""
 MAX_LEVELS = 64
 """Lists and mappings one inside the other in the value of a port or an entry, as in manifests."""
+LONGEST = sys.float_info.max
+"""Seconds of a time: what is more, also as a whole number, is no time that can be added to another."""
 
 
 def is_too_large(document: Any) -> bool:

@@ -46,9 +46,10 @@ def _node(node: Node, scope: PlanScope) -> Iterator[PlanFinding]:
         elif kind == "tool" and known is not None:
             yield from _arguments(node, known[name].parameters)
     elif kind == "model" and scope.tools is not None:
-        for name in node.ports.get("tools", []):
-            if name not in scope.tools:
-                yield _missing(node, "tool", str(name), scope.tools, "tools")
+        tools = node.ports.get("tools", [])
+        for name in tools if isinstance(tools, list) else ():  # others have been found already
+            if type(name) is str and name not in scope.tools:
+                yield _missing(node, "tool", name, scope.tools, "tools")
 
 
 def _missing(node: Node, kind: str, name: str, known: Mapping[str, Any], port: str) -> PlanFinding:

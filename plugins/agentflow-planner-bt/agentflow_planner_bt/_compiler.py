@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agentflow_planner_bt._definition import Definition, Node, TreeDefinition
-    from agentflow_planner_bt.leaf import Leaf
+    from agentflow_planner_bt.leaf import Info, Leaf
 
     Builder = Callable[[Site], Part]
 
@@ -112,7 +112,10 @@ class Compiler:
         self.builders = _PY_TREES if self.keeps else _BTCPP
         self.initial: list[Any] = []
         self.timers: list[int] = []
-        self.leaves: list[Leaf] = []
+        self.leaves: list[tuple[str, Leaf]] = []
+        """The stateful leaves, each with the path of its node."""
+        self.infos: list[Info] = []
+        """What the contexts of leaves that are functions are made from, once for each run."""
         self.nodes: list[Placed] = []
         self.scopes: list[Scope] = []
         self.findings: list[PlanFinding] = []
@@ -127,6 +130,11 @@ class Compiler:
         """A new cell, with the value that every run begins with."""
         self.initial.append(initial)
         return HEAD + len(self.initial) - 1
+
+    def context(self, info: Info) -> int:
+        """The number under which each run keeps the context of a node."""
+        self.infos.append(info)
+        return len(self.infos) - 1
 
     def label(self, name: str) -> str:
         """The name, with a number where another node has it already."""
@@ -301,7 +309,10 @@ class _Place:
 
 
 def _labels(node: Node) -> list[str]:
-    """What the children are called in paths: their names, numbered where several have the same."""
+    """What the children are called in paths: their names, numbered where several have the same.
+
+    No two are the same, since no name of a node or a leaf has a ``#`` in it.
+    """
     names = [child.name or child.type for child in node.children]
     several = {name for name in names if names.count(name) > 1} if len(names) < 200 else set(names)
     return [f"{name}#{number}" if name in several else name for number, name in enumerate(names, 1)]

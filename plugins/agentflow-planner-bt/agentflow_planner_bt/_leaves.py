@@ -64,10 +64,11 @@ def function(site: Site, leaf: Leaf) -> Part:
     call = leaf.action
     info = info_of(site, leaf.ports)
     success, failure, running = Status.SUCCESS, Status.FAILURE, Status.RUNNING
+    number = site.compiler.context(info) if leaf.takes_context else 0
 
     def tick(m: Memory) -> int:
         try:
-            answer = call(Context(m, info))
+            answer = call(m[0].contexts[number])  # RUN written out: this is the path of every leaf
         except Exception as error:
             raise raised(path, error) from error
         if answer is True or answer is success:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow_kernel.errors import PlanError, PlanInvalid
 from agentflow_planner_bt._compiler import Compiler, TooLarge
-from agentflow_planner_bt._run import HEAD, RUN, SCOPES, Run, write
+from agentflow_planner_bt._run import HEAD, RUN, SCOPES, Run, raised, write
 from agentflow_planner_bt._storing import VERSION, Stored, copied
+from agentflow_planner_bt.leaf import Context
 from agentflow_planner_bt.status import IDLE, RUNNING
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agentflow_planner_bt._compiler import Placed
     from agentflow_planner_bt._definition import Definition
     from agentflow_planner_bt._run import Memory, Part
-    from agentflow_planner_bt.leaf import Leaf
+    from agentflow_planner_bt.leaf import Leaf, Methods
 
 MAX_ROUNDS = 1_000
 """How often one tick goes through the tree at most, where loops give way or leaves wake it."""
@@ -50,6 +51,7 @@ class Compiled:
         self.initial = compiler.initial
         self.timers = compiler.timers
         self.objects = compiler.leaves
+        self.infos = compiler.infos
         self.scopes = compiler.scopes
         self.constants = [dict(scope.constants) for scope in compiler.scopes]
         self.keeps = compiler.keeps
@@ -95,9 +97,10 @@ class Machine:
     def __init__(self, compiled: Compiled, *, rounds: int = MAX_ROUNDS) -> None:
         self.compiled = compiled
         self.rounds = rounds
-        run = Run(len(compiled.constants), [leaf.made() for leaf in compiled.objects])
+        run = Run(len(compiled.constants), [_made(path, leaf) for path, leaf in compiled.objects])
         self.run = run
         self.m: Memory = [run, [{} for _ in compiled.constants], *compiled.initial]
+        run.contexts = [Context(self.m, info) for info in compiled.infos]
         self.status = IDLE
         """What the last tick gave."""
         for number, constants in enumerate(compiled.constants):
@@ -233,8 +236,16 @@ class Machine:
         fresh = Machine(self.compiled)
         fresh.run.now, fresh.run.on_wake = self.run.now, self.run.on_wake
         fresh.run.objects = self.run.objects
-        self.m, self.run = [fresh.run, *fresh.m[1:]], fresh.run
+        self.m, self.run = fresh.m, fresh.run
         self.status = IDLE
+
+
+def _made(path: str, leaf: Leaf) -> Methods:
+    """The methods of a node's leaf, or the error with the node's path."""
+    try:
+        return leaf.made()
+    except Exception as error:
+        raise raised(path, error) from error
 
 
 def _shared(value: Any) -> Any:

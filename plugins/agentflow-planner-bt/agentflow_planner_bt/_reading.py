@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.errors import nearest
-from agentflow_planner_bt._bounds import MAX_VALUES, is_too_large, not_json
+from agentflow_planner_bt._bounds import LONGEST, MAX_VALUES, is_too_large, not_json
 from agentflow_planner_bt._definition import Definition, Node, TreeDefinition, Where
 from agentflow_planner_bt._kinds import ATTRIBUTES, MODIFIERS, NAMES, SEMANTICS, Kind
 from agentflow_planner_bt.port import NOTHING, Port, is_key
@@ -19,8 +19,10 @@ MAX_NODES = 30_000
 MAX_DEPTH = 256
 """Nodes one below the other, subtrees included; BehaviorTree.CPP has the same limit."""
 
-_FORBIDDEN = frozenset(" \t\n\r<>&\"'/\\:*?|.")
-"""Characters that no tree, leaf or port may have in its name, as in BehaviorTree.CPP."""
+_FORBIDDEN = frozenset(" \t\n\r<>&\"'/\\:*?|.#")
+"""Characters that no tree, leaf or port may have in its name: those of BehaviorTree.CPP, and one more of paths."""
+_IN_PATHS = frozenset("/#")
+"""Characters that no node may have in its name: paths are made with them."""
 _DOCUMENT = (
     "semantics",
     "main",
@@ -49,6 +51,8 @@ class Reading:
         for name in leaves:
             if name in NAMES:
                 self.found("P002", f"{name!r} is a node of every tree, no leaf can have that name.")
+            else:
+                self._name("leaf", name, ())
 
     def found(self, code: str, text: str, *where: str | int, step: str = "", suggestion: str = "") -> None:
         """Note one fault."""
@@ -102,7 +106,7 @@ class Reading:
             if fault := not_json(self.definition.blackboard[name]):
                 self.found("P001", f"The entry {name!r} cannot have this value: {fault}.", "blackboard", name)
         every = document.get("tick_every_s")
-        if every is not None and (type(every) not in {int, float} or not 0 < every < float("inf")):
+        if every is not None and (type(every) not in {int, float} or not 0 < every <= LONGEST):
             self.found("P001", f"'tick_every_s' is a number of seconds above 0, not {every!r}.", "tick_every_s")
         self.definition.tick_every_s = every
         self.definition.errors = document.get("errors", "raise")
@@ -243,6 +247,10 @@ class Reading:
         name = fields.get("name", "")
         if type(name) is not str or any(char < " " or char == "\x7f" for char in name):
             self.found("P001", f"A name is text without control characters, not {name!r}.", *node.where, "name")
+            name = ""
+        elif bad := next((char for char in name if char in _IN_PATHS), ""):
+            reason = f"{bad!r} is reserved for the paths of nodes"
+            self.found("P001", f"{name!r} cannot be the name of a node: {reason}.", *node.where, "name")
             name = ""
         node.name = name
         for key in MODIFIERS:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentflow_kernel.contracts.planner import Action
+    from agentflow_planner_bt.leaf import Context
 
     Memory = list[Any]
     Tick = Callable[[Memory], int]
@@ -58,6 +59,7 @@ class Run:
         "more",
         "entries",
         "objects",
+        "contexts",
         "trace",
         "starts",
         "cancels",
@@ -81,6 +83,8 @@ class Run:
         self.entries: list[dict[str, Entry]] = [{} for _ in range(scopes)]
         self.objects = objects
         """The stateful leaves of Python, one entry for each node that has one."""
+        self.contexts: list[Context] = []
+        """The contexts of leaves that are functions: made once, since making one costs as much as a tick."""
         self.trace: list[tuple[int, int]] | None = None
         """Node and status of each tick, where somebody listens."""
         self.starts: list[Action] = []

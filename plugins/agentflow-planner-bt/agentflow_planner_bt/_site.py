@@ -44,7 +44,7 @@ class Site:
 
     def object(self, leaf: Leaf) -> int:
         """The number under which a run keeps its object for this node."""
-        self.compiler.leaves.append(leaf)
+        self.compiler.leaves.append((self.path, leaf))
         return len(self.compiler.leaves) - 1
 
     def label(self) -> str:

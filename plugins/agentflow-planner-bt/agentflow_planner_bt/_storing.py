@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from agentflow_kernel.contracts.planner import Action
 from agentflow_kernel.errors import NewerSchema, PlanError, ProtocolViolation
+from agentflow_planner_bt._bounds import LONGEST
 from agentflow_planner_bt._run import HEAD, Entry
 from agentflow_planner_bt.port import KINDS
 from agentflow_planner_bt.status import STATUSES
@@ -105,7 +106,7 @@ def _is_status(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in {int, float} and -float("inf") < value < float("inf")
+    return type(value) in {int, float} and -LONGEST <= value <= LONGEST
 
 
 def _is_boolean(value: Any) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentflow_kernel.contracts.finding import PlanFinding
-from agentflow_kernel.errors import PlanInvalid, UnknownName
+from agentflow_kernel.errors import PlanInvalid, UnknownName, UsageError
+from agentflow_planner_bt._bounds import LONGEST
 from agentflow_planner_bt._machine import MAX_ROUNDS, Compiled, Machine
 from agentflow_planner_bt._reading import Reading
 from agentflow_planner_bt._text import document_of
@@ -76,6 +77,7 @@ class Tree:
 
         Raises:
             PlanInvalid: the document has faults; ``findings`` holds all of them.
+            PlanError: the class of a leaf raised when an object of it was made; it has the path of the node.
         """
         known = {name: as_leaf(leaf) for name, leaf in (leaves or {}).items()}
         definition = define(document_of(source), known, enums=enums, main=main)
@@ -138,11 +140,12 @@ class Tree:
         """Move the clock; what is due is seen at the next tick.
 
         Raises:
-            ValueError: time does not go back.
+            UsageError: it is no finite number of seconds, or below 0: time does not go back.
         """
-        if not seconds >= 0:
-            raise ValueError(f"The clock is moved forward by a number of seconds, not by {seconds!r}.")
-        self._machine.run.now += seconds
+        run = self._machine.run
+        if type(seconds) not in {int, float} or not 0 <= seconds <= LONGEST - run.now:
+            raise UsageError(f"The clock is moved forward by a number of seconds, not by {seconds!r}.")
+        run.now += seconds
 
     # -- what there is to see
 

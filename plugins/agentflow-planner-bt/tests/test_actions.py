@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from probes import YES, F, R, S, given
 
-from agentflow_kernel.errors import PlanError, PlanInvalid
+from agentflow_kernel.errors import PlanError, PlanInvalid, UsageError
 from agentflow_planner_bt.tree import Tree
 
 
@@ -49,7 +49,7 @@ def test_a_result_is_written_and_the_node_succeeds() -> None:
 
 
 def test_ids_are_counted_by_node() -> None:
-    tree = Tree.load({"sequence": [{"tool": "t"}, {"tool": "t"}, {"retry": {"tool": "t", "name": "x/y"}, "times": 2}]})
+    tree = Tree.load({"sequence": [{"tool": "t"}, {"tool": "t"}, {"retry": {"tool": "t", "name": "x y"}, "times": 2}]})
     seen = []
     for _ in range(3):
         tree.tick()
@@ -125,5 +125,11 @@ def test_run_moves_the_clock_from_timer_to_timer() -> None:
     tree = Tree.load({"sequence": [{"sleep": 100}, {"delay": YES, "seconds": 50}]})
     assert [tree.run(), tree.clock.now] == [S, 150.0]
     assert Tree.load({"tool": "t"}).run(max_ticks=3) == R
-    with pytest.raises(ValueError, match="moved forward"):
-        tree.advance(-1)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 10**400, "x", None, True, [1]])
+def test_the_clock_goes_forward_by_numbers_only(seconds) -> None:
+    tree = Tree.load(YES)
+    with pytest.raises(UsageError, match="moved forward"):
+        tree.advance(seconds)
+    assert tree.clock.now == 0

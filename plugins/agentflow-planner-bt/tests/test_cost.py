@@ -37,6 +37,12 @@ def test_a_leaf_costs_its_tick_and_its_function(kind, leaves) -> None:
     assert calls(tree.tick) <= 2 * leaves + 10
 
 
+def test_a_leaf_that_takes_a_context_costs_no_call_more() -> None:
+    tree = Tree.load({"sequence": ["yes"] * 100}, {"yes": lambda context: True})
+    tree.tick()
+    assert calls(tree.tick) <= 2 * 100 + 10
+
+
 def test_a_tick_noted_costs_one_call_more() -> None:
     tree = Tree.load({"sequence": ["yes"] * 100}, {"yes": lambda: True})
     tree.traced_tick()

@@ -289,3 +289,13 @@ def test_an_exception_inside_a_decorators_child_names_the_leaf() -> None:
         tree.tick()
     assert isinstance(caught.value.__cause__, KeyError)
     assert set(tree.statuses().values()) == {Status.IDLE}
+
+
+@pytest.mark.parametrize("value", ["-1", "x"])
+@pytest.mark.parametrize("node", [{"delay": YES}, {"timeout": YES}, {"sleep": None}])
+def test_a_time_from_an_entry_is_looked_at_when_it_is_read(node, value) -> None:
+    (kind,) = node
+    timed = {"sleep": {"seconds": "{t}"}} if kind == "sleep" else {**node, "seconds": "{t}"}
+    tree = Tree.load({"root": timed, "blackboard": {"t": value}})
+    with pytest.raises(PlanError, match=rf"main/{kind}"):
+        tree.tick()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from probes import R, S, given, probes, ticks
+from probes import YES, R, S, given, probes, ticks
 
 from agentflow_kernel.errors import PlanError, PlanInvalid, UnknownName
 from agentflow_planner_bt.leaf import Context, Leaf
@@ -213,3 +213,38 @@ def test_status_of_a_node_that_is_not_there() -> None:
     tree = Tree.load({"sequence": ["leaf", "leaf"]}, {"leaf": lambda: True})
     with pytest.raises(UnknownName, match="Unknown node 'leaf'"):
         tree.status_of("leaf")
+
+
+def test_a_class_that_cannot_be_made_is_an_error_of_its_node() -> None:
+    class Broken:
+        def __init__(self) -> None:
+            raise ValueError("no hardware")
+
+        def start(self) -> bool:
+            return True
+
+    with pytest.raises(PlanError, match=r"main/sequence/arm.*it raised ValueError: no hardware") as caught:
+        Tree.load({"sequence": [YES, {"broken": None, "name": "arm"}]}, {"broken": Broken})
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_after_a_reset_a_context_is_one_of_the_new_run() -> None:
+    def count(context: Context) -> bool:
+        context.memory["n"] = context.memory.get("n", 0) + 1
+        context.set("n", context.memory["n"])
+        return True
+
+    tree = Tree.load({"tally": None, "n": "{n}"}, {"tally": Leaf(count, {"n": Port("out")})})
+    seen = []
+    for _ in range(2):
+        tree.tick()
+        tree.tick()
+        seen.append(tree.blackboard["n"])
+        tree.reset()
+    assert seen == [2, 2]
+    tree.advance(1)
+    other = Tree.load({"tally": None, "n": "{n}"}, {"tally": Leaf(count, {"n": Port("out")})})
+    tree.tick()
+    other.restore(tree.snapshot())
+    other.tick()
+    assert (other.blackboard["n"], tree.blackboard["n"]) == (2, 1)

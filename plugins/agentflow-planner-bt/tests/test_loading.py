@@ -58,6 +58,11 @@ def codes(source, leaves=None) -> list[str]:
         ("P001", {**YES, "always_failure": None}),
         ("P001", {**YES, "name": 5}),
         ("P001", {**YES, "name": "a\x07b"}),
+        ("P001", {**YES, "name": "a/b"}),
+        ("P001", {**YES, "name": "a#1"}),
+        ("P001", {"root": YES, "leaves": {"a#1": None}}),
+        ("P001", {"root": YES, "tick_every_s": float("inf")}),
+        ("P001", {"root": YES, "tick_every_s": 10**400}),
         ("P001", {**YES, "skip_if": 5}),
         ("P001", {**YES, "errors": "ignore"}),
         ("P001", {"root": {"subtree": "a", "ports": [1]}, "trees": {"a": YES}}),
@@ -89,6 +94,16 @@ def codes(source, leaves=None) -> list[str]:
         ("P004", {"wait": {"seconds": 1, "signal": "x"}}),
         ("P004", {"tool": None}),
         ("P004", {"sleep": "soon"}),
+        ("P004", {"sleep": -1}),
+        ("P004", {"sleep": {"seconds": None}}),
+        ("P004", {"timeout": YES, "seconds": -0.5}),
+        ("P004", {"timeout": YES, "msec": "-1"}),
+        ("P004", {"timeout": YES, "seconds": float("nan")}),
+        ("P004", {"delay": YES, "seconds": float("inf")}),
+        ("P004", {"delay": YES, "seconds": "1e999"}),
+        ("P004", {"delay": YES, "msec": 10**400}),
+        ("P004", {"model": "x", "tools": [["a"]]}),
+        ("P004", {"model": "x", "tools": 5}),
         ("P004", {"root": YES, "leaves": {"a": None}, "trees": {"b": "a"}}),
         ("P005", {"root": YES, "main": "other"}),
         ("P005", {"trees": {"a": YES, "b": YES}}),
@@ -132,6 +147,16 @@ def test_a_cycle_of_subtrees_is_named() -> None:
 
 def test_trees_that_the_main_tree_does_not_use_are_checked_too() -> None:
     assert codes({"root": YES, "trees": {"b": {"check": "("}}}) == ["P004"]
+
+
+def test_names_that_would_make_paths_ambiguous_are_refused() -> None:
+    first = {"sequence": [{**YES, "name": "x"}], "name": "a"}
+    assert codes({"sequence": [first, {**NO, "name": "a/x"}]}) == ["P001"]
+    assert codes({"sequence": [YES, YES, {**NO, "name": "always_success#1"}]}) == ["P001"]
+    with pytest.raises(PlanInvalid, match="'a/b' cannot be the name of a leaf"):
+        Tree.load("a/b", {"a/b": lambda: True})
+    with pytest.raises(PlanInvalid, match="'a/x' cannot be the name of a node: '/' is reserved"):
+        Tree.load('<root BTCPP_format="4"><BehaviorTree ID="A"><AlwaysSuccess name="a/x"/></BehaviorTree></root>')
 
 
 class TestBounds:

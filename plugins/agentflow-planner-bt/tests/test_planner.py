@@ -284,3 +284,9 @@ class TestPicture:
         play.see("started")
         picture = play.planner.graph(self.DOCUMENT, play.planner.dump(play.state))
         assert {shape.mark for shape in picture.shapes.values()} == {""}
+
+
+@pytest.mark.parametrize("tools", [[["a"]], 5, [{"a": 1}]])
+def test_tools_that_are_no_names_are_found_once(tools) -> None:
+    findings = TreePlanner().check({"model": "x", "tools": tools}, SCOPE)
+    assert [finding.code for finding in findings] == ["P004"]
