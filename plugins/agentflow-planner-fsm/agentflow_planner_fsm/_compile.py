@@ -70,6 +70,8 @@ def read_chart(reading: Reading, document: Any, where: Where = (), *, name: str 
     """The chart of a document as far as it can be made; what is wrong is noted in the reading."""
     fields = reading.fields(document, _ROOT, where, "a statechart")
     title = fields.get("name") or name or "statechart"
+    if not isinstance(title, str):
+        reading.find(SCHEMA, f"Expected a text for the name of a statechart, not {shown(title)}.", *where, "name")
     chart = Chart(title if isinstance(title, str) else "statechart", fields)
     if depth > DEEPEST_CHART:
         reading.find(TOO_LARGE, f"Charts are nested more than {DEEPEST_CHART} deep.", *where)

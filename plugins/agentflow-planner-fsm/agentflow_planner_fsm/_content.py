@@ -104,7 +104,7 @@ def _raise(reading: Reading, item: Mapping[str, Any], where: Where, depth: int) 
     data = reading.payload(fields, place)
 
     def raise_event(session: Session) -> None:
-        session.internal.append(Event(name, data(session) if data is not None else None, "internal"))
+        session.queue(Event(name, data(session) if data is not None else None, "internal"))
 
     return (raise_event,)
 
@@ -193,7 +193,7 @@ def _dispatch(session: Session, event: Event, target: str, delay: int) -> None:
     if target in ("internal", "#_internal"):
         if delay:
             raise ContentFailed("an internal event cannot have a delay", send_id=event.send_id)
-        session.internal.append(Event(event.name, event.data, "internal", send_id=event.send_id))
+        session.queue(Event(event.name, event.data, "internal", send_id=event.send_id))
     elif delay:
         session.hub.schedule(session, event, delay, target, event.send_id or "")
     else:

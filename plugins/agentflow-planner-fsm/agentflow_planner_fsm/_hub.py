@@ -34,6 +34,8 @@ MOST_PENDING = 10_000
 MOST_SESSIONS = 1_000
 MOST_ITEMS = 100_000
 """Items that the loops of one input's content may go through."""
+MOST_WORK = 2_000_000
+"""What the expressions of one input may cost, about as many items looked at or copied: a second or two."""
 DEEPEST = 32
 """How deep machines may invoke each other."""
 
@@ -58,6 +60,7 @@ class Hub:
         self.now = now
         self.most_steps = most_steps
         self.most_items = MOST_ITEMS
+        self.most_work = MOST_WORK
         self.trace: list[Told] | None = [] if traced else None
         self.most_turns = TURNS_A_STEP * most_steps
         self.timers = Timers()
@@ -72,6 +75,8 @@ class Hub:
         self.cancels: list[str] = []
         self.turns = 0
         self.items = 0
+        self.spent = 0
+        """What the expressions since the last input have cost."""
         self.busy = False
         self.root = self.open_session(chart)
 
@@ -128,7 +133,7 @@ class Hub:
 
     def fresh_input(self) -> None:
         """Something came from outside, or time went on: the counts begin anew."""
-        self.turns = self.items = 0
+        self.turns = self.items = self.spent = 0
 
     def deliver(self, sender: Session, event: Event, target: str) -> None:
         """Bring an event to where ``send`` wants it; raises :class:`ContentFailed` where there is no such place."""

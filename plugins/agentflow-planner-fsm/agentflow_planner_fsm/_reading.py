@@ -7,6 +7,7 @@ from agentflow_kernel.errors import ExpressionInvalid
 from agentflow_kernel.errors.hints import nearest
 from agentflow_kernel.expression import Expression, Script
 from agentflow_planner_fsm._fault import ContentFailed
+from agentflow_planner_fsm._work import metered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,32 +125,35 @@ class Reading:
         read = self._read(text, where, what)
         if read is None:
             return _nothing
-        evaluate = read.evaluate
+        evaluate = metered(read, read.evaluate)
         if "In(" in read.text:
 
             def give(session: Session) -> Any:
                 session.ids()
-                return evaluate(session.scope)
+                return evaluate(session)
 
             return give
-        return lambda session: evaluate(session.scope)
+        return evaluate
 
     def test(self, text: Any, where: Where, what: str) -> Test:
         """What decides a condition."""
         if isinstance(text, bool):
             text = "true" if text else "false"
+        elif not isinstance(text, str):
+            self.find(SCHEMA, f"Expected an expression for {what}, not {shown(text)}.", *where)
+            return _never
         read = self._read(text, where, what)
         if read is None:
             return _never
-        test = read.test
+        test = metered(read, read.test)
         if "In(" in read.text:
 
-            def decide(session: Session) -> bool:
+            def decide(session: Session) -> Any:
                 session.ids()
-                return test(session.scope)
+                return test(session)
 
             return decide
-        return lambda session: test(session.scope)
+        return test
 
     def _read(self, text: Any, where: Where, what: str) -> Expression | None:
         if isinstance(text, (int, float)) and not isinstance(text, bool):
@@ -224,6 +228,10 @@ class Reading:
             if len(value) == 1:
                 ((key, inner),) = value.items()
                 if key in ("$expr", "$ref"):
+                    if not isinstance(inner, str):
+                        text = f"Expected a text for {key!r}, not {shown(inner)}."
+                        self.find(SCHEMA, text, *where, key, suggestion="A value that is fixed stands by itself.")
+                        return None
                     return self.expression(inner, (*where, key), "the expression")
                 if key == "$literal":
                     return lambda session: inner
@@ -325,7 +333,7 @@ def _never(session: Session) -> bool:
 def _assigning(script: Script, declared: str | None) -> Callable[[Session], None]:
     """Runs a script on the data of a session, but for the names that belong to the system."""
     closed = next((str(path[0]) for path in script.targets if str(path[0])[:1] == "_"), None)
-    run, asks = script.run, "In(" in script.text
+    run, asks = metered(script, script.run), "In(" in script.text
 
     def assign(session: Session) -> None:
         if closed is not None:
@@ -334,7 +342,7 @@ def _assigning(script: Script, declared: str | None) -> Callable[[Session], None
             raise ContentFailed(f"there is no variable {declared!r} to assign to")
         if asks:
             session.ids()
-        session.scope.update(run(session.scope))
+        session.scope.update(run(session))
 
     return assign
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.errors import PlanInvalid
 from agentflow_planner_fsm._event import PROCESSOR
@@ -34,6 +36,34 @@ _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "final": ("id",),
     "history": ("id", "type"),
 }
+_EXPRESSIONS = frozenset(
+    (
+        *("cond", "expr", "array", "location", "idlocation", "namelist"),
+        *("eventexpr", "targetexpr", "typeexpr", "delayexpr", "sendidexpr", "srcexpr"),
+    )
+)
+"""The attributes that hold expressions or paths."""
+_FOREIGN = {
+    "===": "write '=='",
+    "!==": "write '!='",
+    "undefined": "write 'has(name)' to ask whether there is a value, or 'null'",
+    "NaN": "numbers are those of JSON",
+    "typeof": "write 'has(name)' to ask whether there is a value",
+    ".length": "write 'len(…)'",
+}
+"""What only ECMAScript has, and what to write instead."""
+_WORDS = re.compile(
+    r"""
+    "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*'  # texts may hold anything
+    | (===|!==) | (?<![\w.])(undefined|NaN|typeof)\b | (\.length)\b
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def foreign_words(text: str) -> list[str]:
+    """What only ECMAScript has in an expression, outside of its texts."""
+    return [word for found in _WORDS.findall(text) for word in found if word]
 
 
 def read_scxml(text: str | bytes, name: str = "") -> Mapping[str, Any]:
@@ -120,10 +150,24 @@ class _Reader(ContentReader):
         for key in ("initial", "binding"):
             if key in root.attrib:
                 document[key] = root.attrib[key]
+        if model == "ecmascript":
+            self._foreign(root)
         outer, self.model = self.model, model
         self._common(root, document)
         self.model = outer
         return document
+
+    def _foreign(self, root: Element) -> None:
+        """Find what only ECMAScript has in the expressions of one document, by its name."""
+        todo = [root]
+        while todo:
+            element = todo.pop()
+            texts = [value for key, value in element.attrib.items() if key in _EXPRESSIONS]
+            if local(element) == "script":
+                texts.append(element.text or "")
+            for word in dict.fromkeys(word for text in texts for word in foreign_words(text)):
+                self.find(f"ECMAScript's {word!r} is not read; {_FOREIGN[word]}.", element)
+            todo += [child for child in reversed(element) if local(child) != "scxml"]
 
     def _look(self, element: Element, kind: str) -> None:
         self.attributes(element, _ATTRIBUTES[kind])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from agentflow_planner_fsm.chart import Block, Chart, State, Transition
 
 _TRAIL = 128
+MOST_QUEUED = 10_000
+"""Internal events that may wait; of errors, twice as many."""
 
 
 class Session:
@@ -52,6 +54,7 @@ class Session:
         "faults",
         "known_ids",
         "trail",
+        "weights",
     )
 
     def __init__(self, chart: Chart, hub: Hub, id: str, parent: Session | None = None, invoke_id: str = "") -> None:
@@ -88,6 +91,8 @@ class Session:
         self.known_ids = 0
         """The configuration that ``In()`` in the scope stands for."""
         self.trail: list[str] = []
+        self.weights: dict[tuple[str | int, ...], tuple[Any, tuple[int, int]]] = {}
+        """What has been read, by path, and how much it weighs."""
 
     # -- outside
 
@@ -326,9 +331,17 @@ class Session:
         except FAULTS as error:
             self.fail(error)
 
+    def queue(self, event: Event) -> None:
+        """Queue an internal event; raises :class:`ContentFailed` where very many wait."""
+        if len(self.internal) >= MOST_QUEUED:
+            raise ContentFailed(f"more than {MOST_QUEUED:,} internal events wait", send_id=event.send_id)
+        self.internal.append(event)
+
     def fail(self, error: Exception) -> None:
         """Queue the event of an error."""
         self.faults += 1
+        if len(self.internal) >= 2 * MOST_QUEUED:
+            raise PlanLoopError(self.chart.name, 2 * MOST_QUEUED, [f"the error {str(error)[:80]!r}"])
         name, send_id = EXECUTION, None
         if type(error) is ContentFailed:
             name, send_id = error.name, error.send_id

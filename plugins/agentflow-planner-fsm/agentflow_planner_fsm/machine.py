@@ -12,7 +12,7 @@ It acts on nothing: what states invoke and content calls is listed in :attr:`Mac
 
 from __future__ import annotations
 
-from agentflow_kernel.errors import PlanLoopError, UsageError
+from agentflow_kernel.errors import PlanLoopError, ProtocolViolation, UsageError
 from agentflow_planner_fsm._compile import compile_chart
 from agentflow_planner_fsm._event import Event
 from agentflow_planner_fsm._hub import MOST_STEPS, Hub
@@ -108,7 +108,10 @@ class Machine(Standing):
             PlanLoopError: it does not come to rest; from then on every call raises this.
         """
         root, hub = self._root, self._hub
-        step = root.row.get(event)
+        try:
+            step = root.row.get(event)
+        except TypeError:  # what cannot be a key
+            step = None
         if (
             type(step) is Microstep
             and step.quick
@@ -148,8 +151,9 @@ class Machine(Standing):
             UsageError: time cannot go back.
             PlanLoopError: as for :meth:`send`.
         """
-        if not 0 <= seconds < 1e11:
-            raise UsageError(f"Time goes on by 0 or more seconds, not {seconds!r}.")
+        given: object = seconds
+        if not isinstance(given, (int, float)) or not 0 <= given < 1e11:
+            raise UsageError(f"Time goes on by 0 or more seconds, not {given!r}.")
         if self._broken is not None:
             raise self._broken
         self._hub.fresh_input()
@@ -225,6 +229,8 @@ class Machine(Standing):
             PlanInvalid: as for :meth:`load`.
         """
         chart = load_chart(source, charts=charts)
+        if snapshot is None:
+            raise ProtocolViolation(f"This is no snapshot of the statechart {chart.name!r}: it is null.")
         return cls(chart, max_microsteps=max_microsteps, traced=traced, snapshot=snapshot)
 
     def _break(self, error: PlanLoopError) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from statechart_driver import run
 
-from agentflow_kernel.errors import PlanInvalid
+from agentflow_kernel.errors import PlanInvalid, PlanLoopError, ProtocolViolation, UsageError
 from agentflow_planner_fsm.machine import Machine
 
 if TYPE_CHECKING:
@@ -105,3 +106,133 @@ states:
     machine.send("z")
     assert machine.take_actions() == ([], [action.id])
     assert machine.complete(action.id) is False
+
+
+def test_data_that_double_with_each_step_end_early() -> None:
+    """Each step fails at the bound of an expression, which is much work; one input has a bound for all of it."""
+    begun = time.process_time()
+    with pytest.raises(PlanLoopError, match="the work of 's = "):
+        run("""
+data: {s: [1]}
+states: {a: {transitions: [{when: "true", target: a, do: ["s = [s, s]"]}]}}
+""")
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize("piece", ["x = 1 in l", "x = l == m", "x = l[i - i] == m[0]", "x = [l, l]"])
+def test_work_on_large_data_in_a_loop_is_bounded(piece: str) -> None:
+    machine = run(
+        "data: {l: [], m: [], n: [], i: 0, x: null}\n"
+        "states: {a: {transitions: [{event: set, do: [l = _event.data, m = _event.data, n = _event.data]},\n"
+        f"  {{event: go, do: [{{foreach: {{array: n, item: k, do: ['{piece}']}}}}]}}]}}}}"
+    )
+    machine.send("set", [[0] * 4_000, *[0] * 2_000])
+    with pytest.raises(PlanLoopError, match="the work of"):
+        machine.send("go")
+
+
+def test_a_loop_over_thousands_of_items_is_no_hostile_work() -> None:
+    """What reads one item or the length of a list pays for that alone; what came before is forgotten."""
+    machine = run("""
+data: {items: [], n: 0, at: 0}
+states:
+  a:
+    transitions:
+    - {event: set, do: ["items = _event.data"]}
+    - event: go
+      do:
+      - foreach: {array: items, item: each, index: at, do: [{if: "len(items) > at", then: ["n += items[at].price"]}]}
+""")
+    machine.send("set", [{"price": 1}] * 8_000)
+    for _ in range(3):
+        machine.send("go")
+    assert machine.data["n"] == 24_000
+
+
+def test_very_many_internal_events_are_an_error_of_execution() -> None:
+    """As with external ones: the event of the error still has its place."""
+    machine = run("""
+data: {l: [], why: "", got: 0}
+states:
+  a:
+    transitions:
+    - {event: set, do: ["l = _event.data"]}
+    - {event: go, do: [{foreach: {array: l, item: k, do: [{raise: none}]}}]}
+    - {event: test, do: [{foreach: {array: l, item: k, do: [{if: nothing, then: []}]}}]}
+    - {event: error.execution, do: ["why = _event.data.message"]}
+""")
+    machine.send("set", [0] * 25_000)
+    machine.send("go")
+    assert machine.data["why"] == "more than 10,000 internal events wait"
+    with pytest.raises(PlanLoopError, match="the error"):
+        machine.send("test")
+
+
+def test_what_makes_no_sense_to_a_machine_is_refused_by_a_typed_error() -> None:
+    document = {"states": {"s": {}}}
+    machine = Machine.load(document)
+    for event in ([1], {}, None):
+        with pytest.raises(UsageError, match="An event is a name"):
+            machine.send(event)  # type: ignore[arg-type]  # on purpose
+    for seconds in ("x", None, [1]):
+        with pytest.raises(UsageError, match="Time goes on"):
+            machine.advance(seconds)  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ProtocolViolation, match="no snapshot"):
+        Machine.restore(document, None)
+
+
+def test_a_source_that_is_no_document_is_refused_by_a_typed_error(tmp_path: Path) -> None:
+    for source in ("", " \n", "a\0b"):
+        with pytest.raises(PlanInvalid):
+            Machine.load(source)
+    for name, content in (
+        ("a.yaml", b"\xff\xfe\xff"),
+        ("b.yaml", b"states: {\xe9: {}}"),
+        ("c.xml", b"<scxml a='\xe9'/>"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(PlanInvalid):
+            Machine.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        ({"states": {"s": {"transitions": [{"event": "e", "when": 5}]}}}, "/states/s/transitions/0/when"),
+        ({"states": {"s": {"enter": [{"if": 5, "then": []}]}}}, "/states/s/enter/0/if"),
+        ({"name": [1], "states": {"s": {}}}, "/name"),
+        ({"data": {"x": {"$expr": 5}}, "states": {"s": {}}}, "/data/x/$expr"),
+    ],
+)
+def test_what_must_be_a_text_is_one(document: Any, place: str) -> None:
+    with pytest.raises(PlanInvalid) as caught:
+        Machine.load(document)
+    (finding,) = caught.value.findings
+    assert (finding.code, finding.pointer) == ("P001", place)  # type: ignore[union-attr]  # a plan's
+
+
+@pytest.mark.parametrize(
+    ("condition", "word"),
+    [
+        ("v != undefined", "'undefined' is not read; write 'has(name)'"),
+        ("v == NaN", "'NaN'"),
+        ("v.length > 1", "'.length' is not read; write 'len("),
+        ("typeof v == 'number'", "'typeof'"),
+        ("v === 1", "'===' is not read; write '=='"),
+        ("v !== 1", "'!==' is not read; write '!='"),
+    ],
+)
+def test_what_only_ecmascript_has_is_named(condition: str, word: str) -> None:
+    text = LATE.replace('version="1.0"', 'version="1.0" datamodel="ecmascript"')
+    text = text.replace('event="done.invoke.k"', f'event="x" cond="{condition}"')
+    with pytest.raises(PlanInvalid) as caught:
+        Machine.load(text)
+    assert f"ECMAScript's {word}" in str(caught.value)
+
+
+def test_words_of_ecmascript_in_texts_are_texts() -> None:
+    text = LATE.replace('version="1.0"', 'version="1.0" datamodel="ecmascript"')
+    text = text.replace('expr="_event.data"', "expr=\"'typeof undefined === NaN' + _event.data\"")
+    machine = Machine.load(text)
+    machine.send("go", "!")
+    assert machine.data["d"] == "typeof undefined === NaN!"

@@ -75,6 +75,10 @@ def test_every_element_has_its_place_in_a_document() -> None:
         (scxml("<state id='a'/>", "datamodel='xpath'"), "data model 'xpath' is not read"),
         (
             scxml("<state id='a'><transition cond='a === b' target='a'/></state>", "datamodel='ecmascript'"),
+            "ECMAScript's '===' is not read",
+        ),
+        (
+            scxml("<state id='a'><transition cond='a ++ b' target='a'/></state>", "datamodel='ecmascript'"),
             "guard cannot be read",
         ),
         (scxml("<state id='a'><onentry><script>var x = f();</script></onentry></state>"), "script cannot be read"),
