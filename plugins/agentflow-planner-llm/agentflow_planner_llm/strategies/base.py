@@ -58,7 +58,7 @@ class Strategy:
         """Go on after the answer to a question, which fits its schema."""
         raise NotImplementedError
 
-    def overtaken(self, state: StrategyState, moment: Moment, question: Question) -> bool:
+    def _overtaken(self, state: StrategyState, moment: Moment, question: Question) -> bool:
         """Do something else than go on with an answer, where it came too late; whether that was so."""
         return False
 
@@ -193,7 +193,7 @@ class Strategy:
             if problems:
                 self.ask_again(state, moment, question, f"{'; '.join(problems)}.")
                 return
-        if not self.overtaken(state, moment, question):
+        if not self._overtaken(state, moment, question):
             self.heard(state, moment, question, answer)
 
     # -- loops ---------------------------------------------------------------------------------------------------------

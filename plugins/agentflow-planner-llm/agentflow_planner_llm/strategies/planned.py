@@ -346,7 +346,7 @@ class PlannedStrategy(Strategy):
         else:
             self._run(state, moment)
 
-    def overtaken(self, state: StrategyState, moment: Moment, question: Question) -> bool:
+    def _overtaken(self, state: StrategyState, moment: Moment, question: Question) -> bool:
         """Plan anew where there is new input since the question was asked, as long as there may be one more plan."""
         heard = state.notes.pop(HEARD, None)
         if heard is None:
