@@ -66,8 +66,8 @@ def estimate_plan(graph: Graph, parallel: int | None = None) -> Estimate:
     guards = guards_of(graph)
     tries = [times[number] * step.attempts for number, step in enumerate(graph.steps)]
 
-    def most_of(amount: Callable[[int], float]) -> float:
-        return _worst(range(len(graph.steps)), guards, amount)
+    choices = _Choices(guards)
+    most_of = choices.worst
 
     result.steps = int(most_of(times.__getitem__))
     result.calls = int(most_of(tries.__getitem__))
@@ -123,25 +123,43 @@ def _seconds(step: Step, result: Estimate) -> float:
     return each * step.attempts + waits
 
 
-def _worst(among: Sequence[int], guards: Sequence[Guards], amount: Callable[[int], float]) -> float:
-    """The sum over steps that run whatever is chosen, and of the dearest choice at each step that chooses."""
-    total = 0.0
-    choices: dict[int, dict[int, list[int]]] = {}
-    for number in among:
-        if guards[number]:
-            source, target = min(guards[number])
-            choices.setdefault(source, {}).setdefault(target, []).append(number)
-        else:
-            total += amount(number)
-    for targets in choices.values():
-        worst = 0.0
-        for inside in targets.values():
-            reduced = list(guards)
-            for number in inside:
-                reduced[number] = guards[number] - {min(guards[number])}
-            worst = max(worst, _worst(inside, reduced, amount))
-        total += worst
-    return total
+class _Choices:
+    """The choices of a plan as a tree: under each step that chooses its targets, under these what runs only then.
+
+    A step stands at the node for all the choices that it needs, taken in the order of the document; the root is what
+    runs whatever is chosen. A node comes after the one above it.
+    """
+
+    __slots__ = ("_place", "_above", "_source")
+
+    def __init__(self, guards: Sequence[Guards]) -> None:
+        self._place = [0] * len(guards)
+        self._above = [0]
+        self._source = [-1]
+        pairs = sorted(set().union(*guards))
+        rank = {pair: place for place, pair in enumerate(pairs)}
+        nodes: dict[tuple[int, int], int] = {}
+        for number, each in enumerate(guards):
+            node = 0
+            for place in sorted(map(rank.__getitem__, each)):
+                below = nodes.setdefault((node, place), len(self._above))
+                if below == len(self._above):
+                    self._above.append(node)
+                    self._source.append(pairs[place][0])
+                node = below
+            self._place[number] = node
+
+    def worst(self, amount: Callable[[int], float]) -> float:
+        """The sum over steps that run whatever is chosen, and of the dearest choice at each step that chooses."""
+        totals = [0.0] * len(self._above)
+        for number, node in enumerate(self._place):
+            totals[node] += amount(number)
+        dearest: list[dict[int, float]] = [{} for _ in totals]
+        for node in range(len(totals) - 1, 0, -1):
+            total = totals[node] + sum(dearest[node].values())
+            beside, source = dearest[self._above[node]], self._source[node]
+            beside[source] = max(beside.get(source, 0.0), total)
+        return totals[0] + sum(dearest[0].values())
 
 
 def _longest(graph: Graph, seconds: Sequence[float]) -> float:

@@ -101,8 +101,9 @@ class Graph:
         self._connect()
         self.topological: list[int] = self._sort()
         if self.topological:
-            self._follow_routes()
+            back = self._follow_routes()
             self._order_state()
+            self._make_loops(back)
 
     def needs(self, index: int) -> set[int]:
         """Everything that has to have ended before a step."""
@@ -231,10 +232,10 @@ class Graph:
             return []
         return found
 
-    def _follow_routes(self) -> None:
-        """Tell routes onward from routes back, and find what each loop does again."""
+    def _follow_routes(self) -> list[tuple[int, int, int]]:
+        """Follow the routes onward; returns the routes back, each as source, target and number of the route."""
         if not any(step.routes for step in self.steps):
-            return
+            return []
         position = self._positions()
         back: list[tuple[int, int, int]] = []
         for source in self.topological:
@@ -252,6 +253,10 @@ class Graph:
                         position = self._positions()
                 else:
                     back.append((source, target, number))
+        return back
+
+    def _make_loops(self, back: Sequence[tuple[int, int, int]]) -> None:
+        """Find what each loop does again, also for the sake of the state, and let what comes after wait for its end."""
         for source, target, number in back:
             body = self._between(target, source)
             bound = self.steps[source].routes[number].most or 0
