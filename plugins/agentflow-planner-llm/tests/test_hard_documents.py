@@ -193,3 +193,35 @@ def test_properties_by_pattern_and_items_by_place_fit() -> None:
         assert findings(plan(step("a", returns=made), step("b", "files.read", args={"path": ref(path)}))) == []
     bad = findings(plan(step("a", returns=made), step("b", "files.read", args={"path": ref("a.result.l[1]")})))
     assert [each.code for each in bad] == ["P009"]
+
+
+def codes(*steps: Any, **fields: Any) -> list[tuple[str, str]]:
+    return [(each.code, each.pointer) for each in findings(plan(*steps, **fields))]
+
+
+def test_defaults_and_what_is_told_of_a_failure_are_checked_too() -> None:
+    """A default is a literal; a status and the words of an error are texts."""
+    lines = "/steps/1/args/lines"
+    for wrong in (ref("a.status"), ref("a.error.message"), ref("a.error.code"), ref("input.n", default="x")):
+        assert codes(step("a"), step("b", "files.read", args={"path": "p", "lines": wrong})) == [("P009", lines)]
+    good = {"path": ref("a.error.message"), "lines": ref("input.n", default=3)}
+    assert codes(step("a", on_error="continue"), step("b", "files.read", args=good)) == []
+
+
+def test_a_fact_holds_only_if_its_maker_succeeds_for_certain() -> None:
+    """It may fail and be passed over, or not run; what needs it does not run then, but a goal is missed."""
+    may_fail = step("a", post=["built"], on_error="continue")
+    at_times = step("a", post=["built"], when="input.x")
+    behind = step("m", needs=["a"])
+    user = step("b", pre=["built"], needs=["m"])
+    assert codes(may_fail, behind, user) == [("P013", "/steps/2/pre/0")]
+    assert codes(at_times, behind, user) == []
+    for maker in (may_fail, at_times, step("a", post=["built"], on_error="skip")):
+        assert codes(maker, goals=["built"]) == [("P013", "/goals/0")]
+    depends = step("c", post=["sent"], needs=["a"])
+    assert codes(step("a", when="input.x"), depends, goals=["sent"]) == [("P013", "/goals/0")]
+    assert codes(step("a", on_error="continue"), depends, goals=["sent"]) == []
+
+
+def test_a_step_that_names_a_key_twice_writes_it_once() -> None:
+    assert codes(step("a", writes=["k", "k"])) == []

@@ -20,6 +20,7 @@ from agentflow_kernel.schema import find_problems
 from agentflow_planner_llm._caller import read_error
 from agentflow_planner_llm.execution.batching import gather, make_batch
 from agentflow_planner_llm.execution.calls import answer_of, check_call, make_action, take_reply
+from agentflow_planner_llm.execution.paying import PAYING, leaves_room
 from agentflow_planner_llm.execution.routes import choose_route
 from agentflow_planner_llm.execution.state import Fault, PlanRun
 from agentflow_planner_llm.execution.values import filled, holds, name_call, write
@@ -205,6 +206,8 @@ class Executor:
                     break
                 if program.is_sequential(next(iter(run.running.values()))):
                     break
+                if not leaves_room(run, run.ready[0][1], self.budgets):
+                    break
             _, number = heapq.heappop(run.ready)
             self._start(run, moment, number)
         return bool(moment.settled)
@@ -257,7 +260,7 @@ class Executor:
 
     def may_pay(self, run: PlanRun, moment: Moment, step: Step) -> bool:
         """Whether the budgets allow one more call; the plan ends where they do not."""
-        if step.kind == "model":
+        if step.kind in PAYING:
             budget = run.ledger.budget_against_model(self.budgets)
             run.ledger.model_calls += budget is None
         elif step.kind == "tool":

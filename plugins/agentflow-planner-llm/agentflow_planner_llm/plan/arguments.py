@@ -20,7 +20,7 @@ from agentflow_planner_llm.plan.schemas import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     from agentflow_kernel.contracts.values import JSON
     from agentflow_planner_llm.plan.graph import Graph
@@ -127,18 +127,37 @@ def _check_reference(
     graph: Graph, scope: Scope, number: int, reference: Reference, about: tuple[Object, Where, list[PlanFinding]]
 ) -> None:
     """P009: what the referenced step gives against what the parameter takes."""
-    target = graph.index.get(reference.root)
-    if target is None or reference.path[0] != "result":
-        return
     schema, where, found = about
-    produced = result_schema(graph.steps[target], scope.tools)
+    wanted = follow_path(schema, reference.where)[0]
+    step = graph.steps[number]
+    if reference.tolerant and wanted is not None and "$ref" not in str(wanted):  # which is of the whole schema
+        for fault in find_problems(_default_of(cast("JSON", step.args), reference.where), wanted):
+            text = f"Step {step.id!r}: the default of {reference.text!r} does not fit: {fault}."
+            found.append(PlanFinding(MISMATCH, text, *where, *reference.where, step=step.id))
+    target = graph.index.get(reference.root)
+    if target is None:
+        return
+    produced = _TOLD.get(str(reference.path[0])) or result_schema(graph.steps[target], scope.tools)
     if produced is None:
         return
-    wanted = follow_path(schema, reference.where)[0]
     given, problem = follow_path(produced, reference.path[1:])
     if problem is None and given is not None and wanted is not None:
         problem = mismatch(given, wanted)
     if problem is not None and not (reference.tolerant and given is None):
-        step = graph.steps[number]
         text = f"Step {step.id!r} uses {reference.text!r} where it does not fit: {problem}."
         found.append(PlanFinding(MISMATCH, text, *where, *reference.where, step=step.id))
+
+
+def _default_of(args: JSON, where: Where) -> JSON:
+    """What stands in the arguments for a reference that leads nowhere."""
+    at: Any = args
+    for part in where:
+        at = at[part]
+    return cast("JSON", at["default"])
+
+
+_TOLD: Mapping[str, Object] = {
+    "status": {"type": "string"},
+    "error": {"type": "object", "properties": {"code": {"type": "string"}, "message": {"type": "string"}}},
+}
+"""The schemas of what a reference may ask of any step beside its result."""

@@ -28,11 +28,14 @@ def check_facts(graph: Graph, places: Mapping[str, int], found: list[PlanFinding
         for fact in step.post:
             makers.setdefault(fact, []).append(number)
     after = _followers(before)
+    always, lasting = _certain(graph)
+    behind = _needed(graph)
     for number, step in enumerate(graph.steps):
         for place, fact in enumerate(step.pre):
             others = ~(after[number] | 1 << number)
             threats = [each for each in makers.get(_negated(fact), ()) if others >> each & 1]
-            supports = [each for each in makers.get(fact, ()) if before[number] >> each & 1]
+            certain = always | behind[number] & lasting
+            supports = [each for each in makers.get(fact, ()) if before[number] & certain >> each & 1]
             why = _why_not(graph, before, fact, threats, supports)
             if why:
                 text = f"Step {step.id!r} presupposes {fact!r}, but {why}."
@@ -41,7 +44,8 @@ def check_facts(graph: Graph, places: Mapping[str, int], found: list[PlanFinding
                     PlanFinding(CONDITION, text, *where, step=step.id, suggestion=_advice(graph, makers, fact))
                 )
     for place, fact in enumerate(plan.goals):
-        why = _why_not(graph, before, fact, makers.get(_negated(fact), []), makers.get(fact, []))
+        sure = [each for each in makers.get(fact, ()) if always >> each & 1]
+        why = _why_not(graph, before, fact, makers.get(_negated(fact), []), sure)
         if why:
             text = f"The plan is to end with {fact!r}, but {why}."
             found.append(PlanFinding(CONDITION, text, "goals", place, suggestion=_advice(graph, makers, fact)))
@@ -57,8 +61,31 @@ def _why_not(graph: Graph, before: list[int], fact: str, threats: list[int], sup
     if any(not undone & ~before[each] for each in supports):
         return ""
     if not given and not supports:
-        return "no step before it makes it so"
+        return "no step before it makes it so for certain"
     return f"{', '.join(repr(graph.steps[each].id) for each in threats)} may undo it"
+
+
+def _certain(graph: Graph) -> tuple[int, int]:
+    """The steps that succeed whenever the plan goes on, and those that do so where they run at all, as bit sets."""
+    always = lasting = passed = 0
+    for number in graph.topological:
+        step = graph.steps[number]
+        runs = step.when is None and number not in graph.routed
+        runs = runs and all(passed >> need & 1 for need in graph.data[number] | graph.declared[number])
+        done = step.on_error not in {"skip", "continue"}
+        lasting |= (step.on_error != "continue") << number
+        always |= (runs and done) << number
+        passed |= (runs and step.on_error != "skip") << number
+    return always, lasting
+
+
+def _needed(graph: Graph) -> list[int]:
+    """For each step all that must have run for it to run, as a bit set."""
+    found = [0] * len(graph.steps)
+    for number in graph.topological:
+        for need in graph.data[number] | graph.declared[number]:
+            found[number] |= found[need] | 1 << need
+    return found
 
 
 def _followers(before: list[int]) -> list[int]:

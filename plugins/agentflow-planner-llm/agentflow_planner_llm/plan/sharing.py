@@ -17,7 +17,9 @@ def check_sharing(graph: Graph, places: Mapping[str, int], found: list[PlanFindi
     """P012: writers of a key follow each other, exclude each other, or are merged by a reducer."""
     writers: dict[str, list[int]] = {}
     for key, number in graph.writes():
-        writers.setdefault(key, []).append(number)
+        those = writers.setdefault(key, [])
+        if number not in those[-1:]:  # one that names a key twice is one writer
+            those.append(number)
     shared = {key: those for key, those in writers.items() if len(those) > 1 and not _reduced(graph, key)}
     if not shared:
         return
