@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from faulty_plugin import Sound
 
 GOOD = """
 class Good:
@@ -30,6 +31,10 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makeini("[pytest]\n")
     pytester.makepyfile(some_harness=GOOD)
     pytester.makepyfile(test_it="def test_kind(harness):\n    assert harness.kind == 'other'\n")
+    for path, text in Sound.all_files("sound").items():  # a distribution with a plugin, as an importer can tell
+        file = pytester.path / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
     pytester.syspathinsert()
     return pytester
 
@@ -52,16 +57,16 @@ def test_a_suite_without_the_option_says_how_to_name_a_harness(project: pytest.P
 
 def test_a_distribution_is_found_by_its_name(project: pytest.Pytester) -> None:
     """Without a harness of its own; the name may be spelt in any way."""
-    result = run(project, "--pyargs", "agentflow_specs", "--distribution", "Agentflow_SQLite", "--require", "PLUGIN-04")
+    result = run(project, "--pyargs", "agentflow_specs", "--distribution", "Agentflow_Sound", "--require", "PLUGIN-04")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["agentflow harness: Agentflow_SQLite (plugin)"])
+    result.stdout.fnmatch_lines(["agentflow harness: Agentflow_Sound (plugin)"])
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nothing"], "ERROR: No installed distribution 'nothing' offers a plugin. Those that do: *agentflow-sqlite*"),
-        (["agentflow-sqlite", "--harness", "some_harness:Good"], "ERROR: --harness and --distribution: name one*"),
+        (["nothing"], "ERROR: No installed distribution 'nothing' offers a plugin. Those that do: *agentflow-sound*"),
+        (["agentflow-sound", "--harness", "some_harness:Good"], "ERROR: --harness and --distribution: name one*"),
     ],
 )
 def test_a_distribution_that_is_none_is_a_usage_error(project: pytest.Pytester, words: list[str], message: str) -> None:
