@@ -35,8 +35,13 @@ def test_no_flow_of_these_tests_has_a_finding(case: Case) -> None:
 def test_no_flow_of_the_examples_has_a_finding(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of its code is loaded for that."""
     monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    manifest = read(str(path))
-    assert manifest.of("Flow")
-    inspection = inspect_flows(manifest, Settings.find(), trusted=True)
-    assert (inspection.findings, inspection.unchecked) == ([], [])
+    before = set(sys.modules)
+    try:
+        manifest = read(str(path))
+        assert manifest.of("Flow")
+        inspection = inspect_flows(manifest, Settings.find(), trusted=True)
+        assert (inspection.findings, inspection.unchecked) == ([], [])
+    finally:
+        for name in set(sys.modules) - before:  # two examples may name a module alike; libraries stay as they are
+            if (sys.modules[name].__dict__.get("__file__") or "").startswith(str(EXAMPLES)):
+                del sys.modules[name]
