@@ -7,12 +7,13 @@ from agentflow_kernel.errors import PlanInvalid
 from agentflow_kernel.errors.hints import nearest
 from agentflow_kernel.schema import find_problems
 from agentflow_planner_fsm._compile import read_chart
-from agentflow_planner_fsm._reading import ARGUMENTS, DEAD_END, UNKNOWN_NAME, UNREACHABLE, Reading
+from agentflow_planner_fsm._endless import find_endless
+from agentflow_planner_fsm._reading import ARGUMENTS, DEAD_END, ENDLESS, UNKNOWN_NAME, UNREACHABLE, Reading
 from agentflow_planner_fsm.document import read_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from agentflow_kernel.contracts.planner import PlanScope
@@ -31,8 +32,18 @@ def check_document(document: Mapping[str, Any], scope: PlanScope) -> Sequence[Pl
     for named in reading.names:
         _check_name(reading, named, scope)
     if not reading.failed:
-        _check_ways(reading, chart)
+        for each in _nested(chart):
+            _check_ways(reading, each)
     return reading.findings
+
+
+def _nested(chart: Chart) -> Iterator[Chart]:
+    """The chart, and the charts that its states invoke, as far as they are known before any run."""
+    yield chart
+    for state in chart.states:
+        for invoke in state.invokes:
+            if invoke.chart is not None:
+                yield from _nested(invoke.chart)
 
 
 def _check_name(reading: Reading, named: Named, scope: PlanScope) -> None:
@@ -87,8 +98,16 @@ def _depends(value: Any) -> bool:
 
 
 def _check_ways(reading: Reading, chart: Chart) -> None:
-    """States that nothing leads to, and states that nothing leads on from."""
+    """States that nothing leads to, states that nothing leads on from, and ways that never end."""
     reached = _reached(chart)
+    for circle in find_endless(chart, reached):
+        at = min(range(len(circle)), key=lambda place: circle[place][1].index)
+        _, first = circle[at]
+        names = [leaf.id for leaf, _ in (*circle[at:], *circle[: at + 1])]
+        reading.step = first.source.id
+        text = f"Without event and guard {_way(names)} goes round for ever, and no event is taken any more."
+        hint = "Give one of these transitions an event or a guard."
+        reading.find(ENDLESS, text, *first.where, suggestion=hint)
     for state in chart.states[1:]:
         reading.step = state.id
         holder = state.parent
@@ -99,6 +118,12 @@ def _check_ways(reading: Reading, chart: Chart) -> None:
             text = f"No event leads on from the state {state.id!r}, and it is not final."
             reading.find(DEAD_END, text, *state.where, warning=True)
     reading.step = ""
+
+
+def _way(names: Sequence[str]) -> str:
+    """Some states one after the other; of very many the first and the last."""
+    shown = names if len(names) <= 8 else (*names[:6], "…", names[-1])
+    return " → ".join(name[:80] for name in shown)
 
 
 def _reached(chart: Chart) -> set[int]:

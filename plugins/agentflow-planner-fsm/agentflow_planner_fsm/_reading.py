@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentflow_kernel.contracts.finding import PlanFinding
-from agentflow_kernel.errors import ExpressionInvalid
+from agentflow_kernel.errors import ExpressionFailed, ExpressionInvalid
 from agentflow_kernel.errors.hints import nearest
 from agentflow_kernel.expression import Expression, Script
 from agentflow_planner_fsm._fault import ContentFailed
@@ -154,6 +154,18 @@ class Reading:
 
             return decide
         return test
+
+    def is_certain(self, text: Any) -> bool:
+        """Whether a condition that has been read is true whatever the data."""
+        if text is True:
+            return True
+        read = self.known.get(text) if isinstance(text, str) else None
+        if read is None or read.names or "In(" in read.text:
+            return False
+        try:
+            return read.test({})
+        except ExpressionFailed:
+            return False
 
     def _read(self, text: Any, where: Where, what: str) -> Expression | None:
         if isinstance(text, (int, float)) and not isinstance(text, bool):

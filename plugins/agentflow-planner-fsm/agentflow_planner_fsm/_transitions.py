@@ -86,7 +86,8 @@ def _read(reading: Reading, chart: Chart, state: State, fields: Mapping[str, Any
     state.transitions.append(transition)
     if "when" in fields:
         before, reading.uses_event = reading.uses_event, False
-        transition.guard = reading.test(fields["when"], (*where, "when"), "the guard")
+        guard = reading.test(fields["when"], (*where, "when"), "the guard")
+        transition.guard = None if reading.is_certain(fields["when"]) else guard
         if reading.uses_event and "event" not in fields:
             chart.always_uses_event = True
         reading.uses_event |= before

@@ -12,9 +12,10 @@ DESCRIPTORS = ("a", "b", "a.x", "a.*", "*", "b.y", "a b")
 class Maker:
     """Makes one document."""
 
-    def __init__(self, seed: int, *, always: float = 0.08, timed: bool = False) -> None:
+    def __init__(self, seed: int, *, always: float = 0.08, guarded: float = 1.0, timed: bool = False) -> None:
         self.random = random.Random(seed)
         self.always = always
+        self.guarded = guarded
         self.timed = timed
         self.names: list[str] = []
         self.holders: dict[str, str] = {}
@@ -80,10 +81,10 @@ class Maker:
         way: dict[str, Any] = {"do": [{"log": f"{name}.{number}"}]}
         if self.random.random() >= self.always:
             way["event"] = self.random.choice((*DESCRIPTORS, f"done.state.{self.random.choice(self.names)}"))
-        if self.random.random() < 0.3 or "event" not in way:
+        if self.random.random() < 0.3 or ("event" not in way and self.random.random() < self.guarded):
             guard = f"In('{self.random.choice(self.names)}')"
             way["when"] = guard if self.random.random() < 0.6 else f"not {guard}"
-        if self.random.random() < 0.85:
+        if self.random.random() < 0.85 or not {"event", "when"} & set(way):
             way["target"] = self.target()
         if self.random.random() < 0.3:
             way["internal"] = True
@@ -124,6 +125,6 @@ TIMED: tuple[Any, ...] = (
 )
 
 
-def random_document(seed: int, *, always: float = 0.08, timed: bool = False) -> dict[str, Any]:
-    """The document of a seed."""
-    return Maker(seed, always=always, timed=timed).document()
+def random_document(seed: int, *, always: float = 0.08, guarded: float = 1.0, timed: bool = False) -> dict[str, Any]:
+    """The document of a seed; ``always`` is the share of transitions without event, ``guarded`` of guards on them."""
+    return Maker(seed, always=always, guarded=guarded, timed=timed).document()

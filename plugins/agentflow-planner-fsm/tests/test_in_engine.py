@@ -123,7 +123,7 @@ async def test_a_run_goes_on_in_another_kernel_where_it_was() -> None:
 
 async def test_a_chart_that_loops_fails_the_run_with_its_code() -> None:
     async with Kernel(journal=InProcessJournal()) as kernel:
-        text = "states: {a: {transitions: [{event: e, target: b}]}, b: {transitions: [{target: b}]}}"
+        text = "states: {a: {transitions: [{event: e, target: b}]}, b: {transitions: [{when: In('b'), target: b}]}}"
         handle = await kernel.start(plan(text))
         await handle.signal("e")
         with pytest.raises(RunFailed, match="AF-PLAN-LOOP"):
