@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.expression._place import Place
 from agentflow_kernel.expression._read_text import ReadText, exhausted, plain
-from agentflow_kernel.expression._values import copied, shown
+from agentflow_kernel.expression._values import SCALARS, copied, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agentflow_kernel.expression._parser import Parser
-
-_SCALARS = frozenset((bool, int, float, type(None)))
 
 
 class Expression(ReadText):
@@ -32,7 +30,7 @@ class Expression(ReadText):
             ExpressionFailed: data is missing or is not JSON, types do not fit, or a bound is exceeded.
         """
         value = self._value(data)
-        return value if type(value) in _SCALARS else copied(value, self._place)[0]
+        return value if type(value) in SCALARS else copied(value, self._place)[0]
 
     def test(self, data: Mapping[str, Any]) -> bool:
         """Whether it is true with these data.
@@ -40,7 +38,14 @@ class Expression(ReadText):
         Raises:
             ExpressionFailed: as for :meth:`evaluate`, and for a value that is neither true nor false.
         """
-        value = self._value(data)
+        _, allowed, left = self._limits
+        if type(data) is not dict or left < 0:
+            value = self._value(data)
+        else:  # without a call in between: guards are asked at every step
+            try:
+                value = self._run(data, [left, allowed])
+            except RecursionError:
+                raise exhausted(self._text) from None
         if value is True or value is False:
             return value
         raise self._place.fail(f"a condition must give true or false, not {shown(value)}")

@@ -7,7 +7,7 @@ from agentflow_kernel.expression._operators import arithmetic
 from agentflow_kernel.expression._paths import child, write
 from agentflow_kernel.expression._place import Part, Place
 from agentflow_kernel.expression._read_text import ReadText, exhausted, plain
-from agentflow_kernel.expression._values import LARGEST_RESULT, copied
+from agentflow_kernel.expression._values import LARGEST_RESULT, SCALARS, copied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,11 +44,15 @@ class Script(ReadText):
         ExpressionInvalid: the text is no script.
     """
 
-    __slots__ = ("_targets", "_assignments")
+    __slots__ = ("_targets", "_assignments", "_name", "_only")
 
     def _compile(self, parser: Parser) -> None:
         self._assignments = _assignments(parser)
         self._targets = tuple(dict.fromkeys(item.keys for item in self._assignments))
+        self._only = self._assignments[0]
+        """The one assignment, where ``_name`` is what it sets."""
+        plain_name = len(self._assignments) == 1 and len(self._only.keys) == 1
+        self._name = str(self._only.keys[0]) if plain_name else ""
 
     @property
     def targets(self) -> tuple[tuple[str | int, ...], ...]:
@@ -65,8 +69,11 @@ class Script(ReadText):
         """
         _, allowed, left = self._limits
         work = [left, allowed]
-        self._assignments[0].place.spend(work, 0)
-        known = plain(data, self._needs)
+        if left < 0:
+            self._only.place.spend(work, 0)
+        known = data if type(data) is dict else plain(data, self._needs)
+        if self._name:
+            return {self._name: self._set(known, work)}
         now = {name: known[name] for name in self._needs if name in known}
         changed: dict[str, Place] = {}
         try:
@@ -82,6 +89,17 @@ class Script(ReadText):
         for name, place in changed.items():
             changes[name], room = copied(child(now, name), place, room)
         return changes
+
+    def _set(self, known: dict[str, Any], work: list[int]) -> Any:
+        """The value of the one assignment to a plain name: nothing has to be put together for it."""
+        item = self._only
+        try:
+            if item.current is not None:
+                item.current(known, work)
+            value = item.run(known, work)
+        except RecursionError:
+            raise exhausted(self._text) from None
+        return value if type(value) in SCALARS else copied(value, item.place)[0]
 
 
 def _assignments(parser: Parser) -> list[_Assignment]:

@@ -19,6 +19,8 @@ DEEPEST_RESULT = 200
 SOUND = frozenset((bool, int, str, type(None), dict, list))
 """The kinds of JSON that need no further look; a float may still be infinite or no number."""
 PLAIN = frozenset((bool, int, type(None)))
+SCALARS = frozenset((bool, int, float, type(None)))
+"""The kinds of results that are as small as can be, and shared with nothing."""
 NAMES: dict[type, str] = {int: "number", float: "number", str: "text"}
 
 

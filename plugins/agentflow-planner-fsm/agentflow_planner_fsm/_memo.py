@@ -25,12 +25,17 @@ _ROOM = 32_000_000
 
 
 class Walks:
-    """The transitions to try, a tuple for each active leaf: the first of each whose guard holds is taken."""
+    """The transitions to try, a tuple for each active leaf: the first of each whose guard holds is taken.
 
-    __slots__ = ("walks",)
+    ``only`` are those of the one leaf, where there is but one; ``steps`` are the microsteps of those that were taken.
+    """
+
+    __slots__ = ("walks", "only", "steps")
 
     def __init__(self, walks: tuple[tuple[Transition, ...], ...]) -> None:
         self.walks = walks
+        self.only = walks[0] if len(walks) == 1 else None
+        self.steps: dict[Transition, Microstep] = {}
 
 
 class Memo:

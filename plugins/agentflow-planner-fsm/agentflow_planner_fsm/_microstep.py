@@ -33,6 +33,7 @@ class Microstep:
     __slots__ = (
         "transitions",
         "left",
+        "exits",
         "records",
         "entries",
         "defaults",
@@ -48,6 +49,8 @@ class Microstep:
         self.transitions = transitions
         self.left = left
         """The bits of the states left; they are left in the order opposite to that of the document."""
+        self.exits: Sequence[State] = ()
+        """The states left, in this order, once they were looked up."""
         self.records: tuple[tuple[int, tuple[int, ...]], ...] = ()
         """What the history states of the states left remember."""
         self.entries = entry.entries

@@ -346,6 +346,12 @@ def _assigning(script: Script, declared: str | None) -> Callable[[Session], None
     """Runs a script on the data of a session, but for the names that belong to the system."""
     closed = next((str(path[0]) for path in script.targets if str(path[0])[:1] == "_"), None)
     run, asks = metered(script, script.run), "In(" in script.text
+    if closed is None and declared is None and not asks:
+
+        def update(session: Session) -> None:
+            session.scope.update(run(session))
+
+        return update
 
     def assign(session: Session) -> None:
         if closed is not None:

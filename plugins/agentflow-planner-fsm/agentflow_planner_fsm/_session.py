@@ -17,6 +17,7 @@ from agentflow_planner_fsm.chart import bits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from agentflow_planner_fsm._hub import Hub
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from agentflow_planner_fsm.chart import Block, Chart, State, Transition
 
 _TRAIL = 128
+_FEW = 64
+"""States that a microstep leaves and remembers: of all together they are no more than the memo's other tables."""
 MOST_QUEUED = 10_000
 """Internal events that may wait; of errors, twice as many."""
 
@@ -119,9 +122,15 @@ class Session:
             self.scope["_event"] = event.to_scope()
         if self.invocations:
             self._pass_on(event)
-        step = self.select(event.name)
+        self.follow(event.name)
+
+    def follow(self, name: str) -> None:
+        """What an external event of this name leads to, once data and invocations have it."""
+        step = self.select(name)
         if step is not None:
             self.microstep(step)
+            if step.settled and self.running and not self.internal and not self.to_invoke:
+                return
         elif not self.internal:
             return
         self.settle()
@@ -188,6 +197,9 @@ class Session:
             found = self.chart.memo.find(row, self.configuration, name, self.history)
         if found is NOTHING or type(found) is Microstep:
             return found
+        only = found.only  # type: ignore[attr-defined]  # a Walks
+        if only is not None:
+            return self._first(only, found.steps)  # type: ignore[attr-defined]  # a Walks
         chosen: dict[Transition, None] = {}
         held: dict[Transition, bool] = {}
         for walk in found.walks:  # type: ignore[attr-defined]  # a Walks
@@ -210,25 +222,56 @@ class Session:
             return None
         return self.chart.memo.step(self.configuration, tuple(chosen), self.history)
 
+    def _first(self, walk: tuple[Transition, ...], steps: dict[Transition, Microstep]) -> Microstep | None:
+        """The microstep of the first of these transitions whose guard holds; ``steps`` are those known."""
+        for transition in walk:
+            guard = transition.guard
+            if guard is not None:
+                try:
+                    if not guard(self):
+                        continue
+                except FAULTS as error:
+                    self.fail(error)
+                    continue
+            step = steps.get(transition)
+            if step is None:
+                step = self.chart.memo.step(self.configuration, (transition,), self.history)
+                if step.lasting:
+                    steps[transition] = step
+            return step
+        return None
+
     def microstep(self, step: Microstep) -> None:
         """Leave, do and enter, in this order."""
-        hub = self.hub
-        if step.quick and hub.trace is None:
-            self.configuration = step.after
-            self.row = step.row if step.row is not None else self.chart.memo.row(step.after)
-            return
-        self.history.update(step.records)
+        trace = self.hub.trace
+        if not (step.quick and trace is None):
+            if step.records:
+                self.history.update(step.records)
+            for state in step.exits if step.exits or not step.left else self._exits(step):
+                if trace is None and not state.busy:
+                    self.configuration &= ~(1 << state.index)
+                else:
+                    self._leave(state)
+            for transition in step.transitions:
+                if trace is not None:
+                    self.hub.tell("transition.taken", self, transition=_named(transition))
+                if transition.actions:
+                    self.run(transition.actions)
+            for state in step.entries:
+                if trace is None and not (state.busy or step.defaults or step.restored):
+                    self.configuration |= 1 << state.index
+                else:
+                    self._enter(state, step)
+        self.configuration = step.after
+        self.row = step.row if step.row is not None else self.chart.memo.row(step.after)
+
+    def _exits(self, step: Microstep) -> Sequence[State]:
+        """The states left, from the inside out; kept with the step where they are few."""
         states = self.chart.states
-        for index in reversed(bits(step.left)):
-            self._leave(states[index])
-        for transition in step.transitions:
-            if hub.trace is not None:
-                hub.tell("transition.taken", self, transition=_named(transition))
-            if transition.actions:
-                self.run(transition.actions)
-        for state in step.entries:
-            self._enter(state, step)
-        self.row = self.chart.memo.row(self.configuration)
+        exits = [states[index] for index in reversed(bits(step.left))]
+        if len(exits) <= _FEW:
+            step.exits = exits
+        return exits
 
     def _leave(self, state: State) -> None:
         if self.hub.trace is not None:

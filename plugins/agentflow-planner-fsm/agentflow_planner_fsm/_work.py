@@ -13,18 +13,21 @@ from agentflow_kernel.expression import MAX_STEPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from agentflow_kernel.expression import Expression, Script
     from agentflow_planner_fsm._session import Session
 
     Path = tuple[str | int, ...]
+    Look = tuple[Path, int, bool]
+    """A path that is read, how often at most, and whether only one of the items that it leads to."""
 
 LARGEST = 100_000
 """The weight that nothing that is read or made exceeds: the largest result of an expression."""
 _LETTERS = 256
 """Characters of a text that are moved at the price of one item."""
+_LIGHT = frozenset((bool, int, float, type(None)))
 _TEXT = 64
 """Characters of an expression at the price of one item."""
 
@@ -33,19 +36,18 @@ def metered(read: Expression | Script, run: Callable[[Mapping[str, Any]], Any]) 
     """``run`` on the data of a session, which pays for it out of what one input may cost."""
     fixed = 1 + len(read.text) // _TEXT
     looks = _looks(read)
+    names = tuple((str(path[0]), look) for look in looks if len(path := look[0]) == 1)
+    paths = tuple(look for look in looks if len(look[0]) > 1)
 
     def give(session: Session) -> Any:
         hub, scope, cost = session.hub, session.scope, fixed
-        for path, uses, indexed in looks:
-            value: Any = scope
-            try:
-                for step in path:
-                    value = value[step]
-            except (LookupError, TypeError):
-                continue
+        for name, look in names:
+            value = scope.get(name)
             if type(value) is list or type(value) is dict:
-                cost += uses * _known(session, path, value)[indexed]
-        hub.spent += min(cost, MAX_STEPS)
+                cost = min(cost + _weight(session, look, value), MAX_STEPS)
+        if paths:
+            cost = min(cost + _beneath(session, paths), MAX_STEPS)
+        hub.spent += cost
         if hub.spent > hub.most_work:  # asked here, so that a guard is no further call
             spend(session, 0, read.text)
         try:
@@ -54,11 +56,38 @@ def metered(read: Expression | Script, run: Callable[[Mapping[str, Any]], Any]) 
             if "more than" in error.problem:  # a bound was exceeded: all the work up to it was done
                 spend(session, LARGEST, read.text)
             raise
-        if type(found) is list or type(found) is dict:
+        kind = type(found)
+        if kind is dict or kind is list:
+            if len(found) == 1 and kind is dict:
+                (value,) = found.values()
+                if type(value) in _LIGHT:  # as a script gives that sets a number
+                    hub.spent += 2
+                    return found
             spend(session, weigh(found)[0], read.text)
         return found
 
     return give
+
+
+def _weight(session: Session, look: Look, value: Any) -> int:
+    """What looking at a list or object costs."""
+    path, uses, indexed = look
+    return uses * _known(session, path, value)[indexed]
+
+
+def _beneath(session: Session, looks: Sequence[Look]) -> int:
+    """What looking at all that the paths lead to costs."""
+    cost = 0
+    for look in looks:
+        value: Any = session.scope
+        try:
+            for step in look[0]:
+                value = value[step]
+        except (LookupError, TypeError):
+            continue
+        if type(value) is list or type(value) is dict:
+            cost += _weight(session, look, value)
+    return cost
 
 
 def spend(session: Session, cost: int, text: str) -> None:
@@ -69,8 +98,8 @@ def spend(session: Session, cost: int, text: str) -> None:
         raise PlanLoopError(session.chart.name, hub.most_work, [f"the work of {text[:80]!r}"])
 
 
-def _looks(read: Expression | Script) -> tuple[tuple[Path, int, bool], ...]:
-    """The paths that are read, how often at most, and whether only one of the items that they lead to."""
+def _looks(read: Expression | Script) -> tuple[Look, ...]:
+    """What is read."""
     found = []
     for path in read.paths:
         text = re.escape(".".join(map(str, path)))

@@ -129,14 +129,17 @@ class Machine(Standing):
             raise self._broken
         if not root.running:
             return False
-        if str(event).split() != [event]:
+        if (step is None or type(event) is not str) and str(event).split() != [event]:
             raise UsageError(f"An event is a name without blanks such as 'order.paid', not {event!r}.")
         if hub.busy:
             hub.put(root, Event(event, data))
             return True
         hub.fresh_input()
         try:
-            root.take(Event(event, data))
+            if root.chart.uses_event or root.invocations:
+                root.take(Event(event, data))
+            else:
+                root.follow(event)
             if hub.waiting or hub.timers.pending:
                 hub.advance(hub.now)
         except PlanLoopError as error:
