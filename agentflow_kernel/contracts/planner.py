@@ -107,9 +107,13 @@ class Observation(Value):
     A model's result is a :class:`~agentflow_kernel.contracts.provider.ModelReply` as JSON. A ``signal`` has its name
     as ``action_id`` and its payload as ``value``. ``at`` is the wall time in seconds since 1970 at which the engine saw
     it, the only time that a planner knows; ``traced`` says whether anyone listens to the decision's ``events``.
+
+    ``used`` comes with the end of an ``agent``, ``flow`` or ``plan``, however it ended: what the models below it have
+    used, as far as it is known. It has ``model_calls``, ``input_tokens``, ``output_tokens``, ``cached_tokens``,
+    ``cost_usd`` and ``unpriced_calls``, the calls whose price is not known; what is 0 is left out.
     """
 
-    __slots__ = ("kind", "action_id", "value", "at", "traced")
+    __slots__ = ("kind", "action_id", "value", "at", "traced", "used")
 
     def __init__(
         self,
@@ -119,12 +123,14 @@ class Observation(Value):
         *,
         at: float = 0.0,
         traced: bool = False,
+        used: Mapping[str, JSON] | None = None,
     ) -> None:
         self.kind = kind
         self.action_id = action_id
         self.value = value
         self.at = at
         self.traced = traced
+        self.used = used
 
 
 class PlanScope(Value):

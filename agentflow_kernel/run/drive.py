@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     """Do one action at the given path."""
 
 _CLOCK = SystemClock()
+_METERED = ("agent", "flow", "plan")
+"""Kinds of actions below which models may be asked."""
 
 
 class Drive:
@@ -117,6 +119,9 @@ class Drive:
         traced = observation.traced = self.context.run.listener is not None
         if observation.kind == "timer":
             self.timer = None
+        meters = self.context.run.meters
+        if meters is not None:
+            observation.used = meters.end(f"{self.context.path}/{observation.action_id}")
         decision = self.planner.step(self.state, observation)
         if traced:
             for name, fields in decision.events:
@@ -140,6 +145,10 @@ class Drive:
         """Do one action, or recall it; errors become observations, cancellation and lost ownership do not."""
         path = self.path_of(action)
         history = self.context.run.history
+        if action.kind in _METERED:
+            from agentflow_kernel.run.metering import begin_meter  # only planners with parts pay
+
+            begin_meter(self.context.run, path)
         input_hash = ""
         if history is not None:
             input_hash = hash_text(to_json(action.to_json(), path)[1])
@@ -164,6 +173,9 @@ class Drive:
             if result.__class__ is Settled:
                 lines, result = result.lines, result.value
             observation = Observation("result", action.id, result)  # type: ignore[arg-type]  # JSON is checked below
+        unpriced = False
+        if action.kind == "model":
+            unpriced = self._note_use(observation, path)
         if history is None and action.kind != "tool":
             return observation, lines
         try:
@@ -177,7 +189,18 @@ class Drive:
             return observation, lines
         observation.value = value
         payload = {"result": value} if observation.kind == "result" else {"error": value}
+        if unpriced:
+            payload["unpriced"] = True
         return observation, (*lines, ("step.completed", path, payload, input_hash, len(text)))
+
+    def _note_use(self, observation: Observation, path: str) -> bool:
+        """Tell the meters above what a call of a model has used; whether it failed and may have cost something."""
+        value = cast("Mapping[str, JSON]", observation.value)
+        unpriced = observation.kind == "error" and value["executed"] != "no"
+        meters = self.context.run.meters
+        if meters is not None and (unpriced or observation.kind == "result"):
+            meters.note(path, cast("Mapping[str, JSON]", value.get("usage") or {}))
+        return unpriced
 
     async def conclude(self, observation: Observation, lines: Sequence[Line]) -> Decision:
         """Take one observation to the planner, and put completion and decision on record together.

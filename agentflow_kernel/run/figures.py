@@ -19,9 +19,20 @@ _TOKENS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens
 def add_figures(figures: Figures, payload: Mapping[str, JSON]) -> None:
     """Add what one completed step has on record."""
     _add(figures, "steps", 1)
+    add_step_figures(figures, payload)
+
+
+def add_step_figures(figures: Figures, payload: Mapping[str, JSON]) -> None:
+    """Add what one completed step has on record, where it is a call of a model."""
     usage = usage_of(payload)
-    if usage is None:
-        return
+    if usage is not None:
+        add_model_call(figures, usage)
+    elif payload.get("unpriced"):
+        add_model_call(figures, {})
+
+
+def add_model_call(figures: Figures, usage: Mapping[str, JSON]) -> None:
+    """Add one call of a model; ``usage`` is empty where nothing is known of it."""
     _add(figures, "model_calls", 1)
     for name in _TOKENS:
         _add(figures, name, usage.get(name))
@@ -45,9 +56,12 @@ def figures_of(records: Iterable[Record]) -> Figures:
 
 
 def usage_of(payload: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
-    """The usage that a completed model call has on record, ``None`` for any other step."""
+    """The usage that a completed model call has on record, ``None`` for any other step.
+
+    An agent's output tells of usage too: that of its calls, which are on record themselves.
+    """
     result = payload.get("result")
-    usage = result.get("usage") if isinstance(result, dict) else None
+    usage = result.get("usage") if isinstance(result, dict) and "message" in result else None
     return usage if isinstance(usage, dict) and "input_tokens" in usage else None
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.flow.key import StateRules
     from agentflow_kernel.run.compensate import Due
     from agentflow_kernel.run.history import History
+    from agentflow_kernel.run.metering import Meters
     from agentflow_kernel.run.observing import RunObserver
     from agentflow_kernel.run.progress import Listener
     from agentflow_kernel.run.standing import Standing
@@ -68,7 +69,8 @@ class Run:
 
     __slots__ = (
         "run_id", "name", "history", "listener", "observer", "services", "loopless", "quiet", "cancelled", "abandoned",
-        "reachable", "busy", "undo", "compensating", "cut", "alone", "_seq", "_unrecorded", "_blamed", "_standing",
+        "reachable", "busy", "undo", "compensating", "cut", "alone", "meters", "_seq", "_unrecorded", "_blamed",
+        "_standing",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +103,8 @@ class Run:
         """While what took too long is being cancelled: the paths of what was at work."""
         self.alone: tuple[str, object] | None = None
         """Name and input of the only step of its flow, where it has one and a history."""
+        self.meters: Meters | None = None
+        """What the models below actions of its planners use, where there are such actions."""
         self.busy = 1
         """How many of its actions may be at work, see :mod:`~agentflow_kernel.run.resting`."""
         self._seq = 0

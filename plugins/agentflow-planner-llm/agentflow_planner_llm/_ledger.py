@@ -47,6 +47,16 @@ class Ledger:
         else:
             self.unpriced_calls += 1
 
+    def settle_part(self, used: Mapping[str, JSON], paid: int) -> None:
+        """Add what the models of an agent, flow or plan have used, of which ``paid`` calls are counted already."""
+        self.model_calls += max(_tokens(used.get("model_calls")) - paid, 0)
+        self.input_tokens += _tokens(used.get("input_tokens"))
+        self.output_tokens += _tokens(used.get("output_tokens"))
+        self.cached_tokens += _tokens(used.get("cached_tokens"))
+        self.unpriced_calls += _tokens(used.get("unpriced_calls"))
+        cost = used.get("cost_usd")
+        self.cost_usd += cost if isinstance(cost, (int, float)) else 0
+
     def budget_against_model(self, budgets: Budgets | Allowance) -> str | None:
         """The budget that forbids one more call of the model, or ``None``."""
         if budgets.model_calls is not None and self.model_calls >= budgets.model_calls:

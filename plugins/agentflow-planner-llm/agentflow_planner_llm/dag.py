@@ -18,6 +18,7 @@ from agentflow_planner_llm._caller import read_error
 from agentflow_planner_llm._draft import Draft
 from agentflow_planner_llm.execution.executor import Executor
 from agentflow_planner_llm.execution.moment import Moment
+from agentflow_planner_llm.execution.paying import settle_use
 from agentflow_planner_llm.execution.program import Program
 from agentflow_planner_llm.execution.state import Fault, PlanRun, load_run
 from agentflow_planner_llm.execution.values import seen_by
@@ -158,6 +159,8 @@ class Dag:
             return draft.decision()
         moment = Moment(draft, observation)
         run = here.run
+        if run is not None:
+            settle_use(run, observation)
         if run is None:
             self._end(here, moment, here.fault or Fault("There is no plan.", PlanInvalid.code))
         elif observation.kind == "started":

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
-from dag_driver import play
-from plans import plan, step
-from strategy_driver import says
+from dag_driver import Play, play
+from plans import TOOLS, plan, step
+from strategy_driver import says, strategy_task, tool
+
+from agentflow_kernel import Agent, Kernel, Parts, Plan
+from agentflow_kernel.contracts.planner import Observation, PlanScope
+from agentflow_kernel.contracts.provider import Message, ModelReply, Usage
+from agentflow_kernel.errors import RunFailed
+from agentflow_kernel.testing import InProcessJournal, ScriptedProvider
+from agentflow_planner_llm.dag import Dag
+from agentflow_planner_llm.plan_settings import PlanSettings
+from agentflow_planner_llm.strategies.plan_and_execute import PlanAndExecute
+from agentflow_planner_llm.strategy_settings import PlanAndExecuteSettings
+from agentflow_planner_llm.tool_loop import ToolLoop
+
+USED = {"model_calls": 3, "input_tokens": 80, "output_tokens": 20, "cost_usd": 0.5}
+
+
+def agent(name: str, **fields: Any) -> dict[str, Any]:
+    return {"id": name, "kind": "agent", "name": "helper", "args": {"input": "hi"}, **fields}
 
 
 def model(name: str, **fields: Any) -> dict[str, Any]:
@@ -38,9 +56,78 @@ def test_estimates_of_what_runs_are_kept_for_it() -> None:
 
 
 def test_an_agent_counts_as_a_call_of_a_model() -> None:
-    agents = plan(*({"id": name, "kind": "agent", "name": "helper", "args": {"input": "hi"}} for name in "ab"))
+    agents = plan(agent("a"), agent("b"))
     run = play(agents, budgets={"model_calls": 0})
     assert run.end is not None
     assert run.end.stop_reason == "budget.model_calls"
     assert run.started == []
     assert play(agents, budgets={"model_calls": 2}).until_end().end.error is None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("reload", [False, True])
+@pytest.mark.parametrize("kind", ["result", "error", "cancelled"])
+@pytest.mark.parametrize("budget", [{"model_calls": 3}, {"tokens": 100}, {"cost_usd": 0.5}])
+def test_what_an_agent_used_counts_before_the_next_step(budget: dict[str, float], kind: Any, reload: bool) -> None:
+    """However it ended, and over a restart: the next one is not begun where its calls, tokens or dollars are gone."""
+    for less, ends in ((0, True), (1, False)):
+        chain = plan(agent("a", on_error="continue"), agent("b", needs=["a"]))
+        limits = {name: amount + less for name, amount in budget.items()}
+        run = play(chain, budgets=limits, reload=reload)
+        value = {"code": "AF-X", "message": "no", "executed": "yes"} if kind == "error" else "done"
+        run.give(Observation(kind, "a", value, used=USED))
+        assert (run.end is not None) == ends
+        if run.end is not None:
+            assert run.end.stop_reason == f"budget.{next(iter(budget))}"
+
+
+def test_flows_and_plans_count_as_much_as_their_models_used() -> None:
+    """Calls, tokens and dollars; a call without a price leaves a budget of cost nothing to go by."""
+    inner = [{"id": kind, "kind": kind, "name": name} for kind, name in (("flow", "triage"), ("plan", "inner"))]
+    for limits, ends in (({"model_calls": 6}, True), ({"model_calls": 7}, False), ({"cost_usd": 9}, True)):
+        run = play(plan(*inner, agent("a", needs=["flow", "plan"])), budgets=limits)
+        run.give(Observation("result", "flow", 1, used={**USED, "unpriced_calls": 1}))
+        run.give(Observation("result", "plan", 1, used=USED))
+        assert (run.end is not None) == ends
+
+
+@pytest.mark.anyio
+async def test_a_resumed_plan_knows_what_its_agents_used() -> None:
+    """The agent worked before the process ended; the one after it is not begun."""
+    document = plan(
+        agent("a"),
+        {"id": "go", "kind": "wait", "args": {"type": "signal", "name": "go"}, "needs": ["a"]},
+        agent("b", needs=["go"]),
+    )
+    journal = InProcessJournal()
+    reply = ModelReply(Message("assistant", "hi"), usage=Usage(80, 20))
+
+    def subject(replies: list[Any]) -> Plan:
+        helper = Agent("helper", ScriptedProvider(replies), ToolLoop())
+        planner = Dag(PlanSettings.model_validate({"budgets": {"tokens": 100}}))
+        return Plan("p", planner, document, parts=Parts(agents={"helper": helper}))
+
+    async with Kernel(journal=journal) as first:
+        first.add(subject([reply]))
+        handle = await first.start("plan/p")
+        await anyio.wait_all_tasks_blocked()
+    async with Kernel(journal=journal) as second:
+        second.add(subject([]))
+        resumed = await second.resume(handle.run_id)
+        await resumed.signal("go", None)
+        with pytest.raises(RunFailed, match="'tokens' is used up before step 'b'"):
+            await resumed.result()
+
+
+def test_an_agent_that_a_new_plan_gave_up_has_used_something() -> None:
+    """A strategy counts it, though nobody waits for it any more."""
+    planner = PlanAndExecute(PlanAndExecuteSettings(listen=True, observe=False))
+    scope = PlanScope(tools=TOOLS, agents={"helper": ""}, flows={}, plans={})
+    run = Play(planner, strategy_task(scope=scope), "the task")
+    run.finish("plan.1", says({"steps": [agent("a")]}))
+    run.give(Observation("signal", "input", "more"))
+    assert run.finish("plan.2", says({"steps": [tool("b")]})).cancel == ("a",)
+    run.give(Observation("cancelled", "a", used=USED))
+    run.finish("b", "done")
+    asked = 2 * 15
+    assert run.output["usage"]["input_tokens"] + run.output["usage"]["output_tokens"] == asked + 100
+    assert run.output["model_calls"] == 2 + USED["model_calls"]

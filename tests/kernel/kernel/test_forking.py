@@ -492,10 +492,15 @@ def test_figures_add_up() -> None:
     """Calls without a known price are counted as such."""
     figures: dict[str, Any] = {}
     add_figures(figures, {"result": 1})
-    add_figures(figures, {"result": {"usage": {"input_tokens": 10, "output_tokens": 2, "cost_usd": 0.5}}})
-    add_figures(figures, {"result": {"usage": {"input_tokens": 5, "output_tokens": 1, "cost_usd": None}}})
+    add_figures(
+        figures, {"result": {"message": {}, "usage": {"input_tokens": 10, "output_tokens": 2, "cost_usd": 0.5}}}
+    )
+    add_figures(
+        figures, {"result": {"message": {}, "usage": {"input_tokens": 5, "output_tokens": 1, "cost_usd": None}}}
+    )
+    add_figures(figures, {"result": {"text": "an agent's", "usage": {"input_tokens": 15, "output_tokens": 3}}})
     assert figures == {
-        "steps": 3,
+        "steps": 4,
         "model_calls": 2,
         "input_tokens": 15,
         "output_tokens": 3,

@@ -1,9 +1,10 @@
-"""Paying: which steps a budget has to bear, and whether it bears one more beside those that run."""
+"""Paying: which steps a budget has to bear, whether it bears one more beside those that run, and what they used."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agentflow_kernel.contracts.planner import Observation
     from agentflow_planner_llm.execution.state import PlanRun
     from agentflow_planner_llm.limits import Allowance
     from agentflow_planner_llm.settings import Budgets
@@ -38,3 +39,14 @@ def leaves_room(run: PlanRun, number: int, budgets: Budgets | Allowance) -> bool
         if total > limit * (1 + 1e-9):
             return False
     return True
+
+
+def settle_use(run: PlanRun, observation: Observation) -> None:
+    """Enter what the models below an action have used, also below one that nobody waits for any more.
+
+    An agent has paid for one call when it began.
+    """
+    used = observation.used
+    if used:
+        number = run.running.get(observation.action_id)
+        run.ledger.settle_part(used, number is None or run.program.steps[number].kind in PAYING)

@@ -10,6 +10,7 @@ from agentflow_kernel.schema import write_compactly
 from agentflow_planner_llm._sentences import shorten
 from agentflow_planner_llm.dag import ask_approval, output_of, read_approval, scope_of, wants_approval
 from agentflow_planner_llm.execution.executor import PAUSED, Executor
+from agentflow_planner_llm.execution.paying import settle_use
 from agentflow_planner_llm.execution.program import Program
 from agentflow_planner_llm.execution.state import Fault, PlanRun
 from agentflow_planner_llm.execution.values import state_of
@@ -320,6 +321,7 @@ class PlannedStrategy(Strategy):
             return True
         if run is None:
             return False
+        settle_use(run, observation)
         if state.phase == "approving":
             if observation.action_id == self._approval_id(state) and observation.kind != "timer":
                 self._take_approval(state, moment, observation)
