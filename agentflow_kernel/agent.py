@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.flow.asking import Approval
     from agentflow_kernel.run.acting import Parts
+    from agentflow_kernel.run.drive import Hear
     from agentflow_kernel.run.runtime import Context
 
 
@@ -143,18 +144,22 @@ class BoundAgent:
         self._model_call: Call = wrap(policies, self._ask)
         self._tool_call: Call = wrap(policies, self._use)
 
-    def act(self, context: Context, action: Action, path: str) -> Awaitable[object]:
+    def act(self, context: Context, action: Action, path: str, hear: Hear | None = None) -> Awaitable[object]:
         """Do one action of the planner; a run that waits is made of few coroutines, so this is none."""
         if action.kind == "model":
-            return self._model(context, action, path)
+            return self._model(context, action, path, hear)
         if action.kind == "tool":
             return self._tool(context, action, path)
         from agentflow_kernel.run.acting import Parts, act  # only planners that do more pay
 
         return act(context, action, path, self.agent.parts or Parts())
 
-    async def _model(self, context: Context, action: Action, path: str) -> JSON:
+    async def _model(self, context: Context, action: Action, path: str, hear: Hear | None) -> JSON:
         request, call, observer = self._request(context, action, path), self._model_call, context.run.observer
+        if hear is not None and hasattr(self.agent.provider, "stream"):
+            from agentflow_kernel.run.overhearing import overheard  # only planners that listen pay
+
+            request.payload = overheard(cast("ModelRequest", request.payload), hear)
         told = call(request) if observer is None else observer.chat(self.agent, context.path, request, call)
         reply = cast("ModelReply", await told)
         _note_attempts(context, request)
@@ -221,6 +226,9 @@ class BoundAgent:
         await approve_action(context, f"{path}!approve", asked, approval)
 
     def _ask(self, request: Request) -> Awaitable[object]:
+        ask = getattr(request.payload, "ask", None)
+        if ask is not None:
+            return cast("Awaitable[object]", ask(self.agent.provider))
         return self.agent.provider.complete(cast("ModelRequest", request.payload))
 
     def _use(self, request: Request) -> Awaitable[object]:

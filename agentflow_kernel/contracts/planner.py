@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.drawing import Picture
 
-ObservationKind = Literal["started", "result", "error", "signal", "timer", "cancelled"]
+ObservationKind = Literal["started", "result", "error", "signal", "timer", "cancelled", "piece"]
 
 
 class Action(Value):
@@ -26,7 +26,8 @@ class Action(Value):
     the action's identity from it; it holds none of ``/ ! @``. ``name`` is what is meant (``files.read`` for a tool,
     ``""`` for the agent's model), ``arguments`` is JSON and depends on the kind:
 
-    - ``tool``: the tool's arguments. ``model``: ``{"messages", "tools", "output_schema"}``, the tools by full name.
+    - ``tool``: the tool's arguments. ``model``: ``{"messages", "tools", "output_schema", "stream"?}``, the tools by
+      full name; with ``stream: true`` its text is observed piece by piece as well, where the provider can do that.
     - ``agent``, ``flow``, ``plan``: ``{"input"}``; the result is its output.
     - ``emit``, named by the event's type: ``{"data", "subject"?}``; no result.
     - ``wait``: ``{"type": "timer", "seconds"}``, or ``{"type": "signal", "name", "schema"?, "timeout_s"?}`` with the
@@ -107,6 +108,10 @@ class Observation(Value):
     A model's result is a :class:`~agentflow_kernel.contracts.provider.ModelReply` as JSON. A ``signal`` has its name
     as ``action_id`` and its payload as ``value``. ``at`` is the wall time in seconds since 1970 at which the engine saw
     it, the only time that a planner knows; ``traced`` says whether anyone listens to the decision's ``events``.
+
+    A ``piece`` is text of an answer that is not whole yet, ``{"text", "offset"}``: what stands before it has ``offset``
+    characters. With the offset 0 the answer begins anew, as after a retry or a resumption: what was heard of it before
+    counts no more.
 
     ``used`` comes with the end of an ``agent``, ``flow`` or ``plan``, however it ended: what the models below it have
     used, as far as it is known. It has ``model_calls``, ``input_tokens``, ``output_tokens``, ``cached_tokens``,

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from agentflow_kernel.run.history import Line
     from agentflow_kernel.run.runtime import Context
 
-    Perform = Callable[[Context, Action, str], Awaitable[object]]
-    """Do one action at the given path."""
+    Perform = Callable[..., Awaitable[object]]
+    """Do one action (context, action, path) and call what follows, if there is one, with each piece of its text."""
+    Hear = Callable[[str, int], None]
+    """Takes a piece of text and its offset."""
 
 _CLOCK = SystemClock()
 _METERED = ("agent", "flow", "plan")
@@ -69,8 +71,8 @@ class Drive:
         if self._begin(task, value) and self.end is None and (self.timer is not None or self.signals):
             await self._record(())  # so that a resumed run waits only for what is left
         while self.end is None:
-            if len(self.open) == 1 and self.timer is None and not self.cancelling and not self.signals:
-                (action,) = self.open.values()
+            action = self._only_action()
+            if action is not None:
                 observation, lines = await self.act(action)
                 if self.context.run.history is None and not lines:
                     self.observe(observation)
@@ -86,6 +88,13 @@ class Drive:
         if end.error is not None:
             raise PlanFailed(task.name, end.code, end.error)
         return Settled(end.output, self.lines) if self.lines else end.output
+
+    def _only_action(self) -> Action | None:
+        """The only action, where nothing can happen before it has ended."""
+        if len(self.open) != 1 or self.timer is not None or self.cancelling or self.signals:
+            return None
+        (action,) = self.open.values()
+        return None if is_streamed(action) else action
 
     def _begin(self, task: Task, value: JSON) -> bool:
         """Begin, or go on where the record ends; whether it is a beginning."""
@@ -132,7 +141,8 @@ class Drive:
                 self.timer = None if after_s is None else observation.at + after_s
             elif wait["name"] not in self.signals:
                 self.signals = (*self.signals, cast("str", wait["name"]))
-        self.open.pop(observation.action_id, None)
+        if observation.kind != "piece":
+            self.open.pop(observation.action_id, None)
         for action in decision.start if decision.end is None else ():
             self.open[action.id] = action
         if decision.cancel or self.cancelling:
@@ -141,8 +151,11 @@ class Drive:
             self.end = decision.end
         return decision
 
-    async def act(self, action: Action) -> tuple[Observation, Sequence[Line]]:
-        """Do one action, or recall it; errors become observations, cancellation and lost ownership do not."""
+    async def act(self, action: Action, hear: Hear | None = None) -> tuple[Observation, Sequence[Line]]:
+        """Do one action, or recall it; errors become observations, cancellation and lost ownership do not.
+
+        ``hear`` is called with each piece of a model's text.
+        """
         path = self.path_of(action)
         history = self.context.run.history
         if action.kind in _METERED:
@@ -157,7 +170,10 @@ class Drive:
                 return _observation_of(record, action), ()
         lines: Sequence[Line] = ()
         try:
-            result: object = await self.perform(self.context, action, path)
+            if hear is None:
+                result: object = await self.perform(self.context, action, path)
+            else:
+                result = await self.perform(self.context, action, path, hear)
         except ENDS_RUN:
             raise
         except BaseException as raised:
@@ -206,8 +222,11 @@ class Drive:
         """Take one observation to the planner, and put completion and decision on record together.
 
         The batch that belongs to the planner's end is kept back: it goes with the step that the planner completes.
+        A piece of text that leads to nothing is not put on record: whoever resumes the run hears it again.
         """
         decision = self.observe(observation)
+        if observation.kind == "piece" and not (decision.start or decision.cancel or decision.waits):
+            return decision
         self.lines = (*self.lines, *lines)
         if self.end is None:
             lines, self.lines = self.lines, ()
@@ -244,6 +263,11 @@ class Drive:
     def path_of(self, action: Action) -> str:
         """The identity of an action: the planner's path, then the id that the planner gave it."""
         return f"{self.context.path}/{action.id}"
+
+
+def is_streamed(action: Action) -> bool:
+    """Whether the planner wants to hear the text of a model as it is written."""
+    return action.kind == "model" and bool(action.arguments.get("stream"))
 
 
 def _observation_of(record: Record, action: Action) -> Observation:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import anyio
 
 from agentflow_kernel.contracts.planner import Observation
 from agentflow_kernel.errors import Unsupported
+from agentflow_kernel.run.drive import is_streamed
 from agentflow_kernel.run.listening import end_rest, next_signal, rest_on
 from agentflow_kernel.run.waits import until
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from agentflow_kernel.contracts.planner import Action
+    from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.run.drive import Drive
     from agentflow_kernel.run.history import Line
 
@@ -84,12 +87,23 @@ class Parallel:
         try:
             with scope:
                 if not scope.cancel_called:
-                    self._arrivals.append(await self._drive.act(action))
+                    hear = partial(self._hear_piece, action.id) if is_streamed(action) else None
+                    self._arrivals.append(await self._drive.act(action, hear))
         except Exception as error:  # noqa: BLE001 -- raised by run(), after the others have ended
             self._failures.append(error)
         finally:
             self._drive.context.run.busy -= 1
             del self._scopes[action.id]
+            self._arrived.set()
+
+    def _hear_piece(self, action_id: str, text: str, offset: int) -> None:
+        """Hand on a piece of text, together with those before it that wait still."""
+        last = self._arrivals[-1][0] if self._arrivals else None
+        if last is not None and last.kind == "piece" and last.action_id == action_id and offset:
+            said = cast("dict[str, JSON]", last.value)
+            said["text"] = f"{said['text']}{text}"
+        else:
+            self._arrivals.append((Observation("piece", action_id, {"text": text, "offset": offset}), ()))
             self._arrived.set()
 
     def _set_timer(self, group: TaskGroup, due: float | None) -> None:
@@ -122,8 +136,10 @@ class Parallel:
         while True:
             if self._failures:
                 return None
-            if self._arrivals:
-                return self._arrivals.popleft()
+            while self._arrivals:
+                arrival = self._arrivals.popleft()
+                if arrival[0].kind != "piece" or arrival[0].action_id in self._drive.open:
+                    return arrival
             if self._rung is not None and self._rung == self._drive.timer:
                 end_rest(self._drive)
                 return Observation("timer"), ()
@@ -162,6 +178,6 @@ class Parallel:
             scope.cancel()
             while action_id in self._scopes:
                 await self._wait()
-        arrived = any(observation.action_id == action_id for observation, _ in self._arrivals)
+        arrived = any(each.action_id == action_id and each.kind != "piece" for each, _ in self._arrivals)
         if action_id in self._drive.open and not arrived:
             await self._drive.conclude(Observation("cancelled", action_id), ())

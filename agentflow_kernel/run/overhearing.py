@@ -1,0 +1,48 @@
+"""An overheard request: one call of a model whose text is handed on as it is written."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from agentflow_kernel.contracts.provider import ModelReply, ModelRequest
+from agentflow_kernel.errors import ProtocolViolation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agentflow_kernel.run.drive import Hear
+
+
+class OverheardRequest(ModelRequest):
+    """A request as any other, to policies and providers. Each attempt is heard from its beginning."""
+
+    __slots__ = ("hear",)
+
+    hear: Hear  # set by overheard(): a request is made the same way everywhere
+
+    async def ask(self, provider: Any) -> ModelReply:
+        """Have the provider answer, and ``hear`` called with each piece of text and where it stands."""
+        offset = 0
+        async with aclosing(provider.stream(self)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, ModelReply):
+                    return piece
+                self.hear(piece, offset)
+                offset += len(piece)
+        raise ProtocolViolation("The provider's stream ended without a reply.", executed="maybe")
+
+
+def overheard(request: ModelRequest, hear: Hear) -> OverheardRequest:
+    """The request, to be heard."""
+    heard = OverheardRequest(
+        request.messages,
+        model=request.model,
+        tools=request.tools,
+        output_schema=request.output_schema,
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        key=request.key,
+    )
+    heard.hear = hear
+    return heard
