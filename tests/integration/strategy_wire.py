@@ -1,6 +1,7 @@
 """The strategies on the wire: an agent for each, and the model that they ask, in both vendors' protocols.
 
-As a program, ``python strategy_wire.py STATE VENDOR URL``: begins one run of each, with a journal in the state folder.
+As a program, ``python strategy_wire.py STATE VENDOR URL``: begins one run of each, with a journal in the state folder,
+and writes a line for each call of their tool.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from agentflow_resilience.retry import Retry
 from agentflow_resilience.retry.settings import RetrySettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agentflow_http.testing import Received
 
@@ -54,19 +55,21 @@ _PLAN = {
         {"id": "E2", "kind": "tool", "name": "kit.double", "args": {"value": {"$ref": "E1.result"}}},
     ]
 }
-_CALLS = 'Both at once.\n1. kit.double({"value": 1})\n2. kit.double({"value": $1})\n3. join()\n'
+_CALLS = 'One by one.\n1. kit.double({"value": 10})\n2. kit.double({"value": $1})\n3. join()\nThat is all of it.\n'
 _TASKS = {"steps": [{"id": "s1", "kind": "model", "args": {"prompt": "Double 4."}}]}
 _GOOD, _BAD = {"succeeded": True, "answer": "8"}, {"succeeded": False, "answer": "too much"}
 _FAIL = {"verdict": "fail", "reflection": "Use the tool."}
 SCRIPTS: dict[str, list[Any]] = {
     "tools": [USE, "It is 8."],
     "rewoo": [_PLAN, "It is 4."],
-    "compiler": [_CALLS, {"decision": "finish", "answer": "It is 4."}],
+    "compiler": [_CALLS, {"decision": "finish", "answer": "It is 40."}],
     "plan-and-execute": [_TASKS, USE, "It is 8.", {"decision": "keep"}],
     "adapt": [_BAD, {"operator": "and", "subtasks": ["a"]}, USE, _GOOD, "It is 8."],
     "reflexion": ["It is 7.", _FAIL, USE, "It is 8.", {"verdict": "pass", "reflection": ""}],
 }
 """What the model says to each strategy, turn by turn: a text, JSON, or calls of tools."""
+_LAST = 6
+"""The last events of a streamed turn, in which no call of a plan ends."""
 PLANNERS = {
     "tools": ToolLoop(),
     "rewoo": Rewoo(PlannedSettings()),
@@ -80,15 +83,15 @@ PLANNERS = {
 class Model:
     """Answers by script, and knows its questions by their idempotency keys.
 
-    The first attempt of the turn ``bad_turn`` of each strategy meets ``fault``. While there is ``held``, the turns that
-    it names, by strategy, are begun and not ended.
+    The first attempt at one turn of each strategy meets ``fault``. While there is ``held``, the turns that it names, by
+    strategy, are begun and not ended. A plan of ``compiler`` that is streamed ends after its first call was ``used``.
     """
 
-    def __init__(self, vendor: str, *, whole: bool = False, fault: str = "", bad_turn: int = 1) -> None:
+    def __init__(self, vendor: str, *, whole: bool = False, fault: str = "") -> None:
         self.vendor = vendor
         self.whole = whole
         self.fault = fault
-        self.bad_turn = bad_turn
+        self.used = anyio.Event()
         self.held: dict[str, int] = {}
         self.holding: set[str] = set()
         """Strategies that wait for a turn that is held."""
@@ -109,18 +112,29 @@ class Model:
             keys.append(key)
         turn = keys.index(key)
         said = SCRIPTS[name][turn]
-        if self.fault and turn == self.bad_turn and name not in self.faults:
+        bad_turn = 0 if name == "compiler" else 1
+        if self.fault and turn == bad_turn and name not in self.faults:
             self.faults.add(name)
             return self._fail(said)
         if self.held.get(name) == turn:
             self.holding.add(name)
-            return Answer.stream(*self._events(said)[:4], Wait(anyio.Event()))
+            return Answer.stream(*self._half(said), Wait(anyio.Event()))
         self.answered.append(key)
-        return self._whole(said) if self.whole else Answer.stream(*self._events(said))
+        if self.whole:
+            return self._whole(said)
+        events = self._events(said)
+        if said is _CALLS:
+            return Answer.stream(*events[:-_LAST], Wait(self.used), *events[-_LAST:])
+        return Answer.stream(*events)
+
+    def _half(self, said: Any) -> list[bytes]:
+        """The events of a turn without its end; all of its calls are in it."""
+        events = self._events(said)
+        return events[: max(2, len(events) - _LAST)]
 
     def _fail(self, said: Any) -> Answer:
         if self.fault == "cut":
-            return Answer.stream(*self._events(said)[:4], Cut())
+            return Answer.stream(*self._half(said), Cut())
         status = int(self.fault)
         return Answer(status, {"error": {"message": "not now", "type": "overloaded"}}, headers={"retry-after": "0"})
 
@@ -168,11 +182,11 @@ def open_provider(vendor: str, url: str) -> Any:
     return create_provider(AnthropicSettings(base_url=url, **given), context)
 
 
-def make_agents(provider: Any, made: list[Any]) -> list[Agent]:
-    """One agent for each strategy, with a tool that notes its calls and a policy that tries again at once."""
+def make_agents(provider: Any, use: Callable[[int], None]) -> list[Agent]:
+    """One agent for each strategy, with a tool that tells of its calls and a policy that tries again at once."""
 
     async def double(arguments: Any) -> Any:
-        made.append(arguments["value"])
+        use(arguments["value"])
         return arguments["value"] * 2
 
     kit = FunctionToolset()
@@ -186,8 +200,12 @@ def make_agents(provider: Any, made: list[Any]) -> list[Agent]:
 async def main(state: str, vendor: str, url: str) -> None:
     """Begin the runs; whoever has started this ends it."""
     provider = open_provider(vendor, url)
+
+    def use(value: int) -> None:
+        print(value, flush=True)
+
     async with Kernel(state=state, journal="sqlite") as kernel:
-        for agent in make_agents(provider, []):
+        for agent in make_agents(provider, use):
             kernel.add(agent)
             await kernel.start(f"agent/{agent.name}", f"task of {agent.name}: double it.", key=agent.name)
         await anyio.sleep_forever()

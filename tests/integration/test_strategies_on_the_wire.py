@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 TEXTS = {
     "tools": "It is 8.",
     "rewoo": "It is 4.",
-    "compiler": "It is 4.",
+    "compiler": "It is 40.",
     "plan-and-execute": "It is 8.",
     "adapt": "It is 8.",
     "reflexion": "It is 8.",
 }
+FIRST = 10
+"""What the first call in the plan of ``compiler`` is made with; the second one takes its result."""
 TURNS = {name: len(script) for name, script in SCRIPTS.items()}
 TOOL_CALLS = {"tools": 1, "rewoo": 2, "compiler": 2, "plan-and-execute": 1, "adapt": 1, "reflexion": 1}
 
@@ -61,18 +63,27 @@ def by(field: str, outputs: dict[str, Any]) -> dict[str, Any]:
 async def test_every_strategy_ends_as_it_should_with_a_fault_in_its_middle(
     vendor: str, whole: bool, fault: str
 ) -> None:
-    """The same answers, as many questions as the script has turns, each paid for once; tokens and cost are known."""
-    model, made = Model(vendor, whole=whole, fault=fault), list[Any]()
+    """The same answers, as many questions as the script has turns, each paid for once; tokens and cost are known.
+
+    A streamed plan of ``compiler`` ends only after its first call was made.
+    """
+    model, made = Model(vendor, whole=whole, fault=fault), list[int]()
+
+    def use(value: int) -> None:
+        made.append(value)
+        if value == FIRST:
+            model.used.set()
+
     async with ScriptedServer(model) as server, Kernel(journal=InProcessJournal()) as kernel:
         provider = open_provider(vendor, server.url)
         try:
-            outputs = await run_all(kernel, make_agents(provider, made))
+            outputs = await run_all(kernel, make_agents(provider, use))
         finally:
             await provider.aclose()
     assert by("text", outputs) == TEXTS
     assert by("model_calls", outputs) == TURNS == {name: len(keys) for name, keys in model.keys.items()}
     assert by("tool_calls", outputs) == TOOL_CALLS
-    assert sorted(made) == [1, 1, 2, 2, 4, 4, 4, 4]
+    assert sorted(made) == [1, 2, 4, 4, 4, 4, FIRST, 2 * FIRST]
     assert max(Counter(model.answered).values()) == 1
     assert model.faults == set(SCRIPTS)
     used = {
@@ -85,29 +96,35 @@ async def test_every_strategy_ends_as_it_should_with_a_fault_in_its_middle(
 @pytest.mark.blocking  # a kernel reads its settings when it opens
 def test_every_strategy_goes_on_after_a_kill(tmp_path: Path) -> None:
     """Killed while each waits for the end of an answer: no question that was answered is asked again."""
-    model, made = Model("openai"), list[Any]()
-    model.held = {"tools": 1, "rewoo": 1, "compiler": 1, "plan-and-execute": 2, "adapt": 3, "reflexion": 3}
+    model, made = Model("openai"), list[int]()
+    model.held = {"tools": 1, "rewoo": 1, "compiler": 0, "plan-and-execute": 2, "adapt": 3, "reflexion": 3}
     with serving(model) as server:
         command = [sys.executable, strategy_wire.__file__, str(tmp_path), "openai", server.url]
-        with subprocess.Popen(command) as child:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            used: list[int] = []
+            assert child.stdout is not None
+            while 2 * FIRST not in used:  # then the first call is on record
+                used.append(int(child.stdout.readline()))
             while child.poll() is None and model.holding != set(model.held):
                 time.sleep(0.02)
             child.send_signal(signal.SIGKILL)
         assert child.returncode == -signal.SIGKILL
         assert len(model.answered) == sum(model.held.values())
         model.held = {}
+        model.used.set()
         outputs = anyio.run(go_on, str(tmp_path), server.url, made)
     assert by("text", outputs) == TEXTS
     assert by("model_calls", outputs) == TURNS == {name: len(keys) for name, keys in model.keys.items()}
+    assert by("tool_calls", outputs) == TOOL_CALLS
     assert sorted(model.answered) == sorted(key for keys in model.keys.values() for key in keys)
-    assert made == [], "what the tools gave is on record"
+    assert set(made) <= {2 * FIRST}, "what the other calls gave is on record"
 
 
-async def go_on(state: str, url: str, made: list[Any]) -> dict[str, Any]:
+async def go_on(state: str, url: str, made: list[int]) -> dict[str, Any]:
     """The same runs in another process."""
     provider = open_provider("openai", url)
     try:
         async with Kernel(state=state, journal="sqlite") as kernel:
-            return await run_all(kernel, make_agents(provider, made))
+            return await run_all(kernel, make_agents(provider, made.append))
     finally:
         await provider.aclose()

@@ -72,7 +72,8 @@ class Play:
         decision: Decision = self.subject.step(self.state, observation)
         assert not (decision.end and decision.start), "a decision that ends starts nothing"
         self.decisions.append(decision)
-        self.open.pop(observation.action_id, None)
+        if observation.kind != "piece":
+            self.open.pop(observation.action_id, None)
         for wait in decision.waits:
             if wait["type"] != "timer":
                 continue

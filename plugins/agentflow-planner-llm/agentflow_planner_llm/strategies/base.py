@@ -62,6 +62,13 @@ class Strategy:
         """Do something else than go on with an answer, where it came too late; whether that was so."""
         return False
 
+    def _streams(self, state: StrategyState, question: Question) -> bool:
+        """Whether the answer to a question is to be heard while it is written."""
+        return False
+
+    def _pieced(self, state: StrategyState, moment: Moment, question: Question, piece: Object) -> None:
+        """Take in a piece of an answer that is to be heard while it is written."""
+
     def looped(self, state: StrategyState, moment: Moment, key: str, end: End) -> None:
         """Go on after a loop has ended."""
         raise NotImplementedError
@@ -99,6 +106,10 @@ class Strategy:
                 wall_s = self.settings.budgets.wall_s
                 here.wall_at = None if wall_s is None else moment.at + wall_s
                 self.first(here, moment)
+        elif kind == "piece":
+            question = here.question
+            if question is not None and question.action_id == observation.action_id:
+                self._pieced(here, moment, question, cast("Object", observation.value))
         elif kind == "timer" and here.wall_at is not None and here.wall_at <= moment.at:
             self.stop(here, moment, "budget.wall")
         elif not self.acted(here, moment, observation) and kind not in {"signal", "timer"}:
@@ -150,6 +161,8 @@ class Strategy:
         arguments: dict[str, JSON] = {
             "messages": list(question.messages), "tools": [], "output_schema": question.schema
         }  # fmt: skip
+        if self._streams(state, question):
+            arguments["stream"] = True
         moment.draft.start.append(Action(question.action_id, "model", "", arguments))
         moment.tell("model.called", id=question.action_id, question=question.name)
 

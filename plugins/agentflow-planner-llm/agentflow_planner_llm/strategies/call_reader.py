@@ -58,25 +58,26 @@ class Call(Value):
 class CallReader:
     """Reads calls from text that comes in pieces; ``problems`` are the lines that are no calls, each with the reason.
 
-    Lines that begin with no number are thoughts and passed over. ``joined`` says that the plan was ended.
+    Lines that begin with no number are thoughts and passed over. ``joined`` says that the plan was ended. ``rest`` is
+    the line that is not whole yet, with which another reader goes on.
     """
 
-    __slots__ = ("problems", "joined", "_rest")
+    __slots__ = ("problems", "joined", "rest")
 
-    def __init__(self) -> None:
+    def __init__(self, rest: str = "") -> None:
         self.problems: list[str] = []
         self.joined = False
-        self._rest = ""
+        self.rest = rest
 
     def feed(self, text: str) -> list[Call]:
         """The calls that are complete with this piece."""
-        lines = (self._rest + text).split("\n")
-        self._rest = lines.pop()
+        lines = (self.rest + text).split("\n")
+        self.rest = lines.pop()
         return self._read(lines)
 
     def close(self) -> list[Call]:
         """The calls of what is left, at the end of the text."""
-        lines, self._rest = [self._rest], ""
+        lines, self.rest = [self.rest], ""
         return self._read(lines)
 
     def _read(self, lines: list[str]) -> list[Call]:

@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from typing import cast
 
+from agentflow_planner_llm.dag import scope_of
+from agentflow_planner_llm.execution.program import Program
+from agentflow_planner_llm.optimisation import optimise
+from agentflow_planner_llm.plan.check import check_plan
+from agentflow_planner_llm.strategies.adoption import adopt, extend
+from agentflow_planner_llm.strategies.ahead import NOTE, Ahead, step_of
 from agentflow_planner_llm.strategies.call_reader import CallReader
 from agentflow_planner_llm.strategies.planned import PlannedStrategy
 
@@ -59,8 +65,64 @@ class Compiler(PlannedStrategy):
     def document_of(self, answer: JSON) -> Mapping[str, JSON]:
         """The plan of the calls in a text."""
         reader = CallReader()
-        calls = [*reader.feed(str(answer)), *reader.close()]
-        return {"steps": [{**call.to_step(), "on_error": "continue"} for call in calls]}
+        return {"steps": [step_of(call) for call in (*reader.feed(str(answer)), *reader.close())]}
+
+    # -- calls that begin while the plan is written ------------------------------------------------------------------
+
+    def _streams(self, state: StrategyState, question: Question) -> bool:
+        """A plan is heard while it is written, where something may begin then: nothing while a person has to agree."""
+        if question.name != "plan" or self.planned.approval or self.planned.permissions.approved:
+            return False
+        return any(tool.effect == "pure" for tool in state.task.tools.values())
+
+    def _pieced(self, state: StrategyState, moment: Moment, question: Question, piece: Mapping[str, JSON]) -> None:
+        """Begin the calls that may begin; the rest waits until the plan is whole and was checked."""
+        ahead, run = _ahead_of(state), state.run
+        free = run is None or bool(ahead.begun) or not (run.running or run.wake_at)
+        news = ahead.hear(piece, open=free)
+        state.notes = {**state.notes, NOTE: ahead.to_json()}
+        if not news:
+            return
+        graph, found = self._checked(state, {"steps": ahead.read})
+        fresh = () if found else ahead.choose(graph)
+        if not fresh:
+            return
+        change, facts = extend if ahead.begun else adopt, self._facts(state)
+        ahead.begun += fresh
+        state.notes[NOTE] = ahead.to_json()
+        change(state, moment, self._program_ahead(state, facts))
+        self.executor.begin(cast("PlanRun", state.run), moment)
+
+    def _program_ahead(self, state: StrategyState, facts: Mapping[str, Mapping[str, JSON]]) -> Program:
+        """The program of what has begun, in which no two calls are made one: the plan is not known yet."""
+        scope = scope_of(self.planned, state.task.scope, author="model", replans=True)
+        scope.facts = facts.keys()
+        graph, _ = check_plan({"steps": _ahead_of(state).begun}, scope)
+        program = Program(graph, state.task.tools, self.planned.permissions.withheld)
+        return optimise(program, {"cache"} & {*self.planned.optimise}, self.planned.cache)
+
+    def _facts(self, state: StrategyState) -> dict[str, Mapping[str, JSON]]:
+        """What was done before the plan that is being written: what has begun with it is a part of it."""
+        if not _ahead_of(state).begun or state.run is None:
+            return super()._facts(state)
+        return dict(state.run.facts)
+
+    def program_of(self, state: StrategyState) -> Program:
+        """The program of what has begun of a plan that is being written, or of the last plan."""
+        if _ahead_of(state).begun:
+            return self._program_ahead(state, cast("Mapping[str, Mapping[str, JSON]]", state.notes["facts"]))
+        return super().program_of(state)
+
+    def take_over(self, state: StrategyState, moment: Moment, program: Program) -> None:
+        """Follow a plan that was checked; what has begun of it goes on, what it does not have is given up."""
+        begun = _ahead_of(state).begun
+        state.notes.pop(NOTE, None)
+        if begun:
+            extend(state, moment, program)
+        else:
+            adopt(state, moment, program)
+
+    # -- questions ---------------------------------------------------------------------------------------------------
 
     def heard(self, state: StrategyState, moment: Moment, question: Question, answer: JSON) -> None:
         """The plan, or what the model makes of its results."""
@@ -101,3 +163,8 @@ class Compiler(PlannedStrategy):
             self.stop(state, moment, fault.reason)
         else:
             self.done(state, moment, run)
+
+
+def _ahead_of(state: StrategyState) -> Ahead:
+    """What has begun of a plan that is being written."""
+    return Ahead(cast("Mapping[str, Any] | None", state.notes.get(NOTE)))

@@ -12,13 +12,13 @@ from agentflow_planner_llm.dag import ask_approval, output_of, read_approval, sc
 from agentflow_planner_llm.execution.executor import PAUSED, Executor
 from agentflow_planner_llm.execution.paying import settle_use
 from agentflow_planner_llm.execution.program import Program
-from agentflow_planner_llm.execution.state import Fault, PlanRun
-from agentflow_planner_llm.execution.values import state_of
+from agentflow_planner_llm.execution.state import Fault
 from agentflow_planner_llm.optimisation import optimise
 from agentflow_planner_llm.plan.check import check_plan
-from agentflow_planner_llm.plan.document import Plan, canonical
-from agentflow_planner_llm.plan.finding import CONFLICT, DUPLICATE, SCHEMA
+from agentflow_planner_llm.plan.document import Plan
+from agentflow_planner_llm.plan.finding import SCHEMA
 from agentflow_planner_llm.plan.limits import find_excess
+from agentflow_planner_llm.strategies.adoption import adopt, facts_of, find_repeated, without_facts
 from agentflow_planner_llm.strategies.base import Strategy
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.planner import Observation
     from agentflow_kernel.contracts.values import JSON
     from agentflow_planner_llm.execution.moment import Moment
+    from agentflow_planner_llm.execution.state import PlanRun
     from agentflow_planner_llm.plan.graph import Graph
     from agentflow_planner_llm.settings import ToolLoopSettings
     from agentflow_planner_llm.strategies.state import Question, StrategyState
@@ -183,7 +184,7 @@ class PlannedStrategy(Strategy):
         state.versions.append(version)
         moment.tell("plan.validated", hash=digest, steps=len(graph.steps), cause=state.notes["cause"])
         program = self._program(state, graph)
-        self._adopt(state, moment, program)
+        self.take_over(state, moment, program)
         if wants_approval(self.planned, program):
             state.phase = "approving"
             moment.draft.start.append(ask_approval(self._approval_id(state), program, digest))
@@ -197,39 +198,17 @@ class PlannedStrategy(Strategy):
         scope.facts = facts.keys()
         if find_excess(document) is not None:
             return check_plan(document, scope)
-        fresh, positions, found = _without_facts(document, facts)
+        fresh, positions, found = without_facts(document, facts)
         if facts and not positions and not found:
             text = "Every step of this plan is done already: a new plan has the steps that are left to do."
             found.append(PlanFinding(SCHEMA, text, "steps"))
         graph, faults = check_plan(fresh, scope)
         if not faults and not found:
-            faults = self._repeated(state, graph, facts)
+            faults = find_repeated(state.run, graph, facts)
         for fault in faults:
             if len(fault.where) > 1 and fault.where[0] == "steps":
                 fault.where = ("steps", positions[cast("int", fault.where[1])], *fault.where[2:])
         return graph, [*found, *faults] if positions or not found else found
-
-    def _repeated(self, state: StrategyState, graph: Graph, facts: Mapping[str, Object]) -> list[PlanFinding]:
-        """P012 for steps that make a call again which had its effect, or may have it while it runs."""
-        run = state.run
-        if run is None:
-            return []
-        found: list[PlanFinding] = []
-        at_work = {run.program.steps[number].id: run.program.steps[number].source for number in run.running.values()}
-        for number, step in enumerate(graph.steps):
-            other = run.log.get(f"{step.kind} {step.name} {canonical(cast('JSON', step.args))}")
-            if other is None or graph.effects[number] != "effect":
-                continue
-            if other in facts:
-                text = f"Step {step.id!r} repeats {other!r}, which is done and had its effect."
-                advice = "Use its result."
-            elif other in at_work and (step.id != other or canonical(step.source) != canonical(at_work[other])):
-                text = f"Step {step.id!r} repeats {other!r}, which runs and may have its effect."
-                advice = f"Keep step {other!r} as it is."
-            else:
-                continue
-            found.append(PlanFinding(CONFLICT, text, "steps", number, step=step.id, suggestion=advice))
-        return found
 
     def _is_repeated(self, state: StrategyState, document: Object) -> bool:
         """Whether a plan is one that was followed before, all of it, whatever is done of it by now."""
@@ -239,12 +218,12 @@ class PlannedStrategy(Strategy):
         return any(version["hash"] == digest for version in state.versions)
 
     def _facts(self, state: StrategyState) -> dict[str, Object]:
-        """The documents of the steps that are done, by id."""
-        run = state.run
-        if run is None:
-            return {}
-        now = {step.id: step.source for number, step in enumerate(run.program.steps) if run.status[number] == "done"}
-        return {**run.facts, **now}
+        """The documents of the steps that a new plan finds done, by id."""
+        return {} if state.run is None else facts_of(state.run)
+
+    def take_over(self, state: StrategyState, moment: Moment, program: Program) -> None:
+        """Make a program that was checked the present one."""
+        adopt(state, moment, program)
 
     def _program(self, state: StrategyState, graph: Graph) -> Program:
         program = Program(graph, state.task.tools, self.planned.permissions.withheld)
@@ -256,47 +235,8 @@ class PlannedStrategy(Strategy):
         scope = scope_of(self.planned, state.task.scope, author="model", replans=True)
         known = cast("Mapping[str, Object]", state.notes.get("facts", {}))
         scope.facts = known.keys()
-        graph, _ = check_plan(_without_facts(cast("Object", version["document"]), known)[0], scope)
+        graph, _ = check_plan(without_facts(cast("Object", version["document"]), known)[0], scope)
         return self._program(state, graph)
-
-    def _adopt(self, state: StrategyState, moment: Moment, program: Program) -> None:
-        """Make a program the present one: what is done stays, what runs is kept or cancelled."""
-        old = state.run
-        run = state.run = PlanRun(program, state.text)
-        run.ledger, run.owner = state.ledger, state
-        state.notes["facts"] = {}
-        if old is None:
-            return
-        run.facts = self._facts_of(old)
-        state.notes["facts"] = dict(run.facts)
-        run.outcome = {name: each for name, each in old.outcome.items() if name in run.facts}
-        run.turns, run.log, run.cache, run.base = dict(old.turns), dict(old.log), dict(old.cache), state_of(old)
-        for key, number in old.running.items():
-            step = old.program.steps[number]
-            same = program.graph.index.get(step.id)
-            kept = same is not None and canonical(program.steps[same].source) == canonical(step.source)
-            if same is not None and kept and key not in old.members:
-                run.running[key] = same
-                run.status[same] = "running"
-                if number in old.asked:
-                    run.asked[same] = old.asked[number]
-            else:
-                self._give_up(state, moment, old, key)
-
-    def _facts_of(self, old: PlanRun) -> dict[str, Object]:
-        done = {step.id: step.source for number, step in enumerate(old.program.steps) if old.status[number] == "done"}
-        return {**old.facts, **done}
-
-    def _give_up(self, state: StrategyState, moment: Moment, old: PlanRun, key: str) -> None:
-        """Cancel a step that the new plan does not have."""
-        if key not in state.loops:
-            moment.draft.cancel.append(f"{key}.batch" if key in old.members else key)
-            return
-        loop = state.loops.pop(key)[1]
-        if loop.asking is not None:
-            moment.draft.cancel.append(f"{key}.{loop.model_action_id}")
-        if loop.turn is not None:
-            moment.draft.cancel += [f"{key}.{loop.turn.action_id(index)}" for index in loop.turn.running]
 
     # -- following it --------------------------------------------------------------------------------------------------
 
@@ -423,27 +363,3 @@ class PlannedStrategy(Strategy):
 
 _MOST = 20
 """Findings that the model is told of one plan."""
-
-
-def _without_facts(document: Object, facts: Mapping[str, Object]) -> tuple[Object, list[int], list[PlanFinding]]:
-    """The document without steps that are done, where each of the others stood, and what is wrong.
-
-    Wrong are steps that use the id of one that is done for something else.
-    """
-    steps = document.get("steps")
-    if not facts or not isinstance(steps, list):
-        return document, list(range(len(steps))) if isinstance(steps, list) else [], []
-    positions: list[int] = []
-    found: list[PlanFinding] = []
-    fresh: list[JSON] = []
-    for position, step in enumerate(steps):
-        name = str(step.get("id")) if isinstance(step, dict) else ""
-        if name not in facts:
-            fresh.append(step)
-            positions.append(position)
-        elif canonical(step) != canonical(cast("JSON", facts[name])):
-            text = f"Step {name!r} is done already; its id means what it was."
-            found.append(
-                PlanFinding(DUPLICATE, text, "steps", position, "id", step=name, suggestion="Choose another id.")
-            )
-    return {**document, "steps": fresh}, positions, found
