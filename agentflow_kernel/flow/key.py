@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.errors import StateInvalid, UsageError, nearest
 from agentflow_kernel.flow.annotation import schema_of
+from agentflow_kernel.flow.state import copied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class StateKey(Generic[T]):
 
     def fresh(self) -> Any:
         """A copy of the default, as JSON; :data:`NOTHING` where there is none."""
-        return _copied(self.to_json(self.default))
+        return copied(self.to_json(self.default))
 
     def to_json(self, value: Any) -> Any:
         """The value as it is kept: a model becomes an object."""
@@ -189,9 +190,3 @@ def _model_problem(value: Any, model: Any) -> tuple[str, str] | None:
 
 def _schema_of(given: Any) -> Any:
     return None if given is None else schema_of(given)
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(child) for key, child in value.items()}
-    return [_copied(child) for child in value] if isinstance(value, list) else value

@@ -131,11 +131,14 @@ class StateView:
     def get(self, key: str | StateKey[Any], default: object = _ABSENT) -> object:
         """The value of ``key`` as of the visit's start, with its own write.
 
-        Absent keys have ``default``; else a text ``None``, a :class:`StateKey` its own default. Raises
-        :class:`UsageError` for a :class:`StateKey` without one.
+        Lists and objects are copies: what is changed in them is written by :meth:`set`. Absent keys have ``default``;
+        else a text ``None``, a :class:`StateKey` its own default. Raises :class:`UsageError` for a :class:`StateKey`
+        without one.
         """
         slot = self._slot(key)
         value = self._now(slot)
+        if value.__class__ in (list, dict):
+            value = copied(value)
         if key.__class__ is str:
             if value is not _ABSENT:
                 return value
@@ -338,6 +341,24 @@ class BranchState(SharedState):
         """Commit what a join inside this branch made of several writes; the outer join gets the writes themselves."""
         super().apply(diff, node=node)
         self.written.extend(written)
+
+
+def copied(value: Any, made: dict[int, Any] | None = None) -> Any:
+    """A copy of lists and objects, however deep; whatever else is in them is shared. ``made`` are those begun."""
+    made = {} if made is None else made
+    if id(value) in made:  # it holds itself, which only a run without a journal can keep
+        return made[id(value)]
+    if isinstance(value, list):
+        items: list[Any] = []
+        made[id(value)] = items
+        items.extend(copied(child, made) for child in value)
+        return items
+    if isinstance(value, dict):
+        members: dict[Any, Any] = {}
+        made[id(value)] = members
+        members.update((key, copied(child, made)) for key, child in value.items())
+        return members
+    return value
 
 
 def refuse_others(diff: object, keys: Iterable[str | StateKey[Any]], node: str) -> None:

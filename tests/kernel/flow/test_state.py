@@ -146,3 +146,20 @@ def test_differences_replayed_give_the_same_state(visits: list[list[tuple[str, i
                 view.set(key, value)
         replayed.apply(view.commit(), node=f"visit{number}")
     assert (state.snapshot(), state.version) == (replayed.snapshot(), replayed.version)
+
+
+def test_what_a_visit_changes_inside_a_value_is_its_own_until_it_is_set() -> None:
+    """Also of what it has written itself; a value that holds itself is no trap."""
+    ring: list[object] = []
+    ring.append(ring)
+    state = SharedState({"items": [[1]], "ring": ring})
+    one, other = state.view("one"), state.view("other")
+    found = one.get("items")
+    found[0].append(2)  # type: ignore[index]
+    assert (one.get("items"), other.get("items"), state.snapshot()["items"]) == ([[1]], [[1]], [[1]])
+    one.set("items", found)
+    one.get("items").append(3)  # type: ignore[attr-defined]
+    one.commit()
+    assert state.get("items") == [[1, 2]]
+    around = other.get("ring")
+    assert around is not ring and around[0] is around  # type: ignore[index]
