@@ -45,13 +45,14 @@ MAX_STEPS = 10_000
 COMPENSATION_S = 60.0
 """Seconds that the compensations of a run may take together unless the flow says otherwise."""
 
-_CHOICES = {
+CHOICES = {
     "on_item_error": ("fail", "skip", "collect"),
     "effect": ("pure", "idempotent", "effect"),
     "blocking": ("thread", "inline"),
     "on_unknown": ("stuck", "retry", "fail"),
     "batch_mode": ("sliding", "waves"),
 }
+"""What options may be that have a few values."""
 
 
 class Graph:
@@ -242,7 +243,7 @@ class Graph:
         for option, thing in (("approve", step.approve), (getattr(step.target, "kind", ""), step.target)):
             for problem in thing.problems() if hasattr(thing, "problems") else ():
                 yield Finding(OPTION, f"{what}: {problem}", "nodes", step.name, option)
-        for option, known in _CHOICES.items():
+        for option, known in CHOICES.items():
             value = getattr(step, option)
             if value not in known and not (value is None and option == "effect"):
                 text = f"{what}: {option} must be one of {', '.join(map(repr, known))}, not {value!r}"

@@ -131,14 +131,18 @@ class RunHandle:
         A signal that nobody waits for yet is kept. ``signal_id`` is the sender's: a second signal with the same one
         has no effect, and this returns ``False``; by default each call is a signal of its own.
         Raises :class:`RunEnded` when the run has stopped, :class:`InputInvalid` when the run waits for this signal
-        and the value does not fit, :class:`NotSerialisable` when it is not JSON.
+        and the value does not fit, :class:`NotSerialisable` when it is not JSON, :class:`UsageError` for a name or an
+        id that no signal can have.
         """
         if self._ended.is_set():
             raise RunEnded(self.run_id, self.status)
         from agentflow_kernel.event import uuid7
+        from agentflow_kernel.run.standing import check_signal
         from agentflow_kernel.run.waits import accept  # only runs that get signals pay
 
-        return await accept(self._run, name, value, uuid7() if signal_id is None else signal_id)
+        signal_id = uuid7() if signal_id is None else signal_id
+        check_signal(name, signal_id)
+        return await accept(self._run, name, value, signal_id)
 
     async def answer(
         self, wait: str, value: object, *, by: str = "", content_hash: str = "", answer_id: str | None = None

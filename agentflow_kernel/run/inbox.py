@@ -90,12 +90,16 @@ def ask_signal(
     run_id: str, name: str, value: object = None, *, signal_id: str | None = None, records: Sequence[Record] = ()
 ) -> Request | None:
     """The request of :func:`leave_signal`, checked as there and not left; ``None`` where it is on record already."""
+    from agentflow_kernel.run.standing import check_signal  # only senders of signals pay
+
+    request_id = uuid7() if signal_id is None else signal_id
+    check_signal(name, request_id)
     value, _ = to_json(value, f"signal {name}")
     if signal_id is not None and _has_received(records, signal_id):
         return None
     _check_open(run_id, records)
     _check_fits(records, name, value)
-    return Request("signal", signal_id or uuid7(), name, value)
+    return Request("signal", request_id, name, value)
 
 
 def ask_answer(run_id: str, wait: str, reply: Mapping[str, object], records: Sequence[Record]) -> Request:

@@ -9,7 +9,7 @@ from agentflow_kernel.flow.asking import Ask, Wait
 from agentflow_kernel.flow.node import ELAPSED, Route
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.questions import ask_person
-from agentflow_kernel.run.standing import OpenWait
+from agentflow_kernel.run.standing import TAKER, OpenWait
 from agentflow_kernel.run.waits import accept, outcome_of, sleep_until_due, value_of, wait_for_signal
 
 TYPE_CHECKING = False
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from agentflow_kernel.expression import Expression
     from agentflow_kernel.run.bind import BoundNode
     from agentflow_kernel.run.runtime import Context
+
+
+class EventWait(OpenWait):
+    """One that is open for an event; ``shared`` are those that came meanwhile and that another one has taken."""
+
+    __slots__ = ("shared",)
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, None)
+        self.shared: set[str] = set()
 
 
 async def pause(node: BoundNode, context: Context, value: object) -> object:
@@ -61,6 +71,7 @@ async def _wait_for_event(context: Context, wait: Wait, value: object) -> JSON:
     if run.services.subscribe is None:
         raise Unsupported("Waiting for an event", "this flow runs without a kernel, so no event comes.")
     fits = OpenWait(path, wait.schema)  # the event's data must fit; the wait itself takes all of the event
+    ours, again = EventWait(path), path in run.standing.deadlines  # an earlier owner waited here
     condition: Expression | None = None
     if wait.only_if is not None:
         from agentflow_kernel.expression import Expression  # lazy: only waits with conditions pay
@@ -73,15 +84,22 @@ async def _wait_for_event(context: Context, wait: Wait, value: object) -> JSON:
             data: dict[str, object] = {"event": document, "value": value}
             if not condition.test({name: data[name] for name in condition.names}):
                 return
-        if fits.refusal(cast("dict[str, JSON]", document)["data"]) is None:
-            try:
-                await accept(run, path, document, event.id)
-            except RunEnded:
-                return
+        if fits.refusal(cast("dict[str, JSON]", document)["data"]) is not None:
+            return
+        heard = f"event {event.source} {event.id}"
+        if heard in run.standing.known and heard not in ours.shared and not again:
+            return  # it is delivered a second time, and came before this wait began
+        for other in run.standing.open:
+            if isinstance(other, EventWait):
+                other.shared.add(heard)
+        try:
+            await accept(run, path, document, f"{heard}{TAKER}{path}")
+        except RunEnded:
+            return
 
     forget = run.services.subscribe(str(wait.event), hear)
     try:
-        return value_of(await outcome_of(context, path, OpenWait(path, None), wait.timeout_s), what)
+        return value_of(await outcome_of(context, path, ours, wait.timeout_s), what)
     finally:
         forget()
 

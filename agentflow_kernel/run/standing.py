@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from agentflow_kernel.errors import InputInvalid
+from agentflow_kernel.errors import InputInvalid, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,22 @@ if TYPE_CHECKING:
     Signal = tuple[str, str, JSON]
     """Id, name and value."""
 
+TAKER = "\x1f"
+"""In the id of a signal: stands between an event and the path of the wait that takes it; other waits may do so, too."""
 KEPT = frozenset((
     "timer.set", "timer.fired", "wait.opened", "wait.resolved", "signal.received", "signal.consumed", "patch",
     "cancel.requested", "compensation.started", "compensation.completed",
 ))  # fmt: skip
 """Types of the records that a standing is made from."""
+
+
+def check_signal(name: object, signal_id: object) -> None:
+    """Raise :class:`UsageError` for what can be no name or no id of a signal."""
+    for what, text in (("name", name), ("id", signal_id)):
+        if not isinstance(text, str) or not text or any("\ud800" <= char <= "\udfff" for char in text):
+            raise UsageError(f"{text!r} is no {what} of a signal: expected a text that is not empty.")
+    if "!" in str(name):
+        raise UsageError(f"{name!r} is no name of a signal. What is asked there is answered, not signalled.")
 
 
 class OpenWait:
@@ -122,7 +133,7 @@ class Standing:
             self.resolved[path] = payload if signal is None else {"value": signal[2]}
         elif kind == "signal.received":
             signal_id = str(payload["signal"])
-            self.known.add(signal_id)
+            self.know(signal_id)
             self.buffered[signal_id] = (signal_id, str(payload["name"]), payload.get("value"))
         elif kind == "signal.consumed":
             self.buffered.pop(str(payload["signal"]), None)
@@ -135,6 +146,13 @@ class Standing:
                 self.ending = {key: value for key, value in payload.items() if key != "steps"}
         else:
             self.cancel_asked = True
+
+    def know(self, signal_id: str) -> None:
+        """Accept no second signal with this id; where it is for one taker of an event, the event is known as well."""
+        self.known.add(signal_id)
+        event, mark, _ = signal_id.partition(TAKER)
+        if mark:
+            self.known.add(event)
 
     def candidates(self, name: str) -> list[OpenWait]:
         """The waits that a signal of this name may still be for, the longest-waiting first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 from agentflow_kernel.contracts.clock import SystemClock
-from agentflow_kernel.errors import AgentFlowError, Elapsed
+from agentflow_kernel.errors import AgentFlowError, Elapsed, UsageError
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.resting import announce, rest, work_on
 from agentflow_kernel.run.standing import OpenWait
@@ -69,7 +69,10 @@ async def until(clock: Clock, deadline: float) -> None:
 
 
 async def wait_for_signal(context: Context, path: str, name: str, schema: JSON, timeout_s: float | None) -> JSON:
-    """The value of the signal that resolves the wait at ``path``; raises :class:`Elapsed`."""
+    """The value of the signal that resolves the wait at ``path``; raises :class:`Elapsed`, and :class:`UsageError`."""
+    given: object = timeout_s
+    if given is not None and not (isinstance(given, (int, float)) and -1e12 < given < 1e12):
+        raise UsageError(f"wait({name!r}): timeout_s is {timeout_s!r}: expected a finite number of seconds, or None.")
     return value_of(await outcome_of(context, path, OpenWait(name, schema), timeout_s), f"Signal {name!r}")
 
 
@@ -103,9 +106,9 @@ async def outcome_of(context: Context, path: str, wait: OpenWait, timeout_s: flo
         if wait.may_take_early(clock.now()):
             await _take_early(run, standing, wait)
         if wait.signal is None:
-            resting = True
             payload, text = to_json(wait.told(), path)
             rest(run, ("wait.opened", path, payload, "", len(text)))
+            resting = True
             await announce(run, path)
             context.tell("wait.opened", {"name": wait.name})
             await _signal_or_deadline(clock, wait)
@@ -206,6 +209,6 @@ async def take(run: Run, signal: Signal, refusal_of: Callable[[JSON], AgentFlowE
                     standing.give_up()  # nothing can be appended any more: no signal will ever come
         standing = run.standing  # a run that was taken up anew meanwhile may have found it on record
         if signal_id not in standing.known:
-            standing.known.add(signal_id)
+            standing.know(signal_id)
             standing.deliver((signal_id, name, value))
     return True

@@ -162,4 +162,5 @@ def test_what_a_visit_changes_inside_a_value_is_its_own_until_it_is_set() -> Non
     one.commit()
     assert state.get("items") == [[1, 2]]
     around = other.get("ring")
-    assert around is not ring and around[0] is around  # type: ignore[index]
+    assert around is not ring
+    assert around[0] is around  # type: ignore[index]

@@ -69,6 +69,44 @@ async def test_a_node_waits_for_an_event_that_fits() -> None:
     check_history(records)
 
 
+async def test_every_wait_that_is_open_takes_an_event_and_no_later_one_does() -> None:
+    """Branches that wait side by side all get it; delivered again, it does not count for a wait that began after it."""
+    flow = Flow("f").parallel({"a": Wait(event="paid"), "b": Wait(event="paid")}).wait(event="paid", name="next")
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(flow)
+        await settle()
+        for event in (Event("paid", 1, id="7", source="a"), Event("paid", 1, id="7", source="a")):
+            await kernel.publish(event)
+            await settle()
+        assert handle.status == "running"
+        await kernel.publish(Event("paid", 2, id="7", source="b"))  # another one: ids are the sources' own
+        assert dict(await handle.result())["data"] == 2  # type: ignore[call-overload]
+        records = await kernel.history(handle.run_id)
+    taken = [record.path for record in records if record.type == "wait.resolved"]
+    assert sorted(taken[:2]) == ["parallel/a!event", "parallel/b!event"]
+
+
+async def test_an_event_that_another_wait_took_is_not_taken_by_one_of_a_later_process() -> None:
+    """What the first process has on record of it is enough to tell."""
+    flow = Flow("f").wait(event="paid", name="first").wait("go").wait(event="paid", name="second")
+    journal, event = InProcessJournal(), Event("paid", 1, id="7")
+    async with Kernel(journal=journal) as kernel:
+        handle = await kernel.start(flow)
+        await settle()
+        await kernel.publish(event)
+        await settle()
+    async with Kernel(journal=journal) as kernel:
+        kernel.add(flow)
+        handle = await kernel.resume(handle.run_id)
+        await handle.signal("go")
+        await settle()
+        await kernel.publish(event)
+        await settle()
+        assert handle.status == "running"
+        await kernel.publish(Event("paid", 2))
+        assert dict(await handle.result())["data"] == 2  # type: ignore[call-overload]
+
+
 async def test_an_event_on_record_is_found_after_a_restart() -> None:
     survivor = InProcessJournal()
     flow = Flow("f").wait(event="go", name="heard").wait("end")

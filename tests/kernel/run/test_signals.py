@@ -9,7 +9,8 @@ import pytest
 from engine_kit import DurableJournal, check_history, own
 
 from agentflow_kernel import Context, Flow, Kernel
-from agentflow_kernel.errors import Elapsed, InputInvalid, NotSerialisable, RunEnded, RunFailed, Unsupported
+from agentflow_kernel.errors import Elapsed, InputInvalid, NotSerialisable, RunEnded, RunFailed, Unsupported, UsageError
+from agentflow_kernel.run.inbox import ask_signal
 from agentflow_kernel.testing import FakeClock, InProcessJournal
 
 if TYPE_CHECKING:
@@ -342,3 +343,31 @@ async def test_without_a_kernel_a_wait_needs_a_time_out() -> None:
         await waiting().run()
     with pytest.raises(Elapsed, match=r"within 0\.001 s"):
         await waiting(timeout_s=0.001).run()
+
+
+@pytest.mark.parametrize(("name", "signal_id"), [("", "1"), (None, "1"), ("ok!ask", "1"), ("go", ""), ("go", "\ud800")])
+async def test_what_can_be_no_name_or_id_of_a_signal_is_refused(name: Any, signal_id: Any) -> None:
+    """By the run, and where it is left for the run of another process; the run goes on."""
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(waiting())
+        with pytest.raises(UsageError, match="of a signal"):
+            await handle.signal(name, 1, signal_id=signal_id)
+        with pytest.raises(UsageError, match="of a signal"):
+            ask_signal(handle.run_id, name, 1, signal_id=signal_id)
+        await handle.signal("go", 5)
+        assert await handle.result() == 5
+
+
+@pytest.mark.parametrize("timeout_s", [float("nan"), float("inf"), "5"])
+async def test_a_wait_says_what_is_wrong_with_its_time(timeout_s: Any) -> None:
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        with pytest.raises(RunFailed, match=r"timeout_s is .*: expected a finite number") as failed:
+            await kernel.run(waiting(timeout_s=timeout_s))
+    assert failed.value.code == "AF-USAGE"
+
+
+async def test_a_wait_says_what_is_wrong_with_its_schema() -> None:
+    """What cannot go on record ends the run with its own error, not with one of the engine."""
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        with pytest.raises(RunFailed, match=r"schema\.enum is a set"):
+            await kernel.run(waiting(schema={"enum": {1}}))

@@ -362,3 +362,17 @@ async def test_a_name_with_a_character_of_identities_is_refused(name: str) -> No
 
     with pytest.raises(UsageError, match="is no name for a step"):
         await Flow("f").step(node).run(1)
+
+
+@pytest.mark.parametrize("options", [{"effect": "effects"}, {"effect": None}, {"on_unknown": "ask"}])
+async def test_a_step_refuses_an_option_that_it_does_not_know(options: dict[str, Any]) -> None:
+    """A slip of the pen must not make a payment repeatable."""
+    charge = Once()
+
+    async def node(value: int, context: Context) -> object:
+        return await context.step("charge", charge, value, **options)
+
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        with pytest.raises(RunFailed, match="must be one of"):
+            await kernel.run(Flow("f").step(node), 1)
+    assert charge.calls == []
