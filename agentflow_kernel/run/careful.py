@@ -44,13 +44,18 @@ async def carefully(
         work = _in_time(frame, path, (f"Node {node.name!r}", limit_s), work, keeps=False)
     result, lines = await work()
     if node.undo is not None:
-        taken, size = value, 0
-        if frame.run.history is not None:
-            taken, text = to_json(value, node.name)
-            size = len(text)
-        undo: Line = ("compensation.started", path, {"node": node.place, "input": taken}, "", size)  # type: ignore[dict-item]  # JSON where it must be
-        lines = (*lines, undo)
+        undo, size = undo_of(frame, node, value)
+        lines = (*lines, ("compensation.started", path, undo, "", size))
     return result, lines
+
+
+def undo_of(frame: Frame, node: BoundNode, value: object) -> tuple[JSON, int]:
+    """What its compensation has to know of a step beside the result, and about how large that is as text."""
+    size = 0
+    if frame.run.history is not None:
+        value, text = to_json(value, node.name)
+        size = len(text)
+    return {"node": node.place, "input": value}, size  # type: ignore[dict-item]  # JSON where it must be
 
 
 def _in_time(frame: Frame, path: str, limit: tuple[str, float], work: Work, *, keeps: bool) -> Work:

@@ -215,16 +215,21 @@ class History:
             )
         return record
 
-    async def begin_effect(self, path: str, kind: str, name: str, *, on_unknown: OnUnknown = "stuck") -> None:
+    async def begin_effect(
+        self, path: str, kind: str, name: str, *, on_unknown: OnUnknown = "stuck", undo: tuple[JSON, int] = (None, 0)
+    ) -> None:
         """Put on record that something is about to happen that must not happen twice.
 
         ``kind`` is ``node``, ``tool`` or ``step``. Where an earlier owner began it and left no word of how it ended,
-        ``on_unknown`` decides; see :func:`refuse_unknown`.
+        ``on_unknown`` decides; see :func:`refuse_unknown`. ``undo`` is what would compensate it, with its size: for a
+        person who decides that it is done.
         """
         if path in self.intents:
             refuse_unknown(self.run_id, path, f"{kind} {name!r}", "fail" if path in self.given_up else on_unknown)
             return
-        await self.commit([("step.intent", path, {kind: name}, "", 0)])
+        told, size = undo
+        payload: dict[str, JSON] = {kind: name} if told is None else {kind: name, "undo": told}
+        await self.commit([("step.intent", path, payload, "", size)])
 
     async def commit(self, lines: Sequence[Line]) -> int:
         """Append one batch and return the sequence number of the first of ``lines``; durable when this returns.

@@ -227,7 +227,12 @@ async def _do_once(
     history: History, frame: Frame, node: BoundNode, path: str, value: object
 ) -> tuple[object, Sequence[Line]]:
     """The call of a node whose effect must not happen twice."""
-    await history.begin_effect(path, "node", node.name, on_unknown=node.step.on_unknown)
+    undo: tuple[JSON, int] = (None, 0)
+    if node.undo is not None:
+        from agentflow_kernel.run.careful import undo_of  # loaded already: a step with a compensation is careful
+
+        undo = undo_of(frame, node, value)
+    await history.begin_effect(path, "node", node.name, on_unknown=node.step.on_unknown, undo=undo)
     try:
         return await _do(frame, node, path, value)
     except AgentFlowError as error:

@@ -155,12 +155,12 @@ def test_what_a_visit_changes_inside_a_value_is_its_own_until_it_is_set() -> Non
     state = SharedState({"items": [[1]], "ring": ring})
     one, other = state.view("one"), state.view("other")
     found = one.get("items")
-    found[0].append(2)  # type: ignore[index]
+    found[0].append(2)
     assert (one.get("items"), other.get("items"), state.snapshot()["items"]) == ([[1]], [[1]], [[1]])
     one.set("items", found)
-    one.get("items").append(3)  # type: ignore[attr-defined]
+    one.get("items").append(3)
     one.commit()
     assert state.get("items") == [[1, 2]]
     around = other.get("ring")
     assert around is not ring
-    assert around[0] is around  # type: ignore[index]
+    assert around[0] is around

@@ -21,6 +21,7 @@ from agentflow_kernel.errors import (
     RunSuspended,
 )
 from agentflow_kernel.flow import Branch, Compensation
+from agentflow_kernel.kernel.verdict import Verdict
 from agentflow_kernel.manifest import read
 from agentflow_kernel.testing import FakeClock, InProcessJournal
 
@@ -333,3 +334,29 @@ def test_a_manifest_is_told_what_is_wrong(compensate: str, finding: str, tmp_pat
     with pytest.raises(ManifestErrors) as errors:
         read(str(tmp_path / "flow.yaml"))
     assert finding in str(errors.value)
+
+
+@pytest.mark.parametrize("ends", ["failed", "cancelled"])
+async def test_a_step_that_a_person_decided_to_be_done_is_undone_too(ends: str) -> None:
+    """With the input that it was begun with, and the result that the person gave."""
+    saga, begun, journal = Saga(), anyio.Event(), InProcessJournal()
+
+    async def charge(value: Any) -> Any:
+        begun.set()
+        await anyio.sleep_forever()
+
+    flow = Flow("f").step(saga.do, name="seat").step(charge, effect="effect", compensate=saga.undo).step(saga.fail)
+    async with Kernel(journal=journal) as kernel:
+        run_id = (await kernel.start(flow, 1)).run_id
+        await begun.wait()
+    async with Kernel(journal=journal) as kernel:
+        kernel.add(flow)
+        await (await kernel.resume(run_id)).ended()
+        verdict = Verdict(decide={"charge": "done"}, results={"charge": {"receipt": 7}})
+        handle = await kernel.resume(run_id, verdict=verdict)
+        if ends == "cancelled":
+            await handle.cancel()
+        await handle.ended()
+        check_history(await kernel.history(run_id))
+    assert handle.status == ends
+    assert saga.undone == [("charge!compensate", {"input": "seat 1", "result": {"receipt": 7}})]

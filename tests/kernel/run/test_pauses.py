@@ -80,7 +80,7 @@ async def test_every_wait_that_is_open_takes_an_event_and_no_later_one_does() ->
             await settle()
         assert handle.status == "running"
         await kernel.publish(Event("paid", 2, id="7", source="b"))  # another one: ids are the sources' own
-        assert dict(await handle.result())["data"] == 2  # type: ignore[call-overload]
+        assert dict(await handle.result())["data"] == 2
         records = await kernel.history(handle.run_id)
     taken = [record.path for record in records if record.type == "wait.resolved"]
     assert sorted(taken[:2]) == ["parallel/a!event", "parallel/b!event"]
@@ -104,7 +104,7 @@ async def test_an_event_that_another_wait_took_is_not_taken_by_one_of_a_later_pr
         await settle()
         assert handle.status == "running"
         await kernel.publish(Event("paid", 2))
-        assert dict(await handle.result())["data"] == 2  # type: ignore[call-overload]
+        assert dict(await handle.result())["data"] == 2
 
 
 async def test_an_event_on_record_is_found_after_a_restart() -> None:
