@@ -53,7 +53,8 @@ class Verdict:
     def lines(self, history: History, begun: Mapping[str, Mapping[str, JSON]]) -> list[Line]:
         """What goes on record behind the lease; ``begun`` is what the intents on record say, by path.
 
-        A step that is done is undone like any other if the run fails. Raises :class:`UnknownName` for a step that was not begun, or whose outcome is known.
+        A step that is decided as done is undone like any other if the run fails.
+        Raises :class:`UnknownName` for a step that was not begun, or whose outcome is known.
         """
         open_effects = [path for path in history.intents if path not in history.done]
         lines: list[Line] = []
