@@ -17,15 +17,16 @@ WORKERS = 16
 """Branches at work at a time unless the fork says otherwise: measured, more workers make small branches no faster."""
 
 
-_OF_NODES = ("routes", "when", "max_visits")
+_OF_NODES = ("routes", "when", "max_visits", "fan_out", "join")
 """Options of nodes that branches cannot have."""
 
 
 class Branch:
     """What one branch does, where it is more than a function: ``Branch(work, input=…, only_if="value > 1")``.
 
-    Options are those of :class:`Step` but for ``routes``, ``when`` and ``max_visits``. With ``only_if`` the branch is
-    started only if that condition over ``value`` (the fork's input), ``input``, ``state`` and ``<node>.result`` holds.
+    Options are those of :class:`Step` but for those that say where a node leads, and ``max_visits``. With ``only_if``
+    the branch is started only if that condition over ``value`` (the fork's input), ``input``, ``state`` and
+    ``<node>.result`` holds.
     """
 
     __slots__ = ("target", "options", "only_if")

@@ -173,6 +173,9 @@ class Graph:
             if not callable(reducer) and reducer not in REDUCERS:
                 text = f"the reducer of {key!r} must be one of {', '.join(map(repr, REDUCERS))} or a function"
                 yield Finding(OPTION, f"{text}, not {reducer!r}", "reducers", key)
+        steps: object = self.max_steps
+        if not isinstance(steps, int) or steps < 1:
+            yield Finding(OPTION, f"its max_steps must be a whole number of at least 1, not {steps!r}", "max_steps")
         limits = {"timeout_s": self.timeout_s, "compensation_s": self.compensation_s}
         for option, seconds in limits.items():
             if seconds not in (None, COMPENSATION_S):
@@ -210,7 +213,7 @@ class Graph:
         yield from _name_findings("node", name)
         for action, target in step.routes.items():
             if target != END and target not in self.steps:
-                text = f"node {name!r} routes {action!r} to unknown node {target!r}" + self._hint(target)
+                text = f"node {name!r} routes {action!r} to unknown node {target!r}" + self._hint(str(target))
                 yield Finding(UNKNOWN_NODE, text, "nodes", name, "routes", action)
         yield from self._value_findings(step, f"node {name!r}")
         for branch in step.target.steps.values() if isinstance(step.target, Parallel) else ():
@@ -256,8 +259,12 @@ class Graph:
 
 def _name_findings(what: str, name: str) -> Iterator[Finding]:
     reserved = (*ROOTS, END)
-    if not name or name in reserved or any(mark in name for mark in "./[]@! "):
-        text = f"{what} name {name!r} is not allowed: no dots, blanks, slashes, brackets, @, ! and not {reserved}"
+    given: object = name
+    if not isinstance(given, str) or not name or name in reserved or any(mark in name for mark in "./[]@! \n\0"):
+        text = (
+            f"{what} name {name!r} is not allowed: a text without dots, blanks, line ends, slashes, brackets, @ and !, "
+            f"and not {reserved}"
+        )
         yield Finding(NAME, text, "nodes", name)
 
 

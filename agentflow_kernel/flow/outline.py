@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.flow.fork import Branch, Parallel
 from agentflow_kernel.flow.graph import Graph
-from agentflow_kernel.flow.node import DEFAULT, END
+from agentflow_kernel.flow.node import DEFAULT
 from agentflow_kernel.flow.step import Step
 
 TYPE_CHECKING = False
@@ -49,12 +49,12 @@ def _flow(name: str, specs: Mapping[str, Mapping[str, Any]], within: tuple[str, 
             Step(
                 node_name,
                 target,
-                routes={action: END if there is None else there for action, there in routes.items()},
+                routes=routes,
                 when=node.get("when", ()),
                 fan_out=node.get("fan_out", ()),
                 each=node.get("each"),
                 emits=node.get("emit", ""),
-                compensate=_target(node["compensate"], specs, (*within, name)) if "compensate" in node else None,
+                compensate=_undo(node, specs, (*within, name)),
             )
         )
     return graph
@@ -67,10 +67,17 @@ def _fork(spec: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]], withi
             only_if=branch.get("if"),
             each=branch.get("each"),
             emits=branch.get("emit", ""),
+            compensate=_undo(branch, specs, within),
         )
         for name, branch in spec["branches"].items()
     }
     return Parallel(branches, join=spec.get("join", "all"))
+
+
+def _undo(node: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]], within: tuple[str, ...]) -> object:
+    """What compensates a node or branch: named as a node is, or by its function alone."""
+    undo = node.get("compensate")
+    return _target({"uses": undo} if isinstance(undo, str) else undo or {}, specs, within)
 
 
 def _target(node: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]], within: tuple[str, ...]) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.flow.condition import cases_of
 from agentflow_kernel.flow.marking import options_of
+from agentflow_kernel.flow.node import END
 from agentflow_kernel.flow.reference import Template
 
 TYPE_CHECKING = False
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         """The options of a step as type checkers see them."""
 
         input: object
-        routes: Mapping[str, str]
+        routes: Mapping[str, str | None]
         when: Sequence[Mapping[str, str | None]]
         each: object
         batch_size: int
@@ -48,10 +49,11 @@ class Step:
     """One node of a graph: what it does, where its input comes from and where its result goes.
 
     ``target`` is a function, a :class:`Node`, another flow, a :class:`Parallel`, an :class:`Ask`, a :class:`Wait`, or
-    an object with ``perform(context, value)``. ``routes`` maps actions to node names or ``END``; ``when`` chooses by
-    conditions instead of the default action. With ``each`` the node runs once per chunk of ``batch_size`` items, at
-    most ``concurrency`` at a time, its result being the list of results in the order of the items. ``fan_out`` names
-    the nodes that its :class:`Goto` items may lead to. ``max_visits`` bounds its visits in one run of the flow.
+    an object with ``perform(context, value)``. ``routes`` maps actions to node names, ``END`` or ``None``; ``when``
+    chooses by conditions instead of the default action. With ``each`` the node runs once per chunk of ``batch_size``
+    items, at most ``concurrency`` at a time, its result being the list of results in the order of the items.
+    ``fan_out`` names the nodes that its :class:`Goto` items may lead to. ``max_visits`` bounds its visits in one run of
+    the flow.
     ``effect`` is ``idempotent`` unless the step or its tool says otherwise. ``on_unknown`` says what becomes of an
     ``effect`` that a crash has left without a word: the run is ``stuck``, or it is a failure, or it is done again.
     With ``approve`` (``True``, or options as :class:`Approval` has them) each visit and each item waits until a person
@@ -74,7 +76,8 @@ class Step:
         self.name = name
         self.target = target
         self.input: Template | None = _template(options.pop("input", None))
-        self.routes: dict[str, str] = dict(options.pop("routes", None) or {})  # type: ignore[call-overload]
+        routes: dict[str, str | None] = dict(options.pop("routes", None) or {})  # type: ignore[call-overload]
+        self.routes: dict[str, str] = {action: END if there is None else there for action, there in routes.items()}
         self.when = cases_of(name, options.pop("when", ()))  # type: ignore[arg-type]  # checked there
         self.each: Template | None = _template(options.pop("each", None))
         self.batch_size: int = options.pop("batch_size", 1)  # type: ignore[assignment]

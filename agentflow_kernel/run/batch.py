@@ -161,10 +161,10 @@ async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[boo
         for _ in range(workers):
             group.start_soon(work)
     if failures:
-        raise _one_of(failures, run)
+        raise one_of(failures, run)
 
 
-def _one_of(failures: Sequence[tuple[Exception | SystemExit, str]], run: Run) -> Exception | SystemExit:
+def one_of(failures: Sequence[tuple[Exception | SystemExit, str]], run: Run) -> Exception | SystemExit:
     """The error to raise: the only one, the one that ends the run or flow whatever the others say, or all of them."""
     first = failures[0][0]
     if len(failures) == 1 or isinstance(first, ControlFlow):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from agentflow_kernel.contracts.finding import Finding
-from agentflow_kernel.errors import FlowInvalid, StopFlow, UsageError
+from agentflow_kernel.errors import FlowInvalid, SeveralFailed, StopFlow, UsageError
 from agentflow_kernel.flow.finding import JOIN
 from agentflow_kernel.flow.node import Route
 from agentflow_kernel.flow.reducer import joined
 from agentflow_kernel.flow.state import BranchState
-from agentflow_kernel.run.batch import work_through
+from agentflow_kernel.run.batch import one_of, work_through
 from agentflow_kernel.run.bind import AWAIT, VISIT
 from agentflow_kernel.run.fault import ENDS_RUN, is_broken
 from agentflow_kernel.run.runtime import Frame
@@ -151,7 +151,8 @@ class _Join:
         self.frames: dict[str, BranchFrame] = {}
         self.results: dict[str, object] = {}
         self.finished = 0
-        self.failed = 0
+        self.failures: list[tuple[Exception, str]] = []
+        """Errors of branches that the join can do without, or could, with their paths."""
         self.value: object = None
 
     async def run(self, value: object) -> dict[str, object]:
@@ -175,9 +176,12 @@ class _Join:
             try:
                 result = await self._visit(branch)
             except Exception as error:
-                if not self._tolerates(error):
+                if not self.needed or isinstance(error, (StopFlow, *ENDS_RUN)) or is_broken(run.history, error):
                     raise
-                return False
+                self.failures.append((error, run.origin_of(error)))
+                if self._may_be_reached():
+                    return False
+                raise self._unreached() from None
         if result.__class__ is Route:
             raise UsageError(f"Branch {branch.name!r} of {self.node.name!r} chose a route; only the fork can route.")
         if self.needed and len(self.results) >= self.needed:
@@ -201,12 +205,17 @@ class _Join:
             run.tell("branch.completed", path, fields)
         return result
 
-    def _tolerates(self, error: Exception) -> bool:
-        """Whether the join may still be reached, or is complete already, although a branch failed."""
-        if not self.needed or isinstance(error, (StopFlow, *ENDS_RUN)) or is_broken(self.frame.run.history, error):
-            return False
-        self.failed += 1
-        return len(self.results) >= self.needed or len(self.branches) - self.failed >= self.needed
+    def _may_be_reached(self) -> bool:
+        """Whether enough branches have completed, or still can."""
+        return len(self.results) >= self.needed or len(self.branches) - len(self.failures) >= self.needed
+
+    def _unreached(self) -> Exception | SystemExit:
+        """All errors as one; it can be mended by resuming if as many branches as are missing can."""
+        whole = one_of(self.failures, self.frame.run)
+        mended = sum(getattr(error, "resumable", False) for error, _ in self.failures)
+        if isinstance(whole, SeveralFailed):
+            whole.resumable = len(self.results) + mended >= self.needed
+        return whole
 
     async def _decide(self) -> None:
         """Put the winners on record before the others are told to stop: whoever goes on keeps to them."""

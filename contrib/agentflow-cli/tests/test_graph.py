@@ -49,6 +49,17 @@ def test_a_flow_that_is_applied_is_drawn_with_what_it_holds(agentflow, workplace
     assert [node["id"] for node in document["nodes"]] == ["(start)", "fork/a/tell", "fork/b", "(end)"]
 
 
+def test_a_compensation_is_drawn_however_it_is_named(agentflow, workplace: Path) -> None:
+    """By its function alone or as a node is, at a node or a branch."""
+    nodes = """pay: {uses: "./a.py:pay", compensate: "./a.py:refund", next: fork}
+    fork: {parallel: {branches: {b: {uses: "./a.py:book", compensate: {uses: "./a.py:free"}}}}}"""
+    (workplace / "m.yaml").write_text(FLOW % ("f", nodes), encoding="utf-8")
+    (workplace / "a.py").touch()
+    answer = agentflow("graph", "m.yaml", "-o", "json")
+    assert (answer.code, answer.err) == (0, "")
+    assert "./a.py:refund" in answer.out
+
+
 def test_a_path_stands_for_its_only_flow(agentflow, manifest: str, workplace: Path) -> None:
     """With several, one must be named."""
     (workplace / "m.yaml").write_text(FLOW % ("f", "{tell: {emit: x.y}}"), encoding="utf-8")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agentflow_kernel.errors import FlowInvalid
+from agentflow_kernel.errors import FlowInvalid, UsageError
 from agentflow_kernel.flow import Branch, Graph, Parallel, Step, Template, finding
 
 
@@ -199,6 +200,30 @@ def test_a_reducer_is_a_known_name_or_a_function() -> None:
     graph.reducers = {"k": "sum", "m": max, "n": "add"}
     with pytest.raises(FlowInvalid, match=r"the reducer of 'k' must be one of 'last', .* not 'sum' \[F005\]"):
         graph.check()
+
+
+@pytest.mark.parametrize("name", [5, "", "a b", "a\nb", "a/b"])
+def test_a_name_that_is_none_is_a_finding(name: Any) -> None:
+    """Of a node as of a branch."""
+    assert ("F004", ("nodes", name)) in codes_of(Step(name, same))
+    assert ("F004", ("nodes", name)) in codes_of(Step("a", Parallel({name: same})))
+
+
+@pytest.mark.parametrize("max_steps", [0, -1, 2.5, "10"])
+def test_the_bound_of_a_flow_is_a_whole_number(max_steps: Any) -> None:
+    assert codes_of(Step("a", same), max_steps=max_steps) == [("F005", ("max_steps",))]
+
+
+def test_a_route_may_end_the_flow_by_none_and_leads_to_nothing_else_that_is_no_name() -> None:
+    """As in YAML."""
+    assert codes_of(Step("a", same, routes={"default": None})) == []
+    assert codes_of(Step("a", same, routes={"default": 3})) == [("F003", ("nodes", "a", "routes", "default"))]
+
+
+@pytest.mark.parametrize("option", ["routes", "when", "max_visits", "fan_out", "join"])
+def test_a_branch_leads_nowhere_but_to_its_join(option: str) -> None:
+    with pytest.raises(UsageError, match=f"Branch 'x' cannot have '{option}'"):
+        Parallel({"x": Branch(same, **{option: ()})})
 
 
 def test_a_flow_in_a_branch_may_not_hold_the_fork() -> None:

@@ -64,8 +64,8 @@ def test_the_check_lists_all_findings_at_once() -> None:
         "node 'judge' refers to unknown node 'prase' (did you mean 'parse'?) [F006]",
         "node 'judge': concurrency must be a whole number of at least 1, not 0 [F005]",
         (
-            "node name 'a.b' is not allowed: no dots, blanks, slashes, brackets, @, ! and not "
-            "('input', 'item', 'event', 'state', 'end') [F004]"
+            "node name 'a.b' is not allowed: a text without dots, blanks, line ends, slashes, brackets, @ and !, "
+            "and not ('input', 'item', 'event', 'state', 'end') [F004]"
         ),
         "node 'a.b': on_item_error must be one of 'fail', 'skip', 'collect', not 'ignore' [F005]",
         "node 'judge' is not reachable from 'parse' [F009]",

@@ -11,7 +11,17 @@ import pytest
 from engine_kit import DurableJournal, completed
 
 from agentflow_kernel import Context, Flow, Kernel, Node, Route
-from agentflow_kernel.errors import ExpressionFailed, FlowInvalid, RunFailed, StateConflict, StopFlow, UsageError
+from agentflow_kernel.errors import (
+    ExpressionFailed,
+    FlowInvalid,
+    PeerUnavailable,
+    RunFailed,
+    RunSuspended,
+    SeveralFailed,
+    StateConflict,
+    StopFlow,
+    UsageError,
+)
 from agentflow_kernel.flow import Branch, Goto, Parallel
 
 pytestmark = pytest.mark.anyio
@@ -318,7 +328,7 @@ async def test_with_rest_wait_the_others_end_in_their_own_time_and_are_ignored()
 
 
 async def test_a_failure_is_left_out_as_long_as_enough_can_still_come() -> None:
-    """The one that makes the join impossible is raised."""
+    """Then all that failed are told."""
 
     async def fail(value: object) -> None:
         raise ValueError("first")
@@ -328,8 +338,9 @@ async def test_a_failure_is_left_out_as_long_as_enough_can_still_come() -> None:
         raise KeyError("second")
 
     assert await forked(join="any", a=fail, b=double).run(1) == {"b": 2}
-    with pytest.raises(KeyError, match="second"):
+    with pytest.raises(SeveralFailed, match="first") as failed:
         await forked(join="any", a=fail, b=fail_later).run(1)
+    assert [type(error) for error in failed.value.exceptions] == [ValueError, KeyError]
     with pytest.raises(ValueError, match="first"):
         await forked(join=2, a=fail, b=double).run(1)
 
@@ -485,3 +496,36 @@ async def test_listeners_hear_branches_begin_and_end() -> None:
         ("branch.started", "fork/b"),
         ("branch.completed", "fork/b"),
     ]
+
+
+async def test_a_join_that_no_branch_reaches_tells_all_errors() -> None:
+    """The first one's code and path are those of the run; it is not that the last one to fail hides the others."""
+
+    async def at_once(value: object) -> object:
+        raise ValueError("no flight")
+
+    async def later(value: object) -> object:
+        await anyio.lowlevel.checkpoint()
+        raise KeyError("hotel")
+
+    flow = Flow("f").parallel({"a": at_once, "b": later}, name="fork", join="any")
+    async with Kernel(journal=DurableJournal()) as kernel:
+        with pytest.raises(RunFailed, match=r"no flight\. And 1 more failed: fork/b: KeyError: 'hotel'") as failed:
+            await kernel.run(flow)
+    assert failed.value.path == "fork/a"
+
+
+async def test_a_join_that_a_peer_keeps_from_being_reached_waits_for_the_peer() -> None:
+    """Whichever branch fails last: the run is suspended if, with the peer back, enough branches could complete."""
+
+    async def down(value: object) -> object:
+        raise PeerUnavailable("the peer is down")
+
+    async def bad(value: object) -> object:
+        await anyio.lowlevel.checkpoint()
+        raise ValueError("no")
+
+    flow = Flow("f").parallel({"a": down, "b": bad}, name="fork", join="any")
+    async with Kernel(journal=DurableJournal()) as kernel:
+        with pytest.raises(RunSuspended, match="the peer is down"):
+            await kernel.run(flow)
