@@ -35,19 +35,20 @@ class Ask:
         by: Sequence[str] = (),
     ) -> None:
         self.question = question
-        self.choices = None if choices is None else tuple(choices)
+        self.choices = None if choices is None else _several(choices)
         self.schema = schema
         self.timeout_s = timeout_s
-        self.by = tuple(by)
+        self.by = _several(by)
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the declaration itself."""
         if not str(self.question).strip():
             yield "a question must be a text"
-        if self.choices is not None and (not self.choices or not all(isinstance(each, str) for each in self.choices)):
+        if self.choices is not None and (not self.choices or not _all_texts(self.choices)):
             yield "choices must be a list of texts with at least one"
         if self.choices is not None and self.schema is not None:
             yield "a question has either choices or a schema"
+        yield from _subject_problems(self.by)
         yield from time_problems("timeout_s", self.timeout_s)
 
 
@@ -113,7 +114,7 @@ class Approval:
     def __init__(
         self, *, by: Sequence[str] = (), timeout_s: float | None = None, tools: Sequence[str] | None = None
     ) -> None:
-        self.by = tuple(by)
+        self.by = _several(by)
         self.timeout_s = timeout_s
         self.tools = None if tools is None else tuple(tools)
 
@@ -133,9 +134,22 @@ class Approval:
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the declaration itself."""
-        if not all(self.by):
-            yield "by must be a list of subjects"
+        yield from _subject_problems(self.by)
         yield from time_problems("timeout_s", self.timeout_s)
+
+
+def _several(given: Sequence[str]) -> tuple[str, ...]:
+    """What is given as a list; a bare text, whose letters would be meant, stands for a mistake (``""``)."""
+    return ("",) if isinstance(given, str) else tuple(given)
+
+
+def _all_texts(given: Sequence[object]) -> bool:
+    return all(isinstance(each, str) and each for each in given)
+
+
+def _subject_problems(by: Sequence[object]) -> Iterator[str]:
+    if not _all_texts(by):
+        yield "by must be a list of subjects"
 
 
 def read_ask(spec: Mapping[str, Any]) -> Ask:

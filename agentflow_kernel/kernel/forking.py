@@ -82,8 +82,8 @@ class _Plan:
         """Take over the history up to ``step``, or all of it.
 
         Raises :class:`UnknownName` for a step that is not there, :class:`HistoryCompacted` for one that may have lain
-        in what was deleted, :class:`UsageError` where the history holds an effect of which nobody knows whether it
-        happened.
+        in what was deleted, :class:`UsageError` for one that lies in another run, and where the history holds an effect
+        of which nobody knows whether it happened.
         """
         if step is not None:
             self.step = step
@@ -92,9 +92,10 @@ class _Plan:
             if gone and (not places or await self._is_older(step)):
                 await self._take_snapshot(step, gone)
                 return
-            if not places:
+            if not places and not await self._failed_at(step):
+                await self._refuse_taken_over(step)
                 raise UnknownName(f"step of run {self.run_id}", step, self._near(step))
-            self.cut = places[0]
+            self.cut = places[0] if places else len(self.records)
         await self.history.load(self.records[: self.cut])
         self._check()
 
@@ -121,6 +122,20 @@ class _Plan:
             history.standing.cancel_asked = False
             for path in [path for path in history.standing.timers if path.endswith("!timeout")]:
                 del history.standing.timers[path]  # the new run has the time of its flow for itself
+
+    async def _failed_at(self, step: str) -> bool:
+        """Whether the run failed at the step: then nothing of it is on record, and it is done anew in any case."""
+        last = self.records[-1]
+        return last.type == "run.ended" and (await self.runs.payload(last)).get("path") == step
+
+    async def _refuse_taken_over(self, step: str) -> None:
+        """Raise :class:`UsageError` where the run itself is a copy that has the step from another one."""
+        source = (await self.runs.payload(self.records[0])).get("forked_from")
+        if source is not None and len(self.records) > 1 and await self._is_older(step):
+            run_id = cast("dict[str, JSON]", source)["run"]
+            raise UsageError(
+                f"Run {self.run_id} has taken over {step!r} from run {run_id}; to do it again, go on from it there."
+            )
 
     async def _is_older(self, step: str) -> bool:
         """Whether the snapshot after what was deleted knows the step, so that some of it lay there."""
@@ -171,6 +186,8 @@ class _Plan:
         import difflib  # lazy: 4 ms, only on the way to an error
 
         known = list(dict.fromkeys(record.path for record in self.records if record.path))
+        if len(known) <= _SHOWN:
+            return known
         return difflib.get_close_matches(step, known, n=_SHOWN, cutoff=0.4) or known[:_SHOWN]
 
 

@@ -183,6 +183,7 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     if isinstance(target, type) and issubclass(target, Node):
         target = target()
     if isinstance(target, Node):
+        _check_phases(target, node.name)
         node.phased = target
         node.invoke = lambda context, value: target.exec(value)
     elif isinstance(target, Parallel):
@@ -221,6 +222,13 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     if step.input is not None or step.each is not None or step.when or step.fan_out:
         node.mode = VISIT
     _add_care(node, loopless=loopless)
+
+
+def _check_phases(target: Node, node: str) -> None:
+    for phase in ("prep", "exec", "exec_fallback", "post"):
+        method = getattr(target, phase)
+        if hasattr(method, "__func__") and not is_coroutine_function(method):
+            raise UsageError(f"Node {node!r}: {type(target).__qualname__}.{phase} must be an `async def` method.")
 
 
 def _add_care(node: BoundNode, *, loopless: bool) -> None:

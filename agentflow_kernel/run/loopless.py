@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 
 
 def drive_to_end(coroutine: Coroutine[Any, Any, T], what: str) -> T:
-    """The coroutine's result; raises :class:`UsageError` when it waits for anything."""
+    """The coroutine's result; raises :class:`UsageError` when it waits for anything, or when that is to be awaited."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
         result: T = stop.value
+        if hasattr(result, "__await__"):
+            text = f"{what} gave what has to be awaited: make its last node an `async def` function."
+            raise UsageError(text) from None
         return result
     coroutine.close()
     raise UsageError(f"{what} waited for something although nothing in it needs an event loop. Use the async call.")

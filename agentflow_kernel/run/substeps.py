@@ -93,6 +93,4 @@ async def _call(context: Context, function: Callable[..., Any], arguments: Seque
     if is_coroutine_function(function):
         return await function(*arguments)
     context.cancelled = False  # an earlier step of this node may have been cancelled by the node itself
-    boxed: Any = await call_in_thread(context, lambda _context, _value: [function(*arguments)], None)
-    (result,) = boxed  # in a list, because trio takes no coroutine out of a thread
-    return await result if hasattr(result, "__await__") else result  # a lambda round a coroutine function
+    return await call_in_thread(context, lambda _context, _value: function(*arguments), None)

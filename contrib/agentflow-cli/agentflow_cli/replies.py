@@ -62,9 +62,12 @@ def _pick(records: Sequence[Record], wait: str | None, *, approval: bool) -> Ope
         if wait not in asked:
             raise UnknownName("approval" if approval else "question", wait, asked)
         return asked[wait]
+    if not asked:
+        what = "approval" if approval else "answer"
+        raise UsageError(f"The run waits for no {what}; `agentflow describe run` shows what it waits for.")
     if len(asked) != 1:
         what = "approvals" if approval else "answers"
-        known = "".join(f"\n  {path}" for path in asked) or " none"
+        known = "".join(f"\n  {path}" for path in asked)
         raise UsageError(f"Name what is meant: the run waits for {len(asked)} {what}:{known}")
     (only,) = asked.values()
     return only

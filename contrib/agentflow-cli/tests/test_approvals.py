@@ -77,7 +77,7 @@ def test_a_person_answers_and_approves_what_was_shown(paying, agentflow) -> None
         refused = agentflow("answer", run_id[:13], *words)
         assert refused.code == 2, refused
         assert code in refused.err
-    assert "waits for 0 approvals" in agentflow("approve", run_id).err
+    assert "waits for no approval" in agentflow("approve", run_id).err
     assert agentflow("answer", run_id, "--value", "15", "--as", "ops").code == 0
 
     approval = asked("approval")

@@ -507,3 +507,29 @@ def test_figures_add_up() -> None:
         "cost_usd": 0.5,
         "unpriced_calls": 1,
     }
+
+
+async def test_a_run_goes_on_from_the_step_at_which_it_failed() -> None:
+    """That step is named by the error; nothing of it is on record, and it is the one that is done anew."""
+    shop = Shop("c")
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        run_id = await fails(kernel, shop.flow)
+        shop.bad.clear()
+        again = await kernel.retry(run_id, "c")
+        assert await again.result() == "abcd"
+    assert shop.called == ["a", "b", "c", "c", "d"]
+
+
+async def test_a_step_that_a_copy_has_taken_over_is_done_again_from_the_first_run() -> None:
+    """The copy has only its result; the error names the run that has its record."""
+    shop = Shop("c")
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        run_id = await fails(kernel, shop.flow)
+        copy = await kernel.retry(run_id)
+        await copy.ended()
+        with pytest.raises(UsageError, match=f"has taken over 'b' from run {run_id}"):
+            await kernel.retry(copy.run_id, "b")
+        with pytest.raises(UnknownName, match=r"Unknown step of run .* 'x'"):
+            await kernel.retry(copy.run_id, "x")
+        shop.bad.clear()
+        assert await (await kernel.retry(run_id, "b")).result() == "abcd"

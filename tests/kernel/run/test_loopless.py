@@ -198,3 +198,15 @@ def test_a_coroutine_that_waits_after_all_is_closed_and_named() -> None:
     with pytest.raises(UsageError, match="Flow 'f' waited for something although nothing in it needs an event loop"):
         drive_to_end(main(), "Flow 'f'")
     assert closed == [True]
+
+
+def test_what_has_to_be_awaited_is_no_result_of_a_run_without_a_loop() -> None:
+    """The mistake of a lambda round a coroutine function is told."""
+
+    async def double(value: int) -> int:
+        return value * 2
+
+    coroutine = double(1)
+    with pytest.raises(UsageError, match="make its last node an `async def` function"):
+        Flow("f").step(lambda value: coroutine, name="lambda").run_sync(1)
+    coroutine.close()

@@ -149,3 +149,11 @@ async def test_deletions_take_effect_with_the_visit() -> None:
             shared.delete("drop")
 
     assert await Flow("f").step(Put).step(Drop).returns({"$ref": "state"}).run() == {"keep": 1}
+
+
+@pytest.mark.parametrize("phase", ["prep", "exec", "exec_fallback", "post"])
+def test_a_phase_that_is_no_coroutine_function_is_refused_before_the_run(phase: str) -> None:
+    """By name: one that comes from where phases are plain methods is told at once."""
+    plain = type("Plain", (Node,), {phase: lambda self, *given: None})
+    with pytest.raises(UsageError, match=rf"Node 'a': Plain\.{phase} must be an `async def` method"):
+        Flow("f").step(plain, name="a").run_sync(1)

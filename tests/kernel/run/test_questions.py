@@ -93,7 +93,7 @@ async def test_nothing_is_asked_under_another_name_and_no_question_is_answered_t
         await settle()
         with pytest.raises(UnknownName, match="Unknown question 'nod!ask'"):
             await handle.answer("nod!ask", "yes")
-        with pytest.raises(InputInvalid):
+        with pytest.raises(UsageError, match="answered, not signalled"):
             await handle.signal("node!ask", "yes")  # a signal is no answer: nobody stands behind it
         assert await handle.answer("node!ask", "yes", answer_id="mail")
         assert not await handle.answer("node!ask", "yes", answer_id="mail")
@@ -469,3 +469,13 @@ async def test_a_phased_node_may_need_approval_too() -> None:
         assert question["ask"]["about"] == 4
         await handle.answer(question["wait"], "good")
         assert await handle.result() == "good"
+
+
+@pytest.mark.parametrize("option", [{"by": "ada"}, {"by": [""]}, {"choices": "yes"}, {"choices": [1]}])
+def test_a_text_where_a_list_of_texts_is_expected_is_a_finding(option: dict[str, Any]) -> None:
+    """Else its letters would be the people that may answer."""
+    with pytest.raises(FlowInvalid, match="must be a list of"):
+        Flow("f").ask("sure?", **option).run_sync()
+    if "by" in option:
+        with pytest.raises(FlowInvalid, match="by must be a list of subjects"):
+            Flow("f").step(str, approve=option).run_sync()

@@ -184,3 +184,12 @@ async def test_a_thread_that_begins_after_the_cancellation_does_nothing(monkeypa
     (body,) = bodies
     body()
     assert (ran, run.abandoned) == ([], [])
+
+
+async def test_a_plain_function_that_gives_a_coroutine_is_awaited() -> None:
+    """As a lambda round a coroutine function does."""
+
+    async def double(value: int) -> int:
+        return value * 2
+
+    assert await Flow("f").step(lambda value: double(value + 0), name="lambda").step(double).run(1) == 4
