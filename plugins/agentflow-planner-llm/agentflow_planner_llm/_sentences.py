@@ -15,6 +15,7 @@ CUT_OFF = (
 TOO_LONG = "it was cut off at its token limit (max_tokens)"
 STOPPED = "Not run: the loop was stopped before this call began."
 CANCELLED = "Cancelled: the call was stopped before it gave a result."
+IN_DOUBT = "The call may have taken effect: check before you repeat it."
 REFUSED = "Not run: the turn was broken off by a refusal."
 
 _SHORT = 2_000
@@ -49,7 +50,7 @@ def refuse_arguments(name: str, problems: Sequence[str]) -> str:
 def report_error(message: str, code: str, *, in_doubt: bool) -> str:
     """The result of a call that went wrong; ``in_doubt`` when it may have had its effect all the same."""
     text = shorten(message or code, _SHORT)
-    return f"{text} The call may have taken effect: check before you repeat it." if in_doubt else text
+    return f"{text} {IN_DOUBT}" if in_doubt else text
 
 
 def shorten(text: str, limit: int) -> str:

@@ -47,6 +47,11 @@ class ToolLoop:
         self._settings = settings
         self._caller = Caller(settings)
 
+    @property
+    def wall_s(self) -> float | None:
+        """The seconds that a run may take, ``None`` for no limit."""
+        return self._settings.budgets.wall_s
+
     def begin(self, task: Task) -> LoopState:
         """The state before the first observation."""
         return LoopState(task)

@@ -10,6 +10,9 @@ from plans import TOOLS
 
 from agentflow_kernel.contracts.planner import PlanScope, Task
 from agentflow_kernel.contracts.provider import Message, ModelReply, ToolCall, Usage
+from agentflow_planner_llm.strategies.compiler import Compiler
+from agentflow_planner_llm.strategies.plan_and_execute import PlanAndExecute
+from agentflow_planner_llm.strategy_settings import PlanAndExecuteSettings, PlannedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,3 +83,21 @@ def tool(name: str, called: str = "count", **fields: Any) -> dict[str, Any]:
 def think(name: str, prompt: str = "Do it.", **fields: Any) -> dict[str, Any]:
     """A step that asks the model, as a model writes it."""
     return {"id": name, "kind": "model", "args": {"prompt": prompt}, **fields}
+
+
+def compiling(*, reload: bool = False, **settings: Any) -> Play:
+    """A run of `compiler` that listens."""
+    subject = Compiler(PlannedSettings.model_validate({"listen": True, **settings}))
+    return Play(subject, strategy_task(), "the task", reload=reload)
+
+
+def executing(*, reload: bool = False, **settings: Any) -> Play:
+    """A run of `plan-and-execute` in which nothing is asked after a step, unless the settings say otherwise."""
+    subject = PlanAndExecute(PlanAndExecuteSettings.model_validate({"observe": False, **settings}))
+    return Play(subject, strategy_task(), "the task", reload=reload)
+
+
+def told(played: Play) -> str:
+    """What the model was asked last."""
+    messages: Any = played.started[-1].arguments["messages"]
+    return str(messages[-1]["text"])

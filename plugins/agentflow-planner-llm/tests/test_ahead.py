@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from dag_driver import Failure, Play
-from strategy_driver import says, strategy_task
+from strategy_driver import says, strategy_task, told
 
 from agentflow_kernel.contracts.planner import Observation
 from agentflow_planner_llm.strategies.compiler import Compiler
@@ -29,11 +29,6 @@ def hear(played: Play, text: str, offset: int = 0, question: str = "plan.1") -> 
     """The model has written so much more; the ids of what begins with it."""
     decision = played.give(Observation("piece", question, {"text": text, "offset": offset}))
     return [action.id for action in decision.start]
-
-
-def told(played: Play) -> str:
-    messages: Any = played.started[-1].arguments["messages"]
-    return str(messages[-1]["text"])
 
 
 def dropped(played: Play) -> list[str]:

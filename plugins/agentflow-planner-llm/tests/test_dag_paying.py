@@ -90,6 +90,15 @@ def test_flows_and_plans_count_as_much_as_their_models_used() -> None:
         assert (run.end is not None) == ends
 
 
+def test_a_flow_that_is_said_to_ask_models_is_paid_like_one() -> None:
+    """It is not begun where the budget is gone; one of which nothing is said is."""
+    for said, ends in (({"tokens": 10}, True), ({"seconds": 10}, False)):
+        flow = {"id": "f", "kind": "flow", "name": "triage", "needs": ["a"], "cost_estimate": said}
+        run = play(plan(agent("a"), flow), budgets={"tokens": 100})
+        run.give(Observation("result", "a", 1, used=USED))
+        assert (run.end is not None) == ends
+
+
 @pytest.mark.anyio
 async def test_a_resumed_plan_knows_what_its_agents_used() -> None:
     """The agent worked before the process ended; the one after it is not begun."""

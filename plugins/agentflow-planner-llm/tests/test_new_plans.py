@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from dag_driver import Failure, Play
-from strategy_driver import says, strategy_task, tool
+from dag_driver import Failure
+from strategy_driver import compiling, executing, says, told, tool
 
 from agentflow_kernel.contracts.planner import Observation
-from agentflow_planner_llm.strategies.compiler import Compiler
-from agentflow_planner_llm.strategies.plan_and_execute import PlanAndExecute
-from agentflow_planner_llm.strategy_settings import PlanAndExecuteSettings, PlannedSettings
+
+if TYPE_CHECKING:
+    from dag_driver import Play
 
 READS = '1. files.read({"path": "a"})\n2. join()'
 MORE = '1. files.read({"path": "a"})\n2. files.read({"path": "b"})\n3. join()'
-
-
-def compiling(*, reload: bool = False, **settings: Any) -> Play:
-    subject = Compiler(PlannedSettings.model_validate({"listen": True, **settings}))
-    return Play(subject, strategy_task(), "the task", reload=reload)
-
-
-def executing(*, reload: bool = False, **settings: Any) -> Play:
-    subject = PlanAndExecute(PlanAndExecuteSettings.model_validate({"observe": False, **settings}))
-    return Play(subject, strategy_task(), "the task", reload=reload)
 
 
 def approve(played: Play, number: int) -> None:
@@ -33,11 +23,6 @@ def approve(played: Play, number: int) -> None:
 
 def hear(played: Play, text: str = "more") -> None:
     played.give(Observation("signal", "input", text))
-
-
-def told(played: Play) -> str:
-    messages: Any = played.started[-1].arguments["messages"]
-    return str(messages[-1]["text"])
 
 
 def asked_twice(*, reload: bool, **settings: Any) -> Play:
@@ -76,13 +61,15 @@ def test_all_steps_may_end_while_a_person_is_asked(reload: bool) -> None:
     assert list(played.open) == ["join.3"]
 
 
-def test_a_failure_while_a_person_is_asked_is_seen_after_the_answer() -> None:
-    played = executing(approval=True, listen=True)
-    first = {"steps": [tool("s1")]}
+@pytest.mark.parametrize("reload", [False, True])
+@pytest.mark.parametrize("on_error", ["fail", "replan"])
+def test_a_failure_while_a_person_is_asked_is_seen_after_the_answer(on_error: str, reload: bool) -> None:
+    played = executing(approval=True, listen=True, reload=reload)
+    first = {"steps": [tool("s1", on_error=on_error)]}
     played.finish("plan.1", says(first))
     approve(played, 1)
     hear(played)
-    played.finish("plan.2", says({"steps": [tool("s1"), tool("s2")]}))
+    played.finish("plan.2", says({"steps": [tool("s1", on_error=on_error), tool("s2")]}))
     played.finish("s1", Failure("it broke"))
     assert list(played.open) == ["approve.2"]
     approve(played, 2)

@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_kernel.contracts.planner import Action
-from agentflow_kernel.errors import InputInvalid, OutputInvalid, ProtocolViolation, Refused, UnknownName
+from agentflow_kernel.errors import (
+    ExpressionFailed,
+    InputInvalid,
+    OutputInvalid,
+    ProtocolViolation,
+    Refused,
+    UnknownName,
+)
 from agentflow_kernel.schema import find_problems, read_strictly, write_compactly
 from agentflow_planner_llm._reply import read_reply
 from agentflow_planner_llm.execution.state import Fault
-from agentflow_planner_llm.plan.schemas import ARGUMENTS_OF
+from agentflow_planner_llm.execution.values import holds
+from agentflow_planner_llm.plan.schemas import ARGUMENTS_OF, result_schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.tool import Tool
     from agentflow_kernel.contracts.values import JSON
     from agentflow_planner_llm._reply import Reply
+    from agentflow_planner_llm.execution.state import PlanRun
     from agentflow_planner_llm.plan.step import Step
 
     Object: TypeAlias = Mapping[str, JSON]
@@ -78,3 +87,33 @@ def answer_of(reply: Reply, schema: JSON) -> tuple[JSON, Fault | None]:
         text = f"The model's answer does not fit the output schema: {'; '.join(problems)}."
         return None, Fault(text, OutputInvalid.code, "yes")
     return value, None
+
+
+def result_of(run: PlanRun, step: Step, value: JSON) -> tuple[JSON, Fault | None]:
+    """What the answer to a step's action means as its result; the use of a model is entered."""
+    if step.kind != "model":
+        return value, None
+    reply = take_reply(value)
+    if isinstance(reply, Fault):
+        run.ledger.unpriced_calls += 1
+        return None, reply
+    run.ledger.settle(reply.usage)
+    return answer_of(reply, step.args.get("output_schema"))
+
+
+def find_disappointment(run: PlanRun, step: Step, value: JSON) -> Fault | None:
+    """Why a result is not what the step was to give, or ``None``."""
+    if step.returns is not None:
+        problems = find_problems(value, cast("JSON", result_schema(step, run.program.tools)))
+        if problems:
+            text = f"The result of step {step.id!r} does not fit what it returns: {'; '.join(problems)}."
+            return Fault(text, OutputInvalid.code, "yes")
+    if step.expect is not None:
+        try:
+            met = holds(run, step.expect, value)
+        except ExpressionFailed as error:
+            return Fault(f"Step {step.id!r}: {error}", ExpressionFailed.code, "yes")
+        if not met:
+            text = f"The result of step {step.id!r} is not what was expected: {step.expect!r} is false."
+            return Fault(text, OutputInvalid.code, "yes")
+    return None

@@ -6,7 +6,6 @@ It is driven by events alone: what is ready is known after each of them, and not
 from __future__ import annotations
 
 import heapq
-from typing import cast
 
 from agentflow_kernel.errors import (
     BudgetExceeded,
@@ -16,16 +15,15 @@ from agentflow_kernel.errors import (
     OutputInvalid,
     RunCancelled,
 )
-from agentflow_kernel.schema import find_problems
 from agentflow_planner_llm._caller import read_error
+from agentflow_planner_llm._sentences import IN_DOUBT
 from agentflow_planner_llm.execution.batching import gather, make_batch
-from agentflow_planner_llm.execution.calls import answer_of, check_call, make_action, take_reply
-from agentflow_planner_llm.execution.paying import PAYING, leaves_room
+from agentflow_planner_llm.execution.calls import check_call, find_disappointment, make_action, result_of
+from agentflow_planner_llm.execution.paying import PAYING, leaves_room, pays
 from agentflow_planner_llm.execution.routes import choose_route
 from agentflow_planner_llm.execution.state import Fault, PlanRun
 from agentflow_planner_llm.execution.values import filled, holds, name_call, write
 from agentflow_planner_llm.plan.bounds import PARALLEL
-from agentflow_planner_llm.plan.schemas import result_schema
 from agentflow_planner_llm.plan.step import DEFAULT_RETRY
 
 TYPE_CHECKING = False
@@ -266,6 +264,8 @@ class Executor:
         elif step.kind == "tool":
             budget = run.ledger.budget_against_tools(self.budgets, 1)
             run.ledger.tool_calls += budget is None
+        elif pays(step):
+            budget = run.ledger.budget_against_model(self.budgets)
         else:
             return True
         if budget is not None:
@@ -295,27 +295,16 @@ class Executor:
                 text = f"Step {step.id!r} was cancelled."
                 self._fail(run, moment, number, Fault(text, RunCancelled.code, "maybe", final=True))
         else:
-            value, fault = self._result(run, step, observation.value)
+            value, fault = result_of(run, step, observation.value)
             if fault is None:
                 self._complete(run, moment, number, value)
             else:
                 self._fail(run, moment, number, fault)
 
-    def _result(self, run: PlanRun, step: Step, value: JSON) -> tuple[JSON, Fault | None]:
-        """What the answer means as a result of the step."""
-        if step.kind != "model":
-            return value, None
-        reply = take_reply(value)
-        if isinstance(reply, Fault):
-            run.ledger.unpriced_calls += 1
-            return None, reply
-        run.ledger.settle(reply.usage)
-        return answer_of(reply, step.args.get("output_schema"))
-
     def _complete(self, run: PlanRun, moment: Moment, number: int, value: JSON) -> None:
         """A step has a result: check it, keep it, and write what it writes."""
         step = run.program.steps[number]
-        fault = self._disappoints(run, step, value)
+        fault = find_disappointment(run, step, value)
         if fault is None and step.writes:
             problem = write(run, number, value)
             if problem:
@@ -327,24 +316,6 @@ class Executor:
         if asked is not None:
             run.cache.setdefault(asked, value)
         self._settle(run, moment, number, "done", value)
-
-    def _disappoints(self, run: PlanRun, step: Step, value: JSON) -> Fault | None:
-        """Why a result is not what the step was to give."""
-        if step.returns is not None:
-            schema = result_schema(step, run.program.tools)
-            problems = find_problems(value, cast("JSON", schema))
-            if problems:
-                text = f"The result of step {step.id!r} does not fit what it returns: {'; '.join(problems)}."
-                return Fault(text, OutputInvalid.code, "yes")
-        if step.expect is not None:
-            try:
-                met = holds(run, step.expect, value)
-            except ExpressionFailed as error:
-                return Fault(f"Step {step.id!r}: {error}", ExpressionFailed.code, "yes")
-            if not met:
-                text = f"The result of step {step.id!r} is not what was expected: {step.expect!r} is false."
-                return Fault(text, OutputInvalid.code, "yes")
-        return None
 
     def _fail(self, run: PlanRun, moment: Moment, number: int, fault: Fault) -> None:
         """A step went wrong: try again, go on without it, or stop."""
@@ -358,6 +329,8 @@ class Executor:
             run.wake_at[number] = moment.at + delay
             moment.tell("step.retried", id=step.id, code=fault.code, after_s=delay)
             return
+        if step.on_error in {"replan", "skip", "continue"} and not safe:
+            fault.message = f"{fault.message} {IN_DOUBT}"
         moment.tell("step.failed", id=step.id, code=fault.code, message=fault.message)
         if step.on_error == "replan" and self.replans:
             run.cause = f"Step {step.id!r} failed: {fault.message} [{fault.code}]"

@@ -7,10 +7,19 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.planner import Observation
     from agentflow_planner_llm.execution.state import PlanRun
     from agentflow_planner_llm.limits import Allowance
+    from agentflow_planner_llm.plan.step import Step
     from agentflow_planner_llm.settings import Budgets
 
 PAYING = ("model", "agent")
-"""Kinds of steps that ask a model."""
+"""Kinds of steps that ask a model, and pay for one call when they begin."""
+
+
+def pays(step: Step) -> bool:
+    """Whether budgets of models have to bear a step: of flows and plans those that are said to ask models."""
+    if step.kind in PAYING:
+        return True
+    said = step.cost_estimate
+    return step.kind in {"flow", "plan"} and said is not None and bool(said.usd or said.tokens or said.model_calls)
 
 
 def leaves_room(run: PlanRun, number: int, budgets: Budgets | Allowance) -> bool:
@@ -20,9 +29,9 @@ def leaves_room(run: PlanRun, number: int, budgets: Budgets | Allowance) -> bool
     """
     limits = ((budgets.tokens, "tokens"), (budgets.cost_usd, "usd"))
     steps = run.program.steps
-    if steps[number].kind not in PAYING or all(limit is None for limit, _ in limits):
+    if not pays(steps[number]) or all(limit is None for limit, _ in limits):
         return True
-    beside = [steps[each] for each in run.running.values() if steps[each].kind in PAYING]
+    beside = [steps[each] for each in run.running.values() if pays(steps[each])]
     if not beside:
         return True
     ledger = run.ledger

@@ -40,6 +40,16 @@ class Fault:
         """What later steps see of it."""
         return {"code": self.code, "message": self.message}
 
+    def dump(self) -> list[JSON]:
+        """All of it as JSON."""
+        return [self.message, self.code, self.executed, self.final, self.reason]
+
+    @classmethod
+    def load(cls, fields: Sequence[Any]) -> Fault:
+        """The fault that :meth:`dump` wrote."""
+        message, code, executed, final, reason = fields
+        return cls(message, code, executed, final=final, reason=reason)
+
 
 class PlanRun:
     """One run of one program.
@@ -133,6 +143,7 @@ class PlanRun:
             "log": dict(self.log),
             "facts": dict(self.facts),
             "cause": self.cause,
+            "fault": None if self.fault is None else self.fault.dump(),
         }
         document.update({name: value for name, value in optional.items() if value})
         return document
@@ -168,6 +179,7 @@ def load_run(program: Program, document: Object) -> PlanRun:
     run.log = dict(fields.get("log", {}))
     run.facts = dict(fields.get("facts", {}))
     run.cause = fields.get("cause", "")
+    run.fault = Fault.load(fields["fault"]) if "fault" in fields else None
     run.count()
     return run
 

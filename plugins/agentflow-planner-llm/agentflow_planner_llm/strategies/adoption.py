@@ -165,8 +165,4 @@ def _give_up(state: StrategyState, moment: Moment, old: PlanRun, key: str) -> No
     if key not in state.loops:
         moment.draft.cancel.append(f"{key}.batch" if key in old.members else key)
         return
-    loop = state.loops.pop(key)[1]
-    if loop.asking is not None:
-        moment.draft.cancel.append(f"{key}.{loop.model_action_id}")
-    if loop.turn is not None:
-        moment.draft.cancel += [f"{key}.{loop.turn.action_id(index)}" for index in loop.turn.running]
+    moment.draft.cancel += [f"{key}.{each}" for each in state.loops.pop(key).open_ids]

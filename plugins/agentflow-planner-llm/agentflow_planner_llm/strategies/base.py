@@ -10,11 +10,11 @@ from agentflow_kernel.schema import find_problems, read_strictly, write_compactl
 from agentflow_planner_llm._caller import read_error
 from agentflow_planner_llm._draft import Draft
 from agentflow_planner_llm._reply import read_reply
-from agentflow_planner_llm._sentences import shorten
+from agentflow_planner_llm._sentences import TOO_LONG, shorten
 from agentflow_planner_llm.execution.moment import Moment
 from agentflow_planner_llm.execution.state import Fault
 from agentflow_planner_llm.limits import Limits
-from agentflow_planner_llm.strategies.state import Question, StrategyState, load_strategy, loop_task
+from agentflow_planner_llm.strategies.state import OpenLoop, Question, StrategyState, load_strategy, loop_task
 from agentflow_planner_llm.tool_loop import ToolLoop
 
 TYPE_CHECKING = False
@@ -112,6 +112,9 @@ class Strategy:
                 self._pieced(here, moment, question, cast("Object", observation.value))
         elif kind == "timer" and here.wall_at is not None and here.wall_at <= moment.at:
             self.stop(here, moment, "budget.wall")
+        elif kind == "timer" and (late := [key for key, loop in here.loops.items() if _is_late(loop, moment)]):
+            for key in late:
+                self._turn(here, moment, key, observation)
         elif not self.acted(here, moment, observation) and kind not in {"signal", "timer"}:
             self._take(here, moment, observation)
         if not here.stopped:
@@ -199,27 +202,38 @@ class Strategy:
             return
         moment.tell("model.answered", id=question.action_id, question=question.name)
         question.messages.append({"role": "assistant", "text": reply.text or "(nothing)"})
-        answer: JSON = reply.text
-        if question.schema is not None:
-            answer, unreadable = read_strictly(reply.text)
-            problems = [f"it {unreadable}"] if unreadable else find_problems(answer, question.schema)
-            if problems:
-                self.ask_again(state, moment, question, f"{'; '.join(problems)}.")
-                return
+        question.cut = reply.stop_reason == "max_tokens"
+        answer, problems = _read_answer(question, reply.text)
+        if problems:
+            self.ask_again(state, moment, question, f"{'; '.join(problems)}.")
+            return
         if not self._overtaken(state, moment, question):
             self.heard(state, moment, question, answer)
 
     # -- loops ---------------------------------------------------------------------------------------------------------
 
-    def begin_loop(self, state: StrategyState, moment: Moment, key: str, instructions: str, text: str) -> None:
-        """Begin a loop of model and tools; its actions have ids that begin with the key."""
-        loop = self.loop.begin(loop_task(state.task, instructions, self.loop_schema))
-        state.loops[key] = (instructions, loop)
+    def begin_loop(
+        self,
+        state: StrategyState,
+        moment: Moment,
+        key: str,
+        instructions: str,
+        text: str,
+        schema: Object | None = None,
+    ) -> None:
+        """Begin a loop of model and tools; its actions have ids that begin with the key.
+
+        Its answer must fit ``schema``, or what all loops of the strategy must fit.
+        """
+        wanted = self.loop_schema if schema is None else schema
+        loop = self.loop.begin(loop_task(state.task, instructions, wanted))
+        until = None if self.loop.wall_s is None else moment.at + self.loop.wall_s
+        state.loops[key] = OpenLoop(instructions, wanted, loop, until)
         self._turn(state, moment, key, Observation("started", value=text, at=moment.at))
 
     def _turn(self, state: StrategyState, moment: Moment, key: str, observation: Observation) -> None:
         """Let a loop decide, and do what it has decided, as far as the budgets of the run allow."""
-        loop = state.loops[key][1]
+        loop = state.loops[key].state
         ledger, budgets = state.ledger, self.settings.budgets
         before = loop.ledger.dump()
         decision = self.loop.step(loop, observation)
@@ -247,16 +261,17 @@ class Strategy:
 
     def finish(self, state: StrategyState, moment: Moment, text: str, question: Question | None = None) -> None:
         """End with an answer; where the task has an output schema it has to fit, after repairs if need be."""
-        schema = state.task.output_schema
+        schema, cut = state.task.output_schema, question is not None and question.cut
         if schema is None:
-            self.stop(state, moment, "end", text=text)
+            self.stop(state, moment, "max_tokens" if cut else "end", text=text)
             return
         value, unreadable = read_strictly(text)
         problems = [f"it {unreadable}"] if unreadable else find_problems(value, schema)
         if not problems:
             self.stop(state, moment, "end", text=text, output=value)
         elif question is not None:
-            self.ask_again(state, moment, question, f"{'; '.join(problems)}. Answer with JSON that fits the schema.")
+            told = "; ".join([TOO_LONG, *problems] if cut else problems)
+            self.ask_again(state, moment, question, f"{told}. Answer with JSON that fits the schema.")
         else:
             self.ask(state, moment, "form", [_FORM, text, f"The schema: {write_compactly(schema)}"])
 
@@ -293,11 +308,8 @@ class Strategy:
     def _cancel_all(self, state: StrategyState, moment: Moment) -> None:
         fresh = {action.id for action in moment.draft.start}
         open_ids = [] if state.question is None else [state.question.action_id]
-        for key, (_, loop) in state.loops.items():
-            if loop.asking is not None:
-                open_ids.append(f"{key}.{loop.model_action_id}")
-            if loop.turn is not None:
-                open_ids += [f"{key}.{loop.turn.action_id(index)}" for index in loop.turn.running]
+        for key, loop in state.loops.items():
+            open_ids += [f"{key}.{each}" for each in loop.open_ids]
         if state.run is not None:
             for key in sorted(state.run.running):
                 if key not in state.loops:
@@ -308,7 +320,8 @@ class Strategy:
         state.question = None
 
     def _set_timer(self, state: StrategyState, moment: Moment) -> None:
-        times = [at for at in (self.due(state), state.wall_at) if at is not None]
+        loops = [loop.until for loop in state.loops.values()]
+        times = [at for at in (self.due(state), state.wall_at, *loops) if at is not None]
         due = min(times, default=None)
         if due != state.timer or (due is not None and due <= moment.at):
             state.timer = due
@@ -320,3 +333,17 @@ class Strategy:
 
 
 _FORM = "Give the following answer in the form of JSON that fits the schema, and nothing else."
+
+
+def _is_late(loop: OpenLoop, moment: Moment) -> bool:
+    """Whether a loop has had its time."""
+    return loop.until is not None and loop.until <= moment.at
+
+
+def _read_answer(question: Question, text: str) -> tuple[JSON, list[str]]:
+    """The answer to a question and what is wrong with it; half a plan is none, also where it can be read."""
+    if question.schema is None:
+        return text, [TOO_LONG] if question.cut and question.name == "plan" else []
+    answer, unreadable = read_strictly(text)
+    problems = [f"it {unreadable}"] if unreadable else find_problems(answer, question.schema)
+    return answer, [TOO_LONG, *problems] if question.cut and problems else problems

@@ -113,7 +113,7 @@ class Compiler(PlannedStrategy):
             return self._program_ahead(state, cast("Mapping[str, Mapping[str, JSON]]", state.notes["facts"]))
         return super().program_of(state)
 
-    def take_over(self, state: StrategyState, moment: Moment, program: Program) -> None:
+    def _take_over(self, state: StrategyState, moment: Moment, program: Program) -> None:
         """Follow a plan that was checked; what has begun of it goes on, what it does not have is given up."""
         begun = _ahead_of(state).begun
         state.notes.pop(NOTE, None)

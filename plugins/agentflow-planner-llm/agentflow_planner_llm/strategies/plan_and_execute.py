@@ -11,7 +11,7 @@ from agentflow_kernel.errors import PlanFailed
 from agentflow_planner_llm.execution.calls import prompt_of
 from agentflow_planner_llm.execution.executor import Executor
 from agentflow_planner_llm.execution.state import Fault
-from agentflow_planner_llm.strategies.planned import PlannedStrategy
+from agentflow_planner_llm.strategies.planned import PlannedStrategy, given_by, is_repeated, plan_schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,16 +27,22 @@ if TYPE_CHECKING:
     from agentflow_planner_llm.strategies.state import Question, StrategyState
     from agentflow_planner_llm.strategy_settings import PlanAndExecuteSettings
 
-OBSERVE: dict[str, JSON] = {
-    "type": "object",
-    "properties": {
-        "decision": {"enum": ["keep", "replan", "finish"]},
-        "reason": {"type": "string"},
-        "answer": {"type": "string"},
-    },
-    "required": ["decision"],
-    "additionalProperties": False,
-}
+KINDS = ("model", "tool", "agent", "flow", "plan")
+
+
+def observe_schema(*, changes: bool) -> dict[str, JSON]:
+    """The schema of what the model decides after a step; ``changes`` says whether the plan may be changed."""
+    fields: dict[str, JSON] = {"reason": {"type": "string"}, "answer": {"type": "string"}}
+    decisions: list[JSON] = ["keep", "finish"]
+    if changes:
+        decisions += ["refine", "replan"]
+        fields["steps"] = cast("dict[str, Any]", plan_schema(KINDS)["properties"])["steps"]
+    return {
+        "type": "object",
+        "properties": {"decision": {"enum": decisions}, **fields},
+        "required": ["decision"],
+        "additionalProperties": False,
+    }
 
 
 def create_planner(settings: PlanAndExecuteSettings, context: PluginContext) -> PlanAndExecute:
@@ -59,7 +65,7 @@ class LoopExecutor(Executor):
         """Begin a loop for a step that asks a model."""
         step = run.program.steps[run.running[key]]
         if step.kind == "model":
-            self.strategy.begin_step(run.owner, moment, key, prompt_of(arguments))
+            self.strategy.begin_step(run.owner, moment, key, arguments)
         else:
             super().act(run, moment, key, arguments)
 
@@ -71,12 +77,14 @@ class PlanAndExecute(PlannedStrategy):
     """
 
     name = "plan-and-execute"
-    kinds = ("model", "tool", "agent", "flow", "plan")
+    kinds = KINDS
     guide = (
         "Make a plan of few steps, done one after another. A step is either a task for yourself, with tools at hand: "
         '{"id": "s1", "kind": "model", "args": {"prompt": "what to do"}}, or one tool call: '
         '{"id": "s2", "kind": "tool", "name": "…", "args": {…}}. A result of an earlier step is {"$ref": "s1.result"}; '
-        "a task sees the results of all earlier steps. The last step gives the answer. Answer with the plan as JSON."
+        'a task sees the results of all earlier steps. A step may have "expect", a condition on its result such as '
+        "result != null: where it does not hold, another plan is made. The last step gives the answer. Answer with the "
+        "plan as JSON."
     )
 
     __slots__ = ("observes",)
@@ -94,13 +102,15 @@ class PlanAndExecute(PlannedStrategy):
         output = {"output": answer["output"]} if isinstance(answer, dict) and "output" in answer else {}
         return {"form": "linear", "steps": [{"on_error": "replan", **each} for each in listed], **output}
 
-    def begin_step(self, state: StrategyState, moment: Moment, key: str, text: str) -> None:
-        """Begin the loop of one step."""
+    def begin_step(self, state: StrategyState, moment: Moment, key: str, arguments: Mapping[str, JSON]) -> None:
+        """Begin the loop of one step, which has the arguments of a step that asks a model."""
         done = self.results(state)
         so_far = f"Results so far: {self._shown(done)}" if done else "Nothing is done yet."
-        told = [state.task.instructions, f"You do one step of a larger task. The task: {state.text}", so_far]
+        larger = f"You do one step of a larger task. The task: {state.text}"
+        told = [state.task.instructions, larger, so_far, cast("str", arguments.get("system", ""))]
         instructions = "\n\n".join(each for each in told if each)
-        self.begin_loop(state, moment, key, instructions, text)
+        schema = cast("Mapping[str, JSON] | None", arguments.get("output_schema"))
+        self.begin_loop(state, moment, key, instructions, prompt_of(arguments), schema)
 
     def looped(self, state: StrategyState, moment: Moment, key: str, end: End) -> None:
         """A step's loop has ended: with its text as the result, or as a failure."""
@@ -114,20 +124,25 @@ class PlanAndExecute(PlannedStrategy):
         elif end.stop_reason not in {"end", "stop_sequence"}:
             text = f"It was stopped ({end.stop_reason}); its last words: {result['text']}"
             fault = Fault(text, PlanFailed.code, "maybe")
-        self.executor.close(run, moment, key, result["text"], fault)
+        schema = run.program.steps[run.running[key]].args.get("output_schema")
+        self.executor.close(run, moment, key, result["text" if schema is None else "output"], fault)
         self.conclude(state, moment, run)
 
     def paused(self, state: StrategyState, moment: Moment, run: PlanRun) -> None:
         """Ask whether the plan is still right."""
         left = [step.id for number, step in enumerate(run.program.steps) if not run.status[number]]
         told = state.task.instructions or "Watch over a plan."
-        asked = (
-            'Decide: {"decision": "keep"} goes on, {"decision": "finish", "answer": …} ends with an answer, '
-            '{"decision": "replan", "reason": …} asks for another plan.'
-        )
+        may = self.may_replan(state)
+        asked = ['Decide: {"decision": "keep"} goes on, {"decision": "finish", "answer": …} ends with an answer']
+        if may:
+            asked.append(
+                '{"decision": "refine", "steps": […], "reason": …} goes on with other steps in place of those left'
+            )
+            asked.append('{"decision": "replan", "reason": …} asks for a new plan')
         done = self._shown(self.results(state))
         steps = f"Steps left: {', '.join(left) or 'none'}"
-        self.ask(state, moment, "observe", [told, f"The task: {state.text}", f"Done: {done}", steps, asked], OBSERVE)
+        texts = [told, f"The task: {state.text}", f"Done: {done}", steps, f"{', '.join(asked)}."]
+        self.ask(state, moment, "observe", texts, observe_schema(changes=may))
 
     def heard(self, state: StrategyState, moment: Moment, question: Question, answer: JSON) -> None:
         """The plan, what to do with it after a step, or the answer in the wanted form."""
@@ -140,6 +155,9 @@ class PlanAndExecute(PlannedStrategy):
                 self.finish(state, moment, said.get("answer") or self._last(run))
             elif said["decision"] == "replan":
                 self.replan(state, moment, said.get("reason") or "The model wants another plan.")
+            elif said["decision"] == "refine" and not is_repeated(state, refined := self.document_of(answer)):
+                state.notes["cause"] = said.get("reason") or "The model has refined the steps that were left."
+                self.follow(state, moment, question, refined)
             else:
                 self.executor.go_on_after_pause(run, moment)
                 self.conclude(state, moment, run)
@@ -149,7 +167,7 @@ class PlanAndExecute(PlannedStrategy):
     def done(self, state: StrategyState, moment: Moment, run: PlanRun) -> None:
         """End with the result of the last step that was done."""
         if "output" in run.program.plan.source:
-            self.finish(state, moment, self._shown(self.output(run)))
+            self.finish(state, moment, self._shown(given_by(run)))
             return
         self.finish(state, moment, self._last(run))
 

@@ -57,6 +57,8 @@ def plan_schema(kinds: tuple[str, ...]) -> dict[str, JSON]:
             "name": {"type": "string"},
             "args": {"type": "object"},
             "needs": {"type": "array", "items": {"type": "string"}},
+            "when": {"type": "string"},
+            "expect": {"type": "string"},
             "on_error": {"enum": ["fail", "skip", "retry", "replan", "continue"]},
         },
         "required": ["id", "kind"],
@@ -125,7 +127,7 @@ class PlannedStrategy(Strategy):
 
     def replan(self, state: StrategyState, moment: Moment, cause: str, fault: Fault | None = None) -> None:
         """Ask for another plan, if there may be one more; what is done and what went wrong is told."""
-        if len(state.versions) > self.planned.max_replans:
+        if not self.may_replan(state):
             reason = Fault(cause, PlanInvalid.code) if fault is None else fault
             self.stop(state, moment, "replans", fault=Fault(f"No more plans may be made: {cause}", reason.code))
             return
@@ -142,6 +144,10 @@ class PlannedStrategy(Strategy):
         last = state.versions[-1]["document"] if state.versions else None
         told.append(f"The plan before: {shorten(write_compactly(last), 20_000)}")
         self.ask(state, moment, "plan", told, self.schema)
+
+    def may_replan(self, state: StrategyState) -> bool:
+        """Whether there may be one more plan."""
+        return len(state.versions) <= self.planned.max_replans
 
     def results(self, state: StrategyState) -> dict[str, JSON]:
         """What the steps that are done gave, by id."""
@@ -166,10 +172,14 @@ class PlannedStrategy(Strategy):
         if question.name != "plan":
             raise NotImplementedError
         document = self.document_of(answer)
-        if self._is_repeated(state, document):
+        if is_repeated(state, document):
             fault = Fault(f"The model made the same plan again, after: {state.notes['cause']}", REPEATED)
             self.stop(state, moment, "loop", fault=fault)
-            return
+        else:
+            self.follow(state, moment, question, document)
+
+    def follow(self, state: StrategyState, moment: Moment, question: Question, document: Object) -> None:
+        """Check the plan that answers a question, and make it the present version, or ask for another answer."""
         graph, found = self._checked(state, document)
         if found:
             text = "the plan has these faults:\n" + "\n".join(f"{each.pointer}: {each}" for each in found[:_MOST])
@@ -184,7 +194,7 @@ class PlannedStrategy(Strategy):
         state.versions.append(version)
         moment.tell("plan.validated", hash=digest, steps=len(graph.steps), cause=state.notes["cause"])
         program = self._program(state, graph)
-        self.take_over(state, moment, program)
+        self._take_over(state, moment, program)
         if wants_approval(self.planned, program):
             state.phase = "approving"
             moment.draft.start.append(ask_approval(self._approval_id(state), program, digest))
@@ -210,18 +220,11 @@ class PlannedStrategy(Strategy):
                 fault.where = ("steps", positions[cast("int", fault.where[1])], *fault.where[2:])
         return graph, [*found, *faults] if positions or not found else found
 
-    def _is_repeated(self, state: StrategyState, document: Object) -> bool:
-        """Whether a plan is one that was followed before, all of it, whatever is done of it by now."""
-        if not state.versions or find_excess(document) is not None:
-            return False
-        digest = Plan(document).hash
-        return any(version["hash"] == digest for version in state.versions)
-
     def _facts(self, state: StrategyState) -> dict[str, Object]:
         """The documents of the steps that a new plan finds done, by id."""
         return {} if state.run is None else facts_of(state.run)
 
-    def take_over(self, state: StrategyState, moment: Moment, program: Program) -> None:
+    def _take_over(self, state: StrategyState, moment: Moment, program: Program) -> None:
         """Make a program that was checked the present one."""
         adopt(state, moment, program)
 
@@ -299,7 +302,7 @@ class PlannedStrategy(Strategy):
             question.tries -= 1
             self._put(state, moment, question)
             return True
-        if len(state.versions) > self.planned.max_replans:
+        if not self.may_replan(state):
             return False
         self.replan(state, moment, f"There is new input: {heard}")
         return True
@@ -353,12 +356,21 @@ class PlannedStrategy(Strategy):
         """When a step is tried again or has had its time."""
         return None if state.run is None else self.executor.next_due(state.run)
 
-    def output(self, run: PlanRun) -> JSON:
-        """What the plan gives, its errors where it gives nothing."""
-        try:
-            return output_of(run)
-        except InputInvalid as error:
-            return {"error": str(error)}
+
+def is_repeated(state: StrategyState, document: Object) -> bool:
+    """Whether a plan is one that was followed before, all of it, whatever is done of it by now."""
+    if not state.versions or find_excess(document) is not None:
+        return False
+    digest = Plan(document).hash
+    return any(version["hash"] == digest for version in state.versions)
+
+
+def given_by(run: PlanRun) -> JSON:
+    """What a plan gives, its errors where it gives nothing."""
+    try:
+        return output_of(run)
+    except InputInvalid as error:
+        return {"error": str(error)}
 
 
 _MOST = 20

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     Object: TypeAlias = Mapping[str, JSON]
 
-VERSION = 1
+VERSION = 2
 """The form of a dumped state; raised when a field changes its meaning."""
 
 
 class Question:
     """What the model is being asked: its name in the strategy, the messages, the schema, and how often it was put."""
 
-    __slots__ = ("name", "action_id", "messages", "schema", "tries")
+    __slots__ = ("name", "action_id", "messages", "schema", "tries", "cut")
 
     def __init__(self, name: str, messages: list[JSON], schema: Object | None) -> None:
         self.name = name
@@ -36,6 +36,8 @@ class Question:
         self.messages = messages
         self.schema = schema
         self.tries = 0
+        self.cut = False
+        """Whether the answer that is being looked at was cut off at its token limit."""
 
     def dump(self) -> dict[str, JSON]:
         """The question as JSON."""
@@ -55,11 +57,35 @@ class Question:
         return question
 
 
+class OpenLoop:
+    """A loop of model and tools under way: what it was told, what its answer must fit, its state, and its last hour."""
+
+    __slots__ = ("instructions", "schema", "state", "until")
+
+    def __init__(self, instructions: str, schema: Object | None, state: LoopState, until: float | None) -> None:
+        self.instructions = instructions
+        self.schema = schema
+        self.state = state
+        self.until = until
+        """The wall time at which it has had its time, ``None`` for no limit."""
+
+    def dump(self) -> list[JSON]:
+        """The loop as JSON."""
+        return [self.instructions, self.state.dump(), self.schema, self.until]
+
+    @property
+    def open_ids(self) -> list[str]:
+        """The ids of its actions that are under way."""
+        loop = self.state
+        asked = [] if loop.asking is None else [loop.model_action_id]
+        return asked if loop.turn is None else [*asked, *(loop.turn.action_id(index) for index in loop.turn.running)]
+
+
 class StrategyState:
     """One run of a strategy.
 
     ``notes`` is the strategy's own, JSON. ``loops`` are the loops of model and tools under way, by the beginning of
-    their actions' ids, each with its task's text. ``versions`` holds every plan with what was its cause, the last one
+    their actions' ids. ``versions`` holds every plan with what was its cause, the last one
     with its document in use by ``run``.
     """
 
@@ -76,7 +102,7 @@ class StrategyState:
         self.question: Question | None = None
         self.asked = 0
         self.notes: dict[str, JSON] = {}
-        self.loops: dict[str, tuple[str, LoopState]] = {}
+        self.loops: dict[str, OpenLoop] = {}
         self.ledger = Ledger()
         self.versions: list[Object] = []
         self.run: PlanRun | None = None
@@ -93,7 +119,7 @@ class StrategyState:
             "question": None if self.question is None else self.question.dump(),
             "asked": self.asked,
             "notes": dict(self.notes),
-            "loops": {key: [text, loop.dump()] for key, (text, loop) in self.loops.items()},
+            "loops": {key: loop.dump() for key, loop in self.loops.items()},
             "ledger": self.ledger.dump(),
             "versions": list(self.versions),
             "run": None if self.run is None else self.run.dump(),
@@ -122,8 +148,9 @@ def load_strategy(
         state.ledger = Ledger.load(fields["ledger"])
         if fields["question"] is not None:
             state.question = Question.load(fields["question"])
-        for key, (text, loop) in fields["loops"].items():
-            state.loops[key] = (text, load_state(loop_task(task, text, loop_schema), loop))
+        for key, (text, loop, *more) in fields["loops"].items():
+            schema, until = more or (loop_schema, None)  # version 1 has no more
+            state.loops[key] = OpenLoop(text, schema, load_state(loop_task(task, text, schema), loop), until)
         if fields["run"] is not None:
             state.run = load_run(program_of(state), fields["run"])
             state.run.ledger, state.run.owner = state.ledger, state
