@@ -254,7 +254,7 @@ def test_steps_that_can_never_start_are_named() -> None:
     task = task_of(subject, plan(step("a"), step("b", needs=["a"]), step("c", needs=["b"])))
     graph, _ = check_plan(plan(step("a"), step("b", needs=["a"]), step("c", needs=["b"])), Scope(TOOLS))
     program = Program(graph, TOOLS)
-    program.after[1].add(2)
+    program.after[1] = {2}
     program.seal()
     state = subject.begin(task)
     assert state.run is not None

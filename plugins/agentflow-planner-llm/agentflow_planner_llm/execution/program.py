@@ -9,7 +9,7 @@ from agentflow_planner_llm.plan.scope import matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence, Set
 
     from agentflow_kernel.contracts.tool import Effect, Tool
     from agentflow_kernel.contracts.values import JSON
@@ -64,8 +64,10 @@ class Program:
         self.steps: Sequence[Step] = graph.steps
         self.effects: Sequence[Effect] = graph.effects
         size = len(graph.steps)
-        self.after: list[set[int]] = [graph.needs(number) for number in range(size)]
-        self.hard: list[set[int]] = [graph.data[number] | graph.declared[number] for number in range(size)]
+        self.after: list[Set[int]] = list(graph.waits)
+        self.hard: list[Set[int]] = [
+            data | declared if declared else data for data, declared in zip(graph.data, graph.declared, strict=True)
+        ]
         self.loops: dict[tuple[int, int], Loop] = {(loop.source, loop.route): loop for loop in graph.loops}
         self.twins: dict[int, tuple[int, ...]] = {}
         self.twin_of: dict[int, int] = {}
@@ -77,25 +79,25 @@ class Program:
         self.last: Sequence[int] = ()
         """Steps that no other step waits for or uses: their results are the output where the plan names none."""
         self.position: dict[int, int] = {number: place for place, number in enumerate(graph.topological)}
-        used = set(graph.used)
-        for number in range(size):
-            used |= self.hard[number]
+        used = graph.used.union(*graph.declared)
         used.update(source for sources in graph.routed.values() for source, _ in sources)
         self.last = [number for number in range(size) if number not in used]
         self.seal()
 
     def seal(self) -> None:
         """Work out who follows whom, after the last change to ``after``."""
-        self.followers = [[] for _ in self.steps]
+        followers: list[list[int]] = [[] for _ in self.steps]
         for number, needs in enumerate(self.after):
             for need in needs:
-                self.followers[need].append(number)
+                followers[need].append(number)
+        self.followers = followers
 
     def step_aside(self, number: int) -> None:
         """Let all that waits for a step wait for what that waits for too, so that their order no longer hangs on it."""
         for follower in self.followers[number]:
-            for need in self.after[number] - self.after[follower]:
-                self.after[follower].add(need)
+            more = self.after[number] - self.after[follower]
+            self.after[follower] = self.after[follower] | more
+            for need in more:
                 self.followers[need].append(follower)
 
     @property

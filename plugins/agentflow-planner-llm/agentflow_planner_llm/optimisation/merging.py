@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_planner_llm.plan.document import canonical
-from agentflow_planner_llm.plan.graph import bits_of
+from agentflow_planner_llm.plan.ways import bits_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.contracts.values import Value
 from agentflow_planner_llm.plan.document import PlanLimits
 from agentflow_planner_llm.plan.finding import BUDGET
-from agentflow_planner_llm.plan.graph import guards_of, levels_of
 from agentflow_planner_llm.plan.step import DEFAULT_RETRY
+from agentflow_planner_llm.plan.ways import guards_of, levels_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _longest(graph: Graph, seconds: Sequence[float]) -> float:
     """The seconds of the longest chain of steps."""
     ends = [0.0] * len(graph.steps)
     for number in graph.topological:
-        ends[number] = seconds[number] + max((ends[need] for need in graph.needs(number)), default=0.0)
+        ends[number] = seconds[number] + max((ends[need] for need in graph.waits[number]), default=0.0)
     return max(ends, default=0.0)
 
 

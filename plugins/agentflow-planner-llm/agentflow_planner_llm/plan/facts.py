@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_planner_llm.plan.finding import CONDITION
-from agentflow_planner_llm.plan.graph import ancestors_of, bits_of
+from agentflow_planner_llm.plan.ways import ancestors_of, bits_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from agentflow_planner_llm.plan.step import END
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence, Set
     from typing import TypeAlias
 
     from agentflow_kernel.contracts.tool import Effect, Tool
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from agentflow_planner_llm.plan.step import Step
 
     Where: TypeAlias = tuple[str | int, ...]
+
+_NONE: frozenset[int] = frozenset()
 
 
 class Loop:
@@ -55,14 +57,15 @@ class Graph:
 
     ``data`` are steps whose results it uses and must have; ``declared`` are the ``needs`` that stand in the document.
     Both keep it from running when they gave nothing. ``soft`` are steps whose result or end it looks at and can do
-    without, ``order`` only comes before it. ``topological`` is an order of all steps that agrees with all of these,
+    without, or of which it asks how they ended, ``order`` only comes before it. ``topological`` is an order of all steps that agrees with all of these,
     and with the document where it may; empty where the steps wait in a circle, which ``cycle`` then shows.
     """
 
     __slots__ = (
         "plan", "facts", "steps", "index", "references", "output_references", "faults", "unknown", "data",
         "declared", "soft",
-        "order", "routed", "astray", "loops", "topological", "cycle", "effects", "used",  "stateful", "by_state",
+        "order", "waits", "routed", "astray", "loops", "topological", "cycle", "effects", "used", "stateful",
+        "by_state",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, tools: Mapping[str, Tool], facts: Collection[str] = ()) -> None:
@@ -76,15 +79,17 @@ class Graph:
                 self.index[step.id] = len(self.steps)
                 self.steps.append(step)
         size = len(self.steps)
-        self.references: list[list[Reference]] = [[] for _ in range(size)]
+        self.references: list[Sequence[Reference]] = [()] * size
         self.output_references: list[Reference] = []
         self.faults: list[tuple[int, str, Where]] = []
         """References that are none: the step's index or -1 for the output, what is wrong, where."""
         self.unknown: list[Unknown] = []
-        self.data: list[set[int]] = [set() for _ in range(size)]
-        self.declared: list[set[int]] = [set() for _ in range(size)]
-        self.soft: list[set[int]] = [set() for _ in range(size)]
-        self.order: list[set[int]] = [set() for _ in range(size)]
+        self.data: list[Set[int]] = [_NONE] * size
+        self.declared: list[Set[int]] = [_NONE] * size
+        self.soft: list[Set[int]] = [_NONE] * size
+        self.order: list[Set[int]] = [_NONE] * size
+        self.waits: list[Set[int]] = [_NONE] * size
+        """Everything that has to have ended before a step: the four together."""
         self.routed: dict[int, list[tuple[int, int]]] = {}
         """For steps that run only when a route leads to them: the sources, each with the number of its route."""
         self.astray: list[tuple[int, int]] = []
@@ -104,10 +109,6 @@ class Graph:
             back = self._follow_routes()
             self._order_state()
             self._make_loops(back)
-
-    def needs(self, index: int) -> set[int]:
-        """Everything that has to have ended before a step."""
-        return self.data[index] | self.declared[index] | self.soft[index] | self.order[index]
 
     def writes(self) -> Iterator[tuple[str, int]]:
         """Each key of the state with each of its writers."""
@@ -140,50 +141,67 @@ class Graph:
 
     def _connect(self) -> None:
         """Find what every step waits for by its references, needs and conditions."""
-        index = self.index
         for number, step in enumerate(self.steps):
-            faults: list[tuple[str, Where]] = []
-            references = self.references[number]
             if step.args:
-                find_references(cast("JSON", step.args), (), references, faults)
-            for text, where in faults:
-                self.faults.append((number, text, ("args", *where)))
-            for reference in references:
-                if reference.root in ROOTS:
-                    if reference.root == "state":
-                        self.stateful.add(number)
-                else:
-                    target = self._target(number, reference.root, ("args", *reference.where))
-                    if target is not None:
-                        (self.soft if reference.tolerant or _asks_how(reference) else self.data)[number].add(target)
-                        self.used.add(target)
-            for position, name in enumerate(step.needs):
-                target = self._target(number, name, ("needs", position))
-                if target is not None:
-                    self.declared[number].add(target)
+                self._read_arguments(number, step.args)
+            if step.needs:
+                named = [self._target(number, name, ("needs", position)) for position, name in enumerate(step.needs)]
+                self.declared[number] = frozenset(target for target in named if target is not None)
             if step.when is not None:
                 self._look(number, step.when, ("when",))
             for position, route in enumerate(step.routes):
                 if route.when is not None:
                     self._look(number, route.when, ("routes", position, "when"))
         if self.plan.form == "linear":
-            for number in range(1, len(self.steps)):
-                self.order[number].add(number - 1)
-        output_faults: list[tuple[str, Where]] = []
-        find_references(self.plan.output, (), self.output_references, output_faults)
-        self.faults.extend((-1, text, ("output", *where)) for text, where in output_faults)
+            self.order[1:] = [frozenset((number,)) for number in range(len(self.steps) - 1)]
+        kinds = zip(self.data, self.declared, self.soft, self.order, strict=True)
+        self.waits = [
+            data if not (declared or soft or order) else frozenset().union(data, declared, soft, order)
+            for data, declared, soft, order in kinds
+        ]
+        self._read_output()
+
+    def _read_arguments(self, number: int, args: Mapping[str, JSON]) -> None:
+        """Find the references in the arguments of a step, and the steps that they lead to."""
+        found: list[Reference] = []
+        faults: list[tuple[str, Where]] = []
+        find_references(cast("JSON", args), (), found, faults)
+        for text, where in faults:
+            self.faults.append((number, text, ("args", *where)))
+        if not found:
+            return
+        self.references[number] = found
+        hard: list[int] = []
+        soft: list[int] = []
+        for reference in found:
+            root = reference.root
+            if root not in ROOTS:
+                target = self._target(number, root, ("args", *reference.where))
+                if target is not None:
+                    (soft if reference.tolerant or reference.path[0] != "result" else hard).append(target)
+            elif root == "state":
+                self.stateful.add(number)
+        self.used.update(hard, soft)
+        self.data[number] = frozenset(hard)
+        self.soft[number] = frozenset(soft)
+
+    def _read_output(self) -> None:
+        """Find the references in the output of the plan."""
+        faults: list[tuple[str, Where]] = []
+        find_references(self.plan.output, (), self.output_references, faults)
+        self.faults.extend((-1, text, ("output", *where)) for text, where in faults)
         for reference in self.output_references:
             if reference.root not in ROOTS:
-                if reference.root in index:
-                    self.used.add(index[reference.root])
+                if reference.root in self.index:
+                    self.used.add(self.index[reference.root])
                 elif reference.root not in self.facts:
                     self.unknown.append(Unknown("", reference.root, ("output", *reference.where)))
 
     def _target(self, number: int, name: str, where: Where) -> int | None:
         """The index of a step that another one names; a name that is none of a step before it is noted."""
-        if name in self.facts and name not in self.index:
-            return None
         target = self.index.get(name)
+        if target is None and name in self.facts:
+            return None
         if target is None or (target >= number and self.plan.form == "linear"):
             self.unknown.append(Unknown(self.steps[number].id, name, where, later=target is not None))
             return None
@@ -201,14 +219,17 @@ class Graph:
                 continue
             target = self._target(number, name, where)
             if target is not None:
-                self.soft[number].add(target)
+                self.soft[number] |= {target}
                 self.used.add(target)
 
     def _sort(self) -> list[int]:
         """The steps in an order that agrees with what they wait for, and with the document where it may."""
         size = len(self.steps)
-        needs = [self.needs(number) for number in range(size)]
-        if all(max(each, default=-1) < number for number, each in enumerate(needs)):
+        needs = self.waits
+        for number, each in enumerate(needs):
+            if each and max(each) >= number:
+                break
+        else:
             return list(range(size))
         followers: list[list[int]] = [[] for _ in range(size)]
         left = [0] * size
@@ -247,7 +268,7 @@ class Graph:
                     continue
                 if position[target] > position[source] or not self._leads(target, source):
                     self.routed.setdefault(target, []).append((source, number))
-                    self.order[target].add(source)
+                    self._put_after(target, {source})
                     if position[target] < position[source]:
                         self.topological = self._sort()
                         position = self._positions()
@@ -261,11 +282,16 @@ class Graph:
             body = self._between(target, source)
             bound = self.steps[source].routes[number].most or 0
             self.loops.append(Loop(source, target, number, bound, body))
-            for outside in range(len(self.steps)):
-                if outside not in body and not self.needs(outside).isdisjoint(body):
-                    self.order[outside].add(source)
+            for outside, needs in enumerate(self.waits):
+                if outside not in body and not needs.isdisjoint(body):
+                    self._put_after(outside, {source})
         if back:
             self.topological = self._sort()
+
+    def _put_after(self, number: int, earlier: Set[int]) -> None:
+        """Let a step come after others."""
+        self.order[number] |= earlier
+        self.waits[number] |= earlier
 
     def _positions(self) -> list[int]:
         position = [0] * len(self.steps)
@@ -282,7 +308,7 @@ class Graph:
         found = {goal}
         todo = [goal]
         while todo:
-            for need in self.needs(todo.pop()):
+            for need in self.waits[todo.pop()]:
                 if need not in found:
                     found.add(need)
                     todo.append(need)
@@ -293,7 +319,7 @@ class Graph:
         inside = {first}
         before = self._ancestors(last)
         for number in self.topological:
-            if number in before and not self.needs(number).isdisjoint(inside):
+            if number in before and not self.waits[number].isdisjoint(inside):
                 inside.add(number)
         return frozenset(inside | {last})
 
@@ -312,7 +338,7 @@ class Graph:
         for key, those in readers.items():
             self._order_key(writers[key], those)
         for number, needs in self.by_state.items():
-            self.order[number] |= needs
+            self._put_after(number, needs)
 
     def _order_key(self, writers: set[int], readers: set[int]) -> None:
         """One key: writers that follow each other are not ordered here, a reader between them orders them."""
@@ -334,11 +360,6 @@ class Graph:
                 written.add(number)
 
 
-def _asks_how(reference: Reference) -> bool:
-    """Whether a reference asks how a step ended, which it can tell however that was."""
-    return reference.path[0] != "result"
-
-
 def effect_of(step: Step, tools: Mapping[str, Tool]) -> Effect:
     """What a step does to the world: a model's answer changes nothing, everything else but a tool may."""
     if step.kind == "model":
@@ -350,7 +371,7 @@ def effect_of(step: Step, tools: Mapping[str, Tool]) -> Effect:
     return "idempotent" if effect == "effect" and step.idempotent else effect
 
 
-def _find_circle(needs: Sequence[set[int]], among: Sequence[int]) -> list[int]:
+def _find_circle(needs: Sequence[Set[int]], among: Sequence[int]) -> list[int]:
     """One circle of steps that wait for each other, the first of them again at the end."""
     inside = set(among)
     path: list[int] = []
@@ -361,64 +382,3 @@ def _find_circle(needs: Sequence[set[int]], among: Sequence[int]) -> list[int]:
     circle = path[path.index(at) :]
     circle.reverse()
     return [*circle[circle.index(min(circle)) :], *circle[: circle.index(min(circle))], min(circle)]
-
-
-def ancestors_of(graph: Graph) -> list[int]:
-    """For each step, everything that ends before it begins, as a bit set of indexes."""
-    found = [0] * len(graph.steps)
-    for number in graph.topological:
-        bits = 0
-        for need in graph.needs(number):
-            bits |= found[need] | (1 << need)
-        found[number] = bits
-    return found
-
-
-def bits_of(numbers: Iterable[int]) -> int:
-    """A bit set of indexes."""
-    bits = 0
-    for number in numbers:
-        bits |= 1 << number
-    return bits
-
-
-def guards_of(graph: Graph) -> list[frozenset[tuple[int, int]]]:
-    """For each step the choices without which it does not run, each as a step with routes and the step it chose."""
-    found: list[frozenset[tuple[int, int]]] = [frozenset()] * len(graph.steps)
-    if not graph.routed:
-        return found
-    for number in graph.topological:
-        guards: frozenset[tuple[int, int]] = frozenset()
-        for need in graph.data[number] | graph.declared[number]:
-            guards |= found[need]
-        sources = graph.routed.get(number)
-        if sources:
-            ways = [found[source] | {(source, number)} for source, _ in sources]
-            guards |= frozenset.intersection(*ways)
-        found[number] = guards
-    return found
-
-
-def contradicts(one: frozenset[tuple[int, int]], other: frozenset[tuple[int, int]]) -> bool:
-    """Whether two sets of choices cannot both be made: one step would go on in two ways."""
-    if not one or not other:
-        return False
-    chosen = dict(one)
-    return any(chosen.get(source, target) != target for source, target in other)
-
-
-def followers_of(graph: Graph) -> list[list[int]]:
-    """For each step those that wait for it, in the order of the document."""
-    found: list[list[int]] = [[] for _ in graph.steps]
-    for number in range(len(graph.steps)):
-        for need in graph.needs(number):
-            found[need].append(number)
-    return found
-
-
-def levels_of(graph: Graph) -> list[int]:
-    """For each step the length of the longest chain that ends with it, 1 for a step that waits for nothing."""
-    levels = [1] * len(graph.steps)
-    for number in graph.topological:
-        levels[number] = 1 + max((levels[need] for need in graph.needs(number)), default=0)
-    return levels

@@ -10,16 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     Where = tuple[str | int, ...]
+    Inner = dict[str, object] | list[str]
 
 DEEPEST = 200
 """How deep a document may be nested; the arguments of a step less, see :data:`~.reference.DEEPEST`."""
 _BITS = 1_000
 """The length of the largest whole number, a little less than what a float can hold."""
+_LARGEST = 2**_BITS
 _ENDLESS = float("inf")
 
 
 def find_excess(document: object) -> tuple[str, Where] | None:
     """What of a value no plan may hold, and where, or ``None``; it may be nested without end."""
+    if (document.__class__ is dict or document.__class__ is list) and _is_sound(cast("Inner", document), DEEPEST):
+        return None
     waiting: list[tuple[object, Where]] = [(document, ())]
     while waiting:
         value, where = waiting.pop()
@@ -46,6 +50,36 @@ def find_excess(document: object) -> tuple[str, Where] | None:
                 continue
             waiting.append((item, (*where, cast("str | int", name))))
     return None
+
+
+def _is_sound(document: Inner, depth: int) -> bool:
+    """Whether a value is surely one that a plan may hold, nested no deeper; told without keeping the places."""
+    items: Iterable[object] = document
+    if document.__class__ is dict:
+        items = cast("dict[str, object]", document).values()
+        try:
+            names = "".join(document)  # a key that is no text is a TypeError
+        except TypeError:
+            return False
+        if not names.isascii() and _is_broken(names):
+            return False
+    for item in items:
+        kind = item.__class__
+        if kind is str:
+            if not item.isascii() and _is_broken(item):  # type: ignore[attr-defined]  # it is a text
+                return False
+        elif kind is dict or kind is list:
+            if not depth or not _is_sound(item, depth - 1):  # type: ignore[arg-type]  # it is one of the two
+                return False
+        elif kind is int:
+            if not -_LARGEST < item < _LARGEST:  # type: ignore[operator]  # it is a whole number
+                return False
+        elif kind is float:
+            if not -_ENDLESS < item < _ENDLESS:  # type: ignore[operator]  # it is a fraction
+                return False
+        elif item is not None and kind is not bool:
+            return False
+    return True
 
 
 def _why_not(value: object) -> str:

@@ -44,8 +44,12 @@ def _text(value: object) -> str | None:
 
 
 def _texts(value: object) -> str | None:
-    if value.__class__ is list and all(item.__class__ is str for item in cast("list[object]", value)):
-        return None
+    if value.__class__ is list:
+        for item in cast("list[object]", value):
+            if item.__class__ is not str:
+                break
+        else:
+            return None
     return "a list of texts"
 
 
@@ -105,9 +109,14 @@ def _step_name(value: object) -> str | None:
     if value.__class__ is not str:
         return "a text"
     name = str(value)
+    if name not in _OTHER_WORDS and name.isalnum() and name.isascii() and len(name) <= LONGEST_ID:
+        return None
     if not name or len(name) > LONGEST_ID or not name.isascii() or not name.replace("_", "").replace("-", "").isalnum():
         return f"1 to {LONGEST_ID} letters, digits, - and _"
-    return f"another word than {name}" if name in (*ROOTS, END, "result") else None
+    return f"another word than {name}" if name in _OTHER_WORDS else None
+
+
+_OTHER_WORDS = frozenset((*ROOTS, END, "result"))
 
 
 STEP_FIELDS: Mapping[str, Rule] = {
@@ -196,23 +205,28 @@ class Reading:
         step = Step(source)
         name = source.get("id")
         called = name if isinstance(name, str) else ""
-        good = self._fields(source, STEP_FIELDS, where, called, required=("id", "kind"))
-        for field in good:
-            if field in _PLAIN:
-                setattr(step, field, source[field])
-        if "retry" in good:
-            step.retry = cast("Retry", self._made(Retry, source["retry"], RETRY_FIELDS, (*where, "retry"), step))
-        if "cost_estimate" in good:
+        for field, value in source.items():
+            rule = STEP_FIELDS.get(field)
+            if rule is None or rule(value) is not None:
+                self._fault(field, value, STEP_FIELDS, where, called)
+            else:
+                setattr(step, field, value)
+        if "id" not in source or "kind" not in source:
+            self._miss(source, ("id", "kind"), where, called)
+        # what is an object or a list by now is the document of the part
+        if step.retry is not None:
+            step.retry = cast("Retry", self._made(Retry, step.retry, RETRY_FIELDS, (*where, "retry"), step))
+        if step.cost_estimate is not None:
             place = (*where, "cost_estimate")
-            step.cost_estimate = cast(
-                "CostEstimate", self._made(CostEstimate, source["cost_estimate"], COST_FIELDS, place, step)
-            )
-        if "routes" in good:
-            step.routes = self._routes(cast("Sequence[JSON]", source["routes"]), where, step)
-        if "args" in good and "kind" in good:
-            for field in SCHEMAS_IN_ARGUMENTS.get(step.kind, ()):
+            cost = self._made(CostEstimate, step.cost_estimate, COST_FIELDS, place, step)
+            step.cost_estimate = cast("CostEstimate", cost)
+        if step.routes:
+            step.routes = self._routes(cast("Sequence[JSON]", step.routes), where, step)
+        if step.kind in SCHEMAS_IN_ARGUMENTS:
+            for field in SCHEMAS_IN_ARGUMENTS[step.kind]:
                 self._schema_in_arguments(step, field, where)
-        if "kind" in good and ("name" in good) != (step.kind in NAMED):
+        named = source.get("name").__class__ is str
+        if named != (step.kind in NAMED) and source.get("kind") == step.kind:
             problem = "has no name" if step.kind in NAMED else "names something"
             wanted = "say which" if step.kind in NAMED else "leave it out"
             text = f"Step {step.id!r} of kind {step.kind!r} {problem}: {wanted}."
@@ -255,7 +269,7 @@ class Reading:
     def _made(
         self,
         kind: type[Retry | CostEstimate],
-        document: JSON,
+        document: object,
         rules: Mapping[str, Rule],
         where: Where,
         step: Step,
@@ -271,21 +285,29 @@ class Reading:
         good: list[str] = []
         for name, value in document.items():
             rule = rules.get(name)
-            if rule is None:
-                text = f"Unknown field {name!r}. There are: {', '.join(rules)}."
-                finding = PlanFinding(SCHEMA, text, *where, name, step=step, suggestion=suggest(name, rules))
-                self.findings.append(finding)
-                continue
-            expected = rule(value)
-            if expected is None:
-                good.append(name)
+            if rule is None or rule(value) is not None:
+                self._fault(name, value, rules, where, step)
             else:
-                self._wrong(f"Field {name!r}", expected, value, (*where, name), step)
+                good.append(name)
+        self._miss(document, required, where, step)
+        return good
+
+    def _fault(self, name: str, value: JSON, rules: Mapping[str, Rule], where: Where, step: str) -> None:
+        """Note a field that is none of these, or not as it must be."""
+        rule = rules.get(name)
+        if rule is None:
+            text = f"Unknown field {name!r}. There are: {', '.join(rules)}."
+            finding = PlanFinding(SCHEMA, text, *where, name, step=step, suggestion=suggest(name, rules))
+            self.findings.append(finding)
+        else:
+            self._wrong(f"Field {name!r}", str(rule(value)), value, (*where, name), step)
+
+    def _miss(self, document: Object, required: Sequence[str], where: Where, step: str) -> None:
+        """Note the fields that must be there and are not."""
         for name in required:
             if name not in document:
                 text = f"The field {name!r} is missing."
                 self.findings.append(PlanFinding(SCHEMA, text, *where, name, step=step))
-        return good
 
     def _wrong(self, what: str, expected: str, value: object, where: Where, step: str = "") -> None:
         shown = repr(value)
@@ -294,7 +316,6 @@ class Reading:
 
 
 _SHOWN = 60
-_PLAIN = frozenset(STEP_FIELDS) - {"retry", "cost_estimate", "routes"}
 
 
 def plain(value: JSON) -> JSON:

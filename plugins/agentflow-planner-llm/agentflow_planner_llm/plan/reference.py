@@ -52,9 +52,10 @@ def find_references(
     value: JSON, where: tuple[str | int, ...], found: list[Reference], faults: list[tuple[str, tuple[str | int, ...]]]
 ) -> None:
     """Add every reference below a value to ``found``, and what is no reference but looks like one to ``faults``."""
+    kind = value.__class__
     if len(where) > DEEPEST:
         faults.append((f"A value may not be nested more than {DEEPEST} deep.", where[:3]))
-    elif value.__class__ is dict:
+    elif kind is dict:
         fields = cast("dict[str, JSON]", value)
         if "$ref" in fields:
             try:
@@ -63,11 +64,11 @@ def find_references(
                 faults.append((str(error), where))
             return
         for name, item in fields.items():
-            if item.__class__ in _BRANCHES:
+            if item.__class__ is dict or item.__class__ is list:
                 find_references(item, (*where, name), found, faults)
-    elif value.__class__ is list:
+    elif kind is list:
         for index, item in enumerate(cast("list[JSON]", value)):
-            if item.__class__ in _BRANCHES:
+            if item.__class__ is dict or item.__class__ is list:
                 find_references(item, (*where, index), found, faults)
 
 
@@ -83,10 +84,11 @@ def read_reference(fields: Mapping[str, JSON], where: tuple[str | int, ...] = ()
         raise UsageError(f"$ref {text!r}: beside $ref only 'default' may stand.")
     path: Sequence[str | int] = text.split(".") if _is_plain(text) else parse_path(text)
     root = str(path[0])
-    if root not in ROOTS and (len(path) < 2 or path[1] not in PARTS):
-        raise UsageError(f"$ref {text!r}: of a step write {root}.result, {root}.error or {root}.status.")
-    if root == "state" and len(path) < 2:
-        raise UsageError(f"$ref {text!r}: of the state write state and a key, such as state.total.")
+    if len(path) < 2 or path[1] not in PARTS:
+        if root not in ROOTS:
+            raise UsageError(f"$ref {text!r}: of a step write {root}.result, {root}.error or {root}.status.")
+        if root == "state" and len(path) < 2:
+            raise UsageError(f"$ref {text!r}: of the state write state and a key, such as state.total.")
     return Reference(text, root, path[1:], where, tolerant=len(fields) > 1)
 
 

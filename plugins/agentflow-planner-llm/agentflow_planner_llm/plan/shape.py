@@ -6,8 +6,8 @@ from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.errors import ExpressionFailed
 from agentflow_planner_llm.plan.condition import read_condition
 from agentflow_planner_llm.plan.finding import CYCLE, DEAD_END, REFERENCE, UNREACHABLE, suggest
-from agentflow_planner_llm.plan.graph import contradicts, guards_of
 from agentflow_planner_llm.plan.reference import ROOTS
+from agentflow_planner_llm.plan.ways import contradicts, guards_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_planner_llm.plan.finding import CONFLICT
-from agentflow_planner_llm.plan.graph import ancestors_of, contradicts, guards_of
+from agentflow_planner_llm.plan.ways import ancestors_of, contradicts, guards_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
