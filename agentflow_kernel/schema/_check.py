@@ -15,9 +15,12 @@ _MOST = 5
 """Problems named at a time: enough to correct a call, short enough to read."""
 
 
-def find_problems(value: JSON, schema: JSON) -> list[str]:
-    """What is wrong with a value, at most five sentences that begin with a JSON pointer; empty when it fits."""
-    check = Check(schema)
+def find_problems(value: JSON, schema: JSON, root: JSON = None) -> list[str]:
+    """What is wrong with a value, at most five sentences that begin with a JSON pointer; empty when it fits.
+
+    Where the schema is a part of another one, ``root`` is that one: references such as ``#/$defs/x`` lead into it.
+    """
+    check = Check(schema if root is None else root)
     try:
         check.value(value, schema, "")
     except RecursionError:

@@ -8,6 +8,7 @@ from typing import cast
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.schema import find_problems
 from agentflow_planner_llm.plan.finding import ARGUMENTS, MISMATCH, suggest
+from agentflow_planner_llm.plan.fitting import make_fit
 from agentflow_planner_llm.plan.schemas import (
     ARGUMENTS_OF,
     follow_path,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_planner_llm.plan.fitting import Fit
     from agentflow_planner_llm.plan.graph import Graph
     from agentflow_planner_llm.plan.reference import Reference
     from agentflow_planner_llm.plan.scope import Scope
@@ -35,29 +37,44 @@ if TYPE_CHECKING:
 def check_arguments(graph: Graph, scope: Scope, places: Places, found: list[PlanFinding]) -> None:
     """P004 and P009 for every step."""
     parts: dict[int, Object] = {}
+    fits: dict[int, Fit] = {}
+    faulty = {number for number, _, _ in graph.faults}
     for number, step in enumerate(graph.steps):
-        schema: Object | None = ARGUMENTS_OF.get(step.kind)
+        schema: Object | None
         if step.kind == "tool":
             tool = scope.tools.get(step.name)
             schema = None if tool is None else tool.parameters
+        else:
+            schema = ARGUMENTS_OF.get(step.kind)
         if schema is None:
             continue
-        where: Where = ("steps", places[step.id], "args")
-        references = graph.references[number]
-        problems: list[tuple[Where, str]] = []
-        if references:
-            inside = [reference.where for reference in references]
-            _Partly(parts, problems).check(cast("JSON", step.args), schema, where, inside)
-        elif step.args or "required" in schema:
-            problems = [_split(problem, where) for problem in find_problems(cast("JSON", step.args), schema)]
-        for place, problem in problems:
-            properties = properties_of(schema)
-            name = str(place[len(where)]) if len(place) > len(where) else ""
-            advice = suggest(name, properties) if name and name not in properties else ""
-            text = f"Step {step.id!r}: invalid arguments for {step.name or step.kind!r}: {problem}."
-            found.append(PlanFinding(ARGUMENTS, text, *place, step=step.id, suggestion=advice))
-        for reference in references:
-            _check_reference(graph, scope, number, reference, (schema, where, found))
+        fit = fits.get(id(schema))
+        if fit is None:
+            fit = fits[id(schema)] = make_fit(schema)
+        if not fit(step.args) or number in faulty:
+            _check_literals(graph, number, schema, ("steps", places[step.id], "args"), parts, found)
+        for reference in graph.references[number]:
+            _check_reference(graph, scope, number, reference, (schema, places, found))
+
+
+def _check_literals(
+    graph: Graph, number: int, schema: Object, where: Where, parts: dict[int, Object], found: list[PlanFinding]
+) -> None:
+    """P004 for one step."""
+    step = graph.steps[number]
+    problems: list[tuple[Where, str]] = []
+    references = graph.references[number]
+    if references:
+        inside = [reference.where for reference in references]
+        _Partly(parts, problems).check(cast("JSON", step.args), schema, where, inside)
+    elif step.args or "required" in schema:
+        problems = [_split(problem, where) for problem in find_problems(cast("JSON", step.args), schema)]
+    for place, problem in problems:
+        properties = properties_of(schema)
+        name = str(place[len(where)]) if len(place) > len(where) else ""
+        advice = suggest(name, properties) if name and name not in properties else ""
+        text = f"Step {step.id!r}: invalid arguments for {step.name or step.kind!r}: {problem}."
+        found.append(PlanFinding(ARGUMENTS, text, *place, step=step.id, suggestion=advice))
 
 
 class _Partly:
@@ -124,20 +141,23 @@ def _split(problem: str, where: Where) -> tuple[Where, str]:
 
 
 def _check_reference(
-    graph: Graph, scope: Scope, number: int, reference: Reference, about: tuple[Object, Where, list[PlanFinding]]
+    graph: Graph, scope: Scope, number: int, reference: Reference, about: tuple[Object, Places, list[PlanFinding]]
 ) -> None:
     """P009: what the referenced step gives against what the parameter takes."""
-    schema, where, found = about
-    wanted = follow_path(schema, reference.where)[0]
+    schema, places, found = about
     step = graph.steps[number]
+    target = graph.index.get(reference.root)
+    produced: Object | None = None
+    if target is not None:
+        produced = _TOLD.get(str(reference.path[0])) or result_schema(graph.steps[target], scope.tools)
+    if produced is None and not reference.tolerant:
+        return
+    where: Where = ("steps", places[step.id], "args", *reference.where)
+    wanted = follow_path(schema, reference.where)[0]
     if reference.tolerant and wanted is not None and "$ref" not in str(wanted):  # which is of the whole schema
         for fault in find_problems(_default_of(cast("JSON", step.args), reference.where), wanted):
             text = f"Step {step.id!r}: the default of {reference.text!r} does not fit: {fault}."
-            found.append(PlanFinding(MISMATCH, text, *where, *reference.where, step=step.id))
-    target = graph.index.get(reference.root)
-    if target is None:
-        return
-    produced = _TOLD.get(str(reference.path[0])) or result_schema(graph.steps[target], scope.tools)
+            found.append(PlanFinding(MISMATCH, text, *where, step=step.id))
     if produced is None:
         return
     given, problem = follow_path(produced, reference.path[1:])
@@ -145,7 +165,7 @@ def _check_reference(
         problem = mismatch(given, wanted)
     if problem is not None and not (reference.tolerant and given is None):
         text = f"Step {step.id!r} uses {reference.text!r} where it does not fit: {problem}."
-        found.append(PlanFinding(MISMATCH, text, *where, *reference.where, step=step.id))
+        found.append(PlanFinding(MISMATCH, text, *where, step=step.id))
 
 
 def _default_of(args: JSON, where: Where) -> JSON:
