@@ -52,7 +52,7 @@ class Program:
     """
 
     __slots__ = (
-        "plan", "graph", "tools", "steps", "effects", "after", "hard", "followers", "loops", "twins", "twin_of",
+        "plan", "graph", "tools", "steps", "effects", "after", "hard", "_followers", "loops", "twins", "twin_of",
         "pruned", "rank", "cached", "batches", "last", "position", "withheld",
     )  # fmt: skip
 
@@ -75,14 +75,20 @@ class Program:
         self.rank: Sequence[int] = range(size)
         self.cached: Collection[int] = frozenset()
         self.batches: dict[int, Batch] = {}
-        self.followers: list[list[int]] = []
+        self._followers: list[list[int]] | None = None
         self.last: Sequence[int] = ()
         """Steps that no other step waits for or uses: their results are the output where the plan names none."""
         self.position: dict[int, int] = {number: place for place, number in enumerate(graph.topological)}
         used = graph.used.union(*graph.declared)
         used.update(source for sources in graph.routed.values() for source, _ in sources)
         self.last = [number for number in range(size) if number not in used]
-        self.seal()
+
+    @property
+    def followers(self) -> list[list[int]]:
+        """For each step those that wait for it, as they were when it was last asked for or sealed."""
+        if self._followers is None:
+            self.seal()
+        return cast("list[list[int]]", self._followers)
 
     def seal(self) -> None:
         """Work out who follows whom, after the last change to ``after``."""
@@ -90,15 +96,19 @@ class Program:
         for number, needs in enumerate(self.after):
             for need in needs:
                 followers[need].append(number)
-        self.followers = followers
+        self._followers = followers
 
     def step_aside(self, number: int) -> None:
         """Let all that waits for a step wait for what that waits for too, so that their order no longer hangs on it."""
-        for follower in self.followers[number]:
-            more = self.after[number] - self.after[follower]
-            self.after[follower] = self.after[follower] | more
-            for need in more:
-                self.followers[need].append(follower)
+        needs, followers = self.after[number], self.followers
+        if not needs:
+            return
+        for follower in followers[number]:
+            more = needs - self.after[follower]
+            if more:
+                self.after[follower] = self.after[follower] | more
+                for need in more:
+                    followers[need].append(follower)
 
     @property
     def live(self) -> int:

@@ -9,6 +9,8 @@ from agentflow_planner_llm.plan.ways import bits_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from agentflow_kernel.contracts.values import JSON
     from agentflow_planner_llm.execution.program import Program
 
@@ -20,39 +22,40 @@ def merge_calls(program: Program) -> None:
     between the two: both have the same such calls before and after them.
     """
     groups: dict[tuple[JSON, ...], list[int]] = {}
+    apart = {*program.graph.routed, *program.graph.stateful}
     for number in program.graph.topological:
-        key = _key(program, number)
-        if key is not None:
-            groups.setdefault(key, []).append(number)
+        step = program.steps[number]
+        if step.kind != "tool" or program.effects[number] == "effect" or number in apart:
+            continue
+        if not (step.writes or step.routes or step.post or step.reads):
+            groups.setdefault(_key(program, number), []).append(number)
     several = [group for group in groups.values() if len(group) > 1]
     if not several:
         return
     before, after = _effects_around(program)
     for group in several:
-        chosen: dict[tuple[int, int, frozenset[int]], int] = {}
+        chosen: dict[tuple[int, int, Set[int]], int] = {}
+        others = ~bits_of(number for number in group if program.effects[number] != "pure")
         for number in group:
-            own = ~bits_of(group)
-            place = (before[number] & own, after[number] & own, frozenset(program.hard[number]))
+            place = (before[number] & others, after[number] & others, program.hard[number])
             first = chosen.setdefault(place, number)
             if first != number and first not in program.hard[number]:
                 program.twin_of[number] = first
                 program.twins[first] = (*program.twins.get(first, ()), number)
+    if not program.twin_of:
+        return
     program.seal()
     for number in sorted(program.twin_of, key=program.position.__getitem__, reverse=True):
         program.step_aside(number)  # it may end before what it waited for
 
 
-def _key(program: Program, number: int) -> tuple[JSON, ...] | None:
-    """What two calls must have in common, or ``None`` for one that is never merged."""
+def _key(program: Program, number: int) -> tuple[JSON, ...]:
+    """What two calls must have in common."""
     step = program.steps[number]
-    graph = program.graph
-    if step.kind != "tool" or program.effects[number] == "effect" or step.writes or step.routes or step.post:
-        return None
-    if number in graph.routed or number in graph.stateful or step.reads:
-        return None
     ruled = step.retry is not None or step.returns is not None
     rules = canonical([step.source.get("retry"), step.returns]) if ruled else ""
-    loops = tuple(place for place, loop in enumerate(graph.loops) if number in loop.body)
+    around = program.graph.loops
+    loops = tuple(place for place, loop in enumerate(around) if number in loop.body) if around else ()
     text = canonical(cast("JSON", step.args))
     return step.name, text, step.when, step.on_error, step.timeout, step.expect, loops, rules
 
@@ -62,11 +65,17 @@ def _effects_around(program: Program) -> tuple[list[int], list[int]]:
     size = len(program.steps)
     before = [0] * size
     after = [0] * size
-    own = [0 if program.effects[number] == "pure" else 1 << number for number in range(size)]
+    own = [0 if effect == "pure" else 1 << number for number, effect in enumerate(program.effects)]
+    if not any(own):
+        return before, after
     for number in program.graph.topological:
+        bits = 0
         for need in program.after[number]:
-            before[number] |= before[need] | own[need]
+            bits |= before[need] | own[need]
+        before[number] = bits
     for number in reversed(program.graph.topological):
-        for need in program.after[number]:
-            after[need] |= after[number] | own[number]
+        bits = after[number] | own[number]
+        if bits:
+            for need in program.after[number]:
+                after[need] |= bits
     return before, after

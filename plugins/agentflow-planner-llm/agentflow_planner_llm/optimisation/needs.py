@@ -4,12 +4,16 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from agentflow_planner_llm.execution.program import Program
 
 _MOST = 64
 """Pure calls that are remembered as apart; where there are more, the next one waits for all of them."""
 _GROWTH = 4
 """Where keeping the order of all else would need more than so many times the present needs, all stays as it is."""
+
+_NONE: frozenset[int] = frozenset()
 
 
 def drop_needs(program: Program) -> None:
@@ -24,38 +28,46 @@ def drop_needs(program: Program) -> None:
     if sum(pure) < 2:
         return
     looped = frozenset().union(*(loop.body for loop in graph.loops)) if graph.loops else frozenset()
-    droppable = {each for each in _surely_run(program) - looped if not program.steps[each].routes}
-    after: list[set[int]] = [set() for _ in range(size)]
-    hard: list[set[int]] = [set() for _ in range(size)]
-    before: list[frozenset[int]] = [frozenset()] * size
+    droppable = {each for each in _surely_run(program) - looped if pure[each] and not program.steps[each].routes}
+    dropped_of: dict[int, Set[int]] = {}
+    for number, needs in enumerate(program.after):
+        if pure[number] and number not in looped and number not in graph.routed and not droppable.isdisjoint(needs):
+            bound = graph.data[number].union(graph.soft[number], graph.by_state.get(number, ()))
+            dropped = (needs & droppable) - bound
+            if dropped:
+                dropped_of[number] = dropped
+    if not dropped_of:
+        return
+    after: list[Set[int]] = [_NONE] * size
+    hard: list[Set[int]] = [_NONE] * size
+    before: list[Set[int]] = [_NONE] * size
     """For a pure step the nearest steps with effects before it."""
-    pending: list[frozenset[int]] = [frozenset()] * size
+    pending: list[Set[int]] = [_NONE] * size
     """For a pure step the pure ones that came before it in the plan and that nothing keeps before it any more."""
     budget = _GROWTH * sum(map(len, program.after)) + size
     for number in graph.topological:
         needs = program.after[number]
         if not needs:
             continue
-        dropped: set[int] = set()
-        if pure[number] and number not in looped and number not in graph.routed:
-            bound = graph.data[number] | graph.soft[number] | graph.by_state.get(number, frozenset())
-            dropped = {each for each in needs - bound if pure[each] and each in droppable}
-        held = [pending[need] | {need} if need in dropped else pending[need] for need in needs if pure[need]]
-        waiting = frozenset().union(*held)
-        kept = needs - dropped
+        dropped = dropped_of.get(number, _NONE)
+        held = [pending[need] for need in needs if pending[need]]
+        waiting = dropped.union(*held) if held else dropped
+        kept = needs - dropped if dropped else needs
         for need in dropped:
-            kept |= before[need]
-        if pure[number] and len(waiting) <= _MOST:
-            pending[number] = waiting - kept
-        else:
-            kept |= waiting
+            kept = kept | before[need]  # a new set: the present one is not ours
         if pure[number]:
-            before[number] = frozenset().union(*(before[each] if pure[each] else (each,) for each in needs))
+            behind = [before[need] if pure[need] else (need,) for need in needs]
+            before[number] = _NONE.union(*behind) if any(behind) else _NONE
+        if waiting:
+            if pure[number] and len(waiting) <= _MOST:
+                pending[number] = waiting - kept
+            else:
+                kept = kept | waiting
         budget -= len(kept)
         if budget < 0:
             return
         after[number] = kept
-        hard[number] = program.hard[number] & kept
+        hard[number] = program.hard[number] & kept if dropped else program.hard[number]
     program.after = after
     program.hard = hard
 
@@ -67,6 +79,6 @@ def _surely_run(program: Program) -> set[int]:
     for number in graph.topological:
         step = program.steps[number]
         skipped = step.when is not None or number in graph.routed or step.on_error not in {"fail", "retry"}
-        if not skipped and all(need in sure for need in program.hard[number]):
+        if not skipped and program.hard[number] <= sure:
             sure.add(number)
     return sure

@@ -50,32 +50,35 @@ def prune(program: Program, _cache: Sequence[str]) -> None:
     graph = program.graph
     kept = set(program.last) if "output" not in program.plan.source else set()
     kept.update(graph.index[reference.root] for reference in graph.output_references if reference.root in graph.index)
-    program.seal()
-    users: list[list[int]] = [[] for _ in program.steps]
-    for number in range(len(program.steps)):
-        for need in graph.data[number] | graph.declared[number] | graph.soft[number]:
-            users[need].append(number)
-    pruned: set[int] = set()
-    for number in reversed(graph.topological):
-        step = program.steps[number]
-        if number in kept or program.effects[number] != "pure" or step.kind != "tool":
-            continue
-        if step.writes or step.routes or step.returns is not None or step.expect is not None or step.post:
-            continue
-        if number in program.twin_of or number in program.twins or number in graph.routed:
-            continue
-        if any(user not in pruned for user in users[number]):
-            continue
-        program.step_aside(number)
-        pruned.add(number)
+    pruned: list[int] = []
+    for number in reversed(graph.topological):  # what uses a step comes before it in this order
+        if number not in kept and program.effects[number] == "pure" and _is_idle(program, number):
+            pruned.append(number)
+        else:
+            kept |= graph.data[number]
+            kept |= graph.declared[number]
+            kept |= graph.soft[number]
     if pruned:
-        program.after = [needs - pruned for needs in program.after]
-        program.pruned = frozenset(pruned)
         program.seal()
+        for number in pruned:
+            program.step_aside(number)
+        program.pruned = frozenset(pruned)
+        program.after = [needs - program.pruned for needs in program.after]
+
+
+def _is_idle(program: Program, number: int) -> bool:
+    """Whether all that a step does is to give its result."""
+    step = program.steps[number]
+    if step.kind != "tool" or step.writes or step.routes or step.returns is not None or step.expect is not None:
+        return False
+    shared = number in program.twin_of or number in program.twins
+    return not (step.post or shared or number in program.graph.routed)
 
 
 def hoist(program: Program, _cache: Sequence[str]) -> None:
     """O5: do a call without effects once in a loop, where nothing that the loop does again can change what it gives."""
+    if not program.graph.loops:
+        return
     program.seal()
     keys = {number: program.graph.reads(number) for loop in program.graph.loops for number in loop.body}
     for loop in sorted(program.graph.loops, key=lambda loop: len(loop.body)):
@@ -114,10 +117,14 @@ def batch(program: Program, _cache: Sequence[str]) -> None:
 
     Calls with effects, and such that have a time of their own, are made one by one.
     """
+    forms = {step.name: batch_of(step, program) for step in program.steps if step.kind == "tool"}
+    forms = {name: form for name, form in forms.items() if form and program.tools[form.tool].effect == "pure"}
+    if not forms:
+        return
     for number, step in enumerate(program.steps):
-        if program.effects[number] == "pure" and step.timeout is None and not program.is_sequential(number):
-            form = batch_of(step, program)
-            if form is not None and form.parameter in step.args and program.tools[form.tool].effect == "pure":
+        form = forms.get(step.name) if step.kind == "tool" else None
+        if form is not None and form.parameter in step.args and step.timeout is None:
+            if program.effects[number] == "pure" and not program.is_sequential(number):
                 program.batches[number] = form
 
 

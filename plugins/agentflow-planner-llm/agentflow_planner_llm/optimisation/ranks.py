@@ -16,15 +16,16 @@ def rank_steps(program: Program) -> None:
     lengths = [0.0] * size
     for number in reversed(program.graph.topological):
         cost = program.steps[number].cost_estimate
-        own = 1.0 if cost is None or cost.seconds is None else cost.seconds
-        lengths[number] += own
+        lengths[number] += 1.0 if cost is None or cost.seconds is None else cost.seconds
+        own = lengths[number]
         for need in program.after[number]:
-            lengths[need] = max(lengths[need], lengths[number])
+            if own > lengths[need]:
+                lengths[need] = own
     most = 0.0
     for number in range(size - 1, -1, -1):
         if program.effects[number] != "pure":
             most = lengths[number] = max(lengths[number], most)
-    order = sorted(range(size), key=lambda number: (-lengths[number], number))
+    order = sorted(range(size), key=lengths.__getitem__, reverse=True)  # which keeps the order of equal ones
     ranks = [0] * size
     for place, number in enumerate(order):
         ranks[number] = place
