@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import time
@@ -27,23 +28,30 @@ TOOLS = {
 
 
 def rows(*, steps: int, runs: int) -> list[Row]:
-    """One row: the 95th percentile of check and optimisation together, in time of this process."""
+    """One row: the 95th percentile of check and optimisation together, in time of this process.
+
+    Each round begins with nothing left over from the one before; what the garbage collector does in it counts.
+    """
     document = random_document(steps)
     text = json.dumps(document)
     times, floors = [], []
     for _ in range(runs):
+        gc.collect()
         start = time.process_time()
         json.loads(text)
         floors.append((time.process_time() - start) * 1e3)
+        gc.collect()
         start = time.process_time()
         graph, found = check_plan(document, Scope(TOOLS))
-        optimise(Program(graph, TOOLS), PASSES, ["files.read"])
+        program = optimise(Program(graph, TOOLS), PASSES, ["files.read"])
         times.append((time.process_time() - start) * 1e3)
         if found:
             raise RuntimeError(f"The plan has findings: {found[0]}")
-    value = sorted(times)[int(0.95 * len(times))]
+        del graph, program
+    times.sort()
+    value = times[int(0.95 * len(times))]
     floor = sorted(floors)[len(floors) // 2]
-    note = f"json.loads of its text {floor:.1f} ms, median {sorted(times)[len(times) // 2]:.1f} ms"
+    note = f"json.loads of its text {floor:.1f} ms; best {times[0]:.1f} ms, median {times[len(times) // 2]:.1f} ms"
     return [
         Row(f"plan of {steps:,} steps, checked and optimised, p95", value, "ms", note, None, "<= 20 ms", value <= 20)
     ]

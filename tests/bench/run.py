@@ -40,7 +40,7 @@ def main(words: list[str]) -> None:
         "stream": lambda: stream.rows(rounds=2 if short else 8),
         "recovery": lambda: recovery.rows(many=100 if short else 1_000),
         "memory": lambda: memory.rows(many=1_000 if short else 10_000),
-        "plan": lambda: plan.rows(steps=1_000, runs=20 if short else 100),
+        "plan": lambda: plan.rows(steps=1_000, runs=40 if short else 200),
         "tree": lambda: tree.rows(ticks=30 if short else 300),
         "statechart": lambda: statechart.rows(events=20_000 if short else 200_000),
         "example": lambda: example.rows(lines=20_000 if short else 200_000),

@@ -21,6 +21,13 @@ TREE: dict[str, Any] = {
 }
 
 
+def test_schema_that_is_a_part_refers_to_the_whole() -> None:
+    part = {"$ref": "#/$defs/n"}
+    whole = {"properties": {"a": part}, "$defs": {"n": {"type": "integer"}}}
+    assert find_problems("x", part, whole) == ["the whole value: must be integer, not string"]
+    assert find_problems(1, part, whole) == []
+
+
 @pytest.mark.parametrize(
     ("schema", "fits", "breaks"),
     [

@@ -9,7 +9,8 @@ from agentflow_planner_llm.plan.scope import matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence, Set
+    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from agentflow_kernel.contracts.tool import Effect, Tool
     from agentflow_kernel.contracts.values import JSON
@@ -29,10 +30,10 @@ class Batch:
         self.list = list
 
 
-def batch_of(step: Step, program: Program) -> Batch | None:
-    """The batch form of the tool that a step calls, where that is a tool here which the plan may call."""
+def batch_of(name: str, program: Program) -> Batch | None:
+    """The batch form of a tool, where that is a tool without effects here which the plan may call."""
     tools = program.tools
-    tool = tools.get(step.name) if step.kind == "tool" else None
+    tool = tools.get(name)
     said = None if tool is None else tool.parameters.get(BATCH)
     if not isinstance(said, dict):
         return None
@@ -40,7 +41,7 @@ def batch_of(step: Step, program: Program) -> Batch | None:
     if not all(isinstance(name, str) for name in names) or names[0] not in tools:
         return None
     form = Batch(*cast("list[str]", names))
-    return None if matches(form.tool, program.withheld) else form
+    return None if matches(form.tool, program.withheld) or tools[form.tool].effect != "pure" else form
 
 
 class Program:
@@ -64,8 +65,8 @@ class Program:
         self.steps: Sequence[Step] = graph.steps
         self.effects: Sequence[Effect] = graph.effects
         size = len(graph.steps)
-        self.after: list[Set[int]] = list(graph.waits)
-        self.hard: list[Set[int]] = [
+        self.after: list[AbstractSet[int]] = list(graph.waits)
+        self.hard: list[AbstractSet[int]] = [
             data | declared if declared else data for data, declared in zip(graph.data, graph.declared, strict=True)
         ]
         self.loops: dict[tuple[int, int], Loop] = {(loop.source, loop.route): loop for loop in graph.loops}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Set as AbstractSet
 
     from agentflow_planner_llm.execution.program import Program
 
@@ -29,45 +29,45 @@ def drop_needs(program: Program) -> None:
         return
     looped = frozenset().union(*(loop.body for loop in graph.loops)) if graph.loops else frozenset()
     droppable = {each for each in _surely_run(program) - looped if pure[each] and not program.steps[each].routes}
-    dropped_of: dict[int, Set[int]] = {}
+    dropped_of: dict[int, frozenset[int]] = {}
     for number, needs in enumerate(program.after):
         if pure[number] and number not in looped and number not in graph.routed and not droppable.isdisjoint(needs):
             bound = graph.data[number].union(graph.soft[number], graph.by_state.get(number, ()))
-            dropped = (needs & droppable) - bound
+            dropped = frozenset((needs & droppable) - bound)
             if dropped:
                 dropped_of[number] = dropped
     if not dropped_of:
         return
-    after: list[Set[int]] = [_NONE] * size
-    hard: list[Set[int]] = [_NONE] * size
-    before: list[Set[int]] = [_NONE] * size
+    after = list(program.after)
+    hard = list(program.hard)
+    before: list[AbstractSet[int]] = [_NONE] * size
     """For a pure step the nearest steps with effects before it."""
-    pending: list[Set[int]] = [_NONE] * size
+    pending: dict[int, AbstractSet[int]] = {}
     """For a pure step the pure ones that came before it in the plan and that nothing keeps before it any more."""
-    budget = _GROWTH * sum(map(len, program.after)) + size
+    budget = _GROWTH * sum(map(len, after)) + size
     for number in graph.topological:
-        needs = program.after[number]
+        needs = after[number]
         if not needs:
             continue
-        dropped = dropped_of.get(number, _NONE)
-        held = [pending[need] for need in needs if pending[need]]
-        waiting = dropped.union(*held) if held else dropped
-        kept = needs - dropped if dropped else needs
-        for need in dropped:
-            kept = kept | before[need]  # a new set: the present one is not ours
         if pure[number]:
             behind = [before[need] if pure[need] else (need,) for need in needs]
             before[number] = _NONE.union(*behind) if any(behind) else _NONE
-        if waiting:
+        dropped = dropped_of.get(number, _NONE)
+        held = [pending[need] for need in needs if need in pending] if pending else ()
+        if dropped or held:
+            waiting: AbstractSet[int] = dropped.union(*held)
+            kept = needs - dropped
+            for need in dropped:
+                kept = kept | before[need]  # a new set: the present one is not ours
             if pure[number] and len(waiting) <= _MOST:
                 pending[number] = waiting - kept
             else:
                 kept = kept | waiting
-        budget -= len(kept)
+            hard[number] = hard[number] & kept
+            after[number] = kept
+        budget -= len(after[number])
         if budget < 0:
             return
-        after[number] = kept
-        hard[number] = program.hard[number] & kept if dropped else program.hard[number]
     program.after = after
     program.hard = hard
 

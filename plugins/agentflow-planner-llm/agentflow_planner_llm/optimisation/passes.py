@@ -103,13 +103,16 @@ def hoist(program: Program, _cache: Sequence[str]) -> None:
 
 def cache(program: Program, tools: Sequence[str]) -> None:
     """O6: make equal calls of the named tools once in a run, also where their arguments are known only then."""
+    if not tools:
+        return
     names = {step.name for step in program.steps if step.kind == "tool"}
     named = {name for name in names if matches(name, tools)}
-    program.cached = frozenset(
-        number
-        for number, step in enumerate(program.steps)
-        if step.kind == "tool" and program.effects[number] == "pure" and step.name in named
-    )
+    if named:
+        program.cached = frozenset(
+            number
+            for number, step in enumerate(program.steps)
+            if step.name in named and step.kind == "tool" and program.effects[number] == "pure"
+        )
 
 
 def batch(program: Program, _cache: Sequence[str]) -> None:
@@ -117,15 +120,16 @@ def batch(program: Program, _cache: Sequence[str]) -> None:
 
     Calls with effects, and such that have a time of their own, are made one by one.
     """
-    forms = {step.name: batch_of(step, program) for step in program.steps if step.kind == "tool"}
-    forms = {name: form for name, form in forms.items() if form and program.tools[form.tool].effect == "pure"}
+    names = {step.name for step in program.steps if step.kind == "tool"}
+    forms = {name: form for name in names if (form := batch_of(name, program)) is not None}
     if not forms:
         return
     for number, step in enumerate(program.steps):
         form = forms.get(step.name) if step.kind == "tool" else None
-        if form is not None and form.parameter in step.args and step.timeout is None:
-            if program.effects[number] == "pure" and not program.is_sequential(number):
-                program.batches[number] = form
+        if form is None or form.parameter not in step.args or step.timeout is not None:
+            continue
+        if program.effects[number] == "pure" and not program.is_sequential(number):
+            program.batches[number] = form
 
 
 PASSES: Mapping[str, Change] = {

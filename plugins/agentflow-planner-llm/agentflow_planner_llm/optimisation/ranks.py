@@ -19,8 +19,7 @@ def rank_steps(program: Program) -> None:
         lengths[number] += 1.0 if cost is None or cost.seconds is None else cost.seconds
         own = lengths[number]
         for need in program.after[number]:
-            if own > lengths[need]:
-                lengths[need] = own
+            lengths[need] = max(lengths[need], own)
     most = 0.0
     for number in range(size - 1, -1, -1):
         if program.effects[number] != "pure":

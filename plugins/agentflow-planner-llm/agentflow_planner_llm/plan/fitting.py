@@ -61,7 +61,7 @@ def _any(_value: object) -> bool:
 
 
 def _reference(value: object) -> bool:
-    return value.__class__ is dict and "$ref" in value  # type: ignore[operator]  # it is a dictionary
+    return value.__class__ is dict and "$ref" in value
 
 
 def _none(_value: object) -> bool:
@@ -85,15 +85,20 @@ def _scalar(schema: Object, root: Object) -> Fit:
 
 def _list(item: Fit) -> Fit:
     def fits(value: object) -> bool:
-        return all(map(item, value)) if value.__class__ is list else _reference(value)  # type: ignore[call-overload]
+        return all(map(item, value)) if value.__class__ is list else _reference(value)
 
     return fits
 
 
 def _object(schema: Object, root: Object, depth: int) -> Fit:
-    named, more, needed = schema.get("properties", {}), schema.get("additionalProperties", True), schema.get("required")
-    names = needed if isinstance(needed, list | tuple) else ()
-    if not isinstance(named, Mapping) or (needed is not None and not all(isinstance(name, str) for name in names)):
+    named, more, names = (
+        schema.get("properties", {}),
+        schema.get("additionalProperties", True),
+        schema.get("required", ()),
+    )
+    if not isinstance(named, Mapping) or not isinstance(names, list | tuple):
+        return _reference  # a schema that is none has its own sentence
+    if not all(isinstance(name, str) for name in names):
         return _reference
     fields = {name: _make(part, root, depth) for name, part in named.items()}
     other = _none if more is False else _make(more, root, depth)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_planner_llm.plan.condition import read_condition
-from agentflow_planner_llm.plan.reference import ROOTS, Reference, find_references
+from agentflow_planner_llm.plan.reference import ROOTS, Reference, find_references, may_refer
 from agentflow_planner_llm.plan.step import END
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from typing import TypeAlias
 
     from agentflow_kernel.contracts.tool import Effect, Tool
@@ -57,8 +58,9 @@ class Graph:
 
     ``data`` are steps whose results it uses and must have; ``declared`` are the ``needs`` that stand in the document.
     Both keep it from running when they gave nothing. ``soft`` are steps whose result or end it looks at and can do
-    without, or of which it asks how they ended, ``order`` only comes before it. ``topological`` is an order of all steps that agrees with all of these,
-    and with the document where it may; empty where the steps wait in a circle, which ``cycle`` then shows.
+    without, or of which it asks how they ended, ``order`` only comes before it. ``topological`` is an order of all
+    steps that agrees with all of these, and with the document where it may; empty where the steps wait in a circle,
+    which ``cycle`` then shows.
     """
 
     __slots__ = (
@@ -72,23 +74,23 @@ class Graph:
         self.plan = plan
         self.facts = facts
         """Ids of steps that were done in earlier versions of the plan."""
-        self.steps: list[Step] = []
-        self.index: dict[str, int] = {}
-        for step in plan.steps:
-            if step.id and step.id not in self.index:
-                self.index[step.id] = len(self.steps)
-                self.steps.append(step)
+        self.steps: list[Step] = list(plan.steps)
+        self.index: dict[str, int] = {step.id: number for number, step in enumerate(self.steps)}
+        if len(self.index) < len(self.steps) or "" in self.index:
+            unique = {step.id: step for step in reversed(self.steps) if step.id}
+            self.steps = [step for step in self.steps if unique.get(step.id) is step]
+            self.index = {step.id: number for number, step in enumerate(self.steps)}
         size = len(self.steps)
         self.references: list[Sequence[Reference]] = [()] * size
         self.output_references: list[Reference] = []
         self.faults: list[tuple[int, str, Where]] = []
         """References that are none: the step's index or -1 for the output, what is wrong, where."""
         self.unknown: list[Unknown] = []
-        self.data: list[Set[int]] = [_NONE] * size
-        self.declared: list[Set[int]] = [_NONE] * size
-        self.soft: list[Set[int]] = [_NONE] * size
-        self.order: list[Set[int]] = [_NONE] * size
-        self.waits: list[Set[int]] = [_NONE] * size
+        self.data: list[frozenset[int]] = [_NONE] * size
+        self.declared: list[frozenset[int]] = [_NONE] * size
+        self.soft: list[frozenset[int]] = [_NONE] * size
+        self.order: list[frozenset[int]] = [_NONE] * size
+        self.waits: list[frozenset[int]] = [_NONE] * size
         """Everything that has to have ended before a step: the four together."""
         self.routed: dict[int, list[tuple[int, int]]] = {}
         """For steps that run only when a route leads to them: the sources, each with the number of its route."""
@@ -142,16 +144,17 @@ class Graph:
     def _connect(self) -> None:
         """Find what every step waits for by its references, needs and conditions."""
         for number, step in enumerate(self.steps):
-            if step.args:
+            if step.args and may_refer(step.args):
                 self._read_arguments(number, step.args)
             if step.needs:
                 named = [self._target(number, name, ("needs", position)) for position, name in enumerate(step.needs)]
                 self.declared[number] = frozenset(target for target in named if target is not None)
             if step.when is not None:
                 self._look(number, step.when, ("when",))
-            for position, route in enumerate(step.routes):
-                if route.when is not None:
-                    self._look(number, route.when, ("routes", position, "when"))
+            if step.routes:
+                for position, route in enumerate(step.routes):
+                    if route.when is not None:
+                        self._look(number, route.when, ("routes", position, "when"))
         if self.plan.form == "linear":
             self.order[1:] = [frozenset((number,)) for number in range(len(self.steps) - 1)]
         kinds = zip(self.data, self.declared, self.soft, self.order, strict=True)
@@ -288,7 +291,7 @@ class Graph:
         if back:
             self.topological = self._sort()
 
-    def _put_after(self, number: int, earlier: Set[int]) -> None:
+    def _put_after(self, number: int, earlier: AbstractSet[int]) -> None:
         """Let a step come after others."""
         self.order[number] |= earlier
         self.waits[number] |= earlier
@@ -371,7 +374,7 @@ def effect_of(step: Step, tools: Mapping[str, Tool]) -> Effect:
     return "idempotent" if effect == "effect" and step.idempotent else effect
 
 
-def _find_circle(needs: Sequence[Set[int]], among: Sequence[int]) -> list[int]:
+def _find_circle(needs: Sequence[AbstractSet[int]], among: Sequence[int]) -> list[int]:
     """One circle of steps that wait for each other, the first of them again at the end."""
     inside = set(among)
     path: list[int] = []

@@ -8,9 +8,9 @@ from typing import cast
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     Where = tuple[str | int, ...]
-    Inner = dict[str, object] | list[str]
 
 DEEPEST = 200
 """How deep a document may be nested; the arguments of a step less, see :data:`~.reference.DEEPEST`."""
@@ -22,7 +22,7 @@ _ENDLESS = float("inf")
 
 def find_excess(document: object) -> tuple[str, Where] | None:
     """What of a value no plan may hold, and where, or ``None``; it may be nested without end."""
-    if (document.__class__ is dict or document.__class__ is list) and _is_sound(cast("Inner", document), DEEPEST):
+    if (document.__class__ is dict or document.__class__ is list) and _is_sound(document):
         return None
     waiting: list[tuple[object, Where]] = [(document, ())]
     while waiting:
@@ -52,34 +52,40 @@ def find_excess(document: object) -> tuple[str, Where] | None:
     return None
 
 
-def _is_sound(document: Inner, depth: int) -> bool:
-    """Whether a value is surely one that a plan may hold, nested no deeper; told without keeping the places."""
-    items: Iterable[object] = document
-    if document.__class__ is dict:
-        items = cast("dict[str, object]", document).values()
-        try:
-            names = "".join(document)  # a key that is no text is a TypeError
-        except TypeError:
-            return False
-        if not names.isascii() and _is_broken(names):
-            return False
-    for item in items:
-        kind = item.__class__
-        if kind is str:
-            if not item.isascii() and _is_broken(item):  # type: ignore[attr-defined]  # it is a text
-                return False
-        elif kind is dict or kind is list:
-            if not depth or not _is_sound(item, depth - 1):  # type: ignore[arg-type]  # it is one of the two
-                return False
-        elif kind is int:
-            if not -_LARGEST < item < _LARGEST:  # type: ignore[operator]  # it is a whole number
-                return False
-        elif kind is float:
-            if not -_ENDLESS < item < _ENDLESS:  # type: ignore[operator]  # it is a fraction
-                return False
-        elif item is not None and kind is not bool:
-            return False
-    return True
+def _is_sound(document: object) -> bool:
+    """Whether a value is surely one that a plan may hold, told level by level and without keeping the places."""
+    texts: list[str] = []
+    level: list[Any] = [document]
+    for _ in range(DEEPEST + 1):
+        below: list[Any] = []
+        for value in level:
+            if value.__class__ is dict:
+                texts += value
+                value = value.values()  # noqa: PLW2901 - of both the items are looked at
+            for item in value:
+                kind = item.__class__
+                if kind is str:
+                    texts.append(item)
+                elif kind is dict or kind is list:
+                    below.append(item)
+                elif kind is int:
+                    if not -_LARGEST < item < _LARGEST:
+                        return False
+                elif kind is float:
+                    if not -_ENDLESS < item < _ENDLESS:
+                        return False
+                elif item is not None and kind is not bool:
+                    return False
+        if not below:
+            break
+        level = below
+    else:
+        return False
+    try:
+        whole = "".join(texts)
+    except TypeError:  # a key is no text
+        return False
+    return whole.isascii() or not _is_broken(whole)
 
 
 def _why_not(value: object) -> str:

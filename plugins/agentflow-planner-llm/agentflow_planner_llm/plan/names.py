@@ -26,6 +26,7 @@ def check_names(graph: Graph, scope: Scope, places: Places, found: list[PlanFind
         "tool": scope.tools if scope.known else None, "agent": scope.agents, "flow": scope.flows, "plan": scope.plans
     }  # fmt: skip
     grants = scope.grants
+    plain = not (grants.denied or grants.approved or scope.author == "model")
     for step in graph.steps:
         names = known.get(step.kind)
         if names is not None and step.name and step.name not in names:
@@ -37,7 +38,7 @@ def check_names(graph: Graph, scope: Scope, places: Places, found: list[PlanFind
             more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
             text = f"Step {step.id!r} calls the unknown {step.kind} {step.name!r}. There are: {listed}{more}."
             found.append(PlanFinding(UNKNOWN_NAME, text, *where, step=step.id, suggestion=suggest(step.name, names)))
-        elif step.kind == "tool":
+        elif step.kind == "tool" and not plain:
             _check_grant(step, scope, places, found)
         if step.on_error == "replan" and not scope.replans:
             text = f"Step {step.id!r} asks for a new plan when it fails, and nobody here makes one."

@@ -48,6 +48,14 @@ class Reference(Value):
         self.where = where
 
 
+def may_refer(args: Mapping[str, JSON]) -> bool:
+    """Whether a reference can stand in arguments: a quick look, for the many that have no inside."""
+    for item in args.values():
+        if item.__class__ is dict or item.__class__ is list:
+            return True
+    return "$ref" in args
+
+
 def find_references(
     value: JSON, where: tuple[str | int, ...], found: list[Reference], faults: list[tuple[str, tuple[str | int, ...]]]
 ) -> None:

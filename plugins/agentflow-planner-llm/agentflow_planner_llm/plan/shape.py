@@ -126,6 +126,8 @@ def _check_reach(graph: Graph, places: Places, found: list[PlanFinding]) -> None
     dead: set[int] = set()
     for number in graph.topological:
         step = steps[number]
+        if step.when is None and not dead and number not in graph.routed and not guards[number]:
+            continue
         why = ""
         lost = sorted((graph.data[number] | graph.declared[number]) & dead)
         if step.when is not None and _is_never(step.when):
