@@ -9,12 +9,12 @@ from operator import attrgetter
 from typing import Literal, Protocol, cast
 
 from agentflow_kernel.contracts.values import Value
-from agentflow_kernel.errors import CorruptRecord, NewerSchema
+from agentflow_kernel.errors import CorruptRecord, NewerSchema, ProtocolViolation
 from agentflow_kernel.json_text import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Collection, Sequence
 
     from agentflow_kernel.contracts.values import JSON
 
@@ -57,7 +57,7 @@ class Record(Value):
 
     __slots__ = (
         "run_id", "seq", "type", "path", "payload", "epoch", "attempt", "ts", "ref", "input_hash", "prev_hash",
-        "tenant", "encoded",
+        "tenant", "encoded", "hashed",
     )  # fmt: skip
 
     def __init__(
@@ -89,9 +89,11 @@ class Record(Value):
         self.tenant = tenant
         self.encoded: bytes | None = None
         """The bytes of :func:`encode_record`, kept: writer and journal both need them."""
+        self.hashed = ""
+        """The :func:`chain_hash` of those bytes, kept where it is known."""
 
 
-FIELDS = Record.__slots__[:-1]
+FIELDS = Record.__slots__[:-2]
 """The fields of a record in the order in which they are encoded."""
 Record.content = FIELDS  # what is kept beside them is no part of the content
 _fields_of = attrgetter(*FIELDS)
@@ -131,6 +133,22 @@ def chain_hash(data: bytes) -> str:
     return sha256(data).hexdigest()[:16]
 
 
+def follow_chain(tail: str, records: Sequence[Record]) -> str:
+    """The hash of the last one of ``records``, which follow the record with the hash ``tail`` (``""``: unknown).
+
+    Raises :class:`ProtocolViolation` when one names another before it; records and tails without a name fit all.
+    """
+    for record in records:
+        if record.prev_hash != tail and record.prev_hash and tail:
+            raise ProtocolViolation(
+                f"Run {record.run_id}: record {record.seq} names {record.prev_hash!r} as the hash of the one before "
+                f"it, which is {tail!r}. Nothing was appended.",
+                executed="no",
+            )
+        tail = record.hashed or chain_hash(encode_record(record))
+    return tail
+
+
 class RunInfo(Value):
     """The head of a run: what a list of runs shows. Times are wall time; ``next_seq`` is where the next append goes."""
 
@@ -164,6 +182,14 @@ class RunInfo(Value):
         self.cause = cause
         self.parent = parent
         """The run that this one is a retry or a fork of."""
+
+
+_info_of = attrgetter(*RunInfo.__slots__)
+
+
+def copy_info(info: RunInfo) -> RunInfo:
+    """Another head with the same content."""
+    return RunInfo(*_info_of(info))
 
 
 def check_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
@@ -280,6 +306,30 @@ class AppendsInline(Protocol):
     def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """As :meth:`Journal.append`, blocking."""
         ...
+
+
+class AppendsShielded(Protocol):
+    """Optional: an append that needs no shield round it, which costs a step less than one; see :func:`shield_of`."""
+
+    def append_shielded(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Awaitable[None]:
+        """As :meth:`Journal.append`, in the order of the calls; a cancelled scope waits until the batch is decided.
+
+        ``Task.cancel`` of asyncio comes through at once, as it does through a shield.
+        """
+        ...
+
+
+def shield_of(journal: Journal) -> AppendsShielded | None:
+    """The journal itself where it appends shielded, by the class that says how it appends.
+
+    Whoever wraps or derives from such a journal, to see or to refuse its appends, sees them all the same.
+    """
+    for kind in type(journal).__mro__:
+        if "append_shielded" in kind.__dict__:
+            return cast("AppendsShielded", journal)
+        if "append" in kind.__dict__:
+            return None
+    return None
 
 
 class Talliable(Protocol):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Order = tuple[Callable[[], None], Callable[[BaseException | None], None]]
     """What to do, and what to call with its error afterwards."""
+    Soon = Callable[[Callable[[], object]], object]
+    """Has something called by an event loop soon."""
 
 
 class OwnThread:
@@ -29,26 +31,29 @@ class OwnThread:
     def __init__(self) -> None:
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._thread: Thread | None = None
-        self._soon: Callable[..., Any] | None = None
+
+    def order(self, function: Callable[[], None], tell: Callable[[BaseException | None], None]) -> None:
+        """Have ``function`` called in the thread, and ``tell`` there afterwards, with the error if there was one."""
+        if self._thread is None:
+            self._start()
+        self._orders.put((function, tell))
 
     async def run(self, function: Callable[[], None]) -> None:
         """Call ``function`` in the thread; returns when it has returned, raises what it raises.
 
         Cancellation waits for it. Only ``Task.cancel`` of asyncio, which pierces every shield, comes through at once.
         """
-        if self._thread is None or self._soon is None:
-            self._start()
         done = anyio.Event()
         errors: list[BaseException] = []
-        soon = self._soon
+        _, soon = find_soon()
 
         def tell(error: BaseException | None) -> None:
             if error is not None:
                 errors.append(error)
             with suppress(RuntimeError):  # the event loop is closed: nobody waits any more
-                soon(done.set)  # type: ignore[misc]  # set by _start
+                soon(done.set)
 
-        self._orders.put((function, tell))
+        self.order(function, tell)
         with anyio.CancelScope(shield=True):
             await done.wait()
         if errors:
@@ -63,11 +68,18 @@ class OwnThread:
                 await run_sync(thread.join)
 
     def _start(self) -> None:
-        native: Any = current_token().native_token
-        self._soon = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon  # asyncio's, or trio's
-        self._thread = Thread(target=_work, args=(self._orders,), name="agentflow-commit", daemon=True)
-        self._thread.start()
+        thread = Thread(target=_work, args=(self._orders,), name="agentflow-commit", daemon=True)
+        thread.start()
+        self._thread = thread
         weakref.finalize(self, self._orders.put, None)
+
+
+def find_soon() -> tuple[Soon, Soon]:
+    """What has something called soon by the event loop of this task: from within it, and from any thread."""
+    native: Any = current_token().native_token
+    if hasattr(native, "call_soon"):  # asyncio's
+        return native.call_soon, native.call_soon_threadsafe
+    return native.run_sync_soon, native.run_sync_soon
 
 
 def _work(orders: SimpleQueue[Order | None]) -> None:

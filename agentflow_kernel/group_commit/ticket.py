@@ -8,11 +8,11 @@ from agentflow_kernel.errors import StorageUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from anyio import Event
-
+    from agentflow_kernel.group_commit.lane import Bell
     from agentflow_kernel.group_commit.pace import Pace
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Ticket(Generic[T]):
         self.value: T | None = None
         self.error: BaseException | None = None
         self.settled = False
-        self.woken: Event | None = None
+        self.woken: Future[None] | Bell | None = None
 
     def settle(self, error: BaseException | None = None) -> None:
         """Fix the outcome."""

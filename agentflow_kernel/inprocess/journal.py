@@ -13,6 +13,7 @@ from agentflow_kernel.contracts.journal import (
     RunInfo,
     check_batch,
     check_snapshot,
+    copy_info,
     decode_record,
     encode_record,
     fold,
@@ -57,7 +58,7 @@ class InProcessJournal:
         if not records:
             return
         encoded = [encode_record(record) for record in records]
-        head = _copy(head)  # a payload that does not suit a head must not leave half of it behind
+        head = copy_info(head)  # a payload that does not suit a head must not leave half of it behind
         for record in records:
             fold(head, record)
         self._heads[run_id] = head
@@ -88,13 +89,13 @@ class InProcessJournal:
         self._open()
         if run_id not in self._heads:
             raise UnknownRun(run_id)
-        return _copy(self._heads[run_id])
+        return copy_info(self._heads[run_id])
 
     async def runs(self, *, status: str | None = None, limit: int = 100) -> Sequence[RunInfo]:
         """The heads, copies."""
         self._open()
         heads = sorted(self._heads.values(), key=lambda head: (head.started_at, head.run_id), reverse=True)
-        return [_copy(head) for head in heads if status is None or head.status == status][:limit]
+        return [copy_info(head) for head in heads if status is None or head.status == status][:limit]
 
     async def tally(self) -> Collection[tuple[str, str, int]]:
         """The runs that have not ended, counted."""
@@ -192,7 +193,3 @@ class InProcessJournal:
     def _open(self) -> None:
         if self._closed:
             raise StorageUnavailable("The in-process journal is closed.", executed="no")
-
-
-def _copy(head: RunInfo) -> RunInfo:
-    return RunInfo(*(getattr(head, name) for name in RunInfo.__slots__))

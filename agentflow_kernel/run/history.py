@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from agentflow_kernel.contracts.journal import INLINE_LIMIT_BYTES, Record, chain_hash, encode_record
+from agentflow_kernel.contracts.journal import INLINE_LIMIT_BYTES, Record, chain_hash, encode_record, shield_of
 from agentflow_kernel.errors import CorruptRecord, NonDeterminism, OutcomeUnknown, RunEnded
 from agentflow_kernel.run.figures import add_figures
 from agentflow_kernel.run.history_limits import LIMITS
@@ -47,13 +47,14 @@ class History:
     __slots__ = (
         "journal", "run_id", "epoch", "clock", "limits", "next_seq", "prev_hash", "done", "decisions", "intents",
         "given_up", "unpublished", "marks", "steps", "broken", "standing", "queued", "closed", "position", "figures",
-        "records", "size_bytes", "due", "warned", "began", "attempts", "_below",
+        "records", "size_bytes", "due", "warned", "began", "attempts", "_below", "_shielded",
     )  # fmt: skip
 
     def __init__(
         self, journal: Journal, run_id: str, *, clock: Clock, epoch: int = 1, limits: Limits | None = None
     ) -> None:
         self.journal = journal
+        self._shielded = shield_of(journal)
         self.run_id = run_id
         self.epoch = epoch
         self.clock = clock
@@ -125,10 +126,8 @@ class History:
         """Check that the record follows the one before it."""
         if record.seq != self.next_seq or record.prev_hash != self.prev_hash:
             raise CorruptRecord(self.run_id, record.seq, "the chain of records is broken")
-        encoded = encode_record(record)
         self.next_seq = record.seq + 1
-        self.prev_hash = chain_hash(encoded)
-        self._measure(len(encoded))
+        self._take_in(record)
 
     def _take(self, record: Record) -> None:
         payload = cast("Mapping[str, JSON]", record.payload)
@@ -238,10 +237,12 @@ class History:
         """
         if self.broken is not None:
             raise self.broken
-        for kind, path, payload, _, _ in lines:
+        prepared = []
+        for line in lines:
+            kind, path, payload, _, size = line
             if kind == "step.completed" and (began := self.began.pop(path, None)) is not None:
-                cast("dict[str, JSON]", payload)["took_s"] = round(self.clock.monotonic() - began, 6)
-        prepared = [(line, "" if line[4] <= _SURELY_SMALL else await self.store_large(line)) for line in lines]
+                payload["took_s"] = round(self.clock.monotonic() - began, 6)  # type: ignore[index]  # an object
+            prepared.append((line, "" if size <= _SURELY_SMALL else await self.store_large(line)))
         return await self.append(prepared)
 
     async def append(self, prepared: Sequence[tuple[Line, str]]) -> int:
@@ -249,14 +250,35 @@ class History:
 
         They are numbered before anything else can happen.
         """
+        start = self.next_seq
+        records = self._number(prepared)
+        try:
+            if self._shielded is not None:
+                await self._shielded.append_shielded(self.run_id, start, self.epoch, records)
+            else:
+                await self._append_in_shield(start, records)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nothing can be appended after it
+            if self.broken is None:
+                self.broken = error
+            raise self.broken from None if self.broken is error else error
+        return start + len(records) - len(prepared)
+
+    async def _append_in_shield(self, start: int, records: Sequence[Record]) -> None:
+        import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
+
+        with anyio.CancelScope(shield=True):
+            await self.journal.append(self.run_id, start, self.epoch, records)
+
+    def _number(self, prepared: Sequence[tuple[Line, str]]) -> list[Record]:
+        """The records of a batch: marks and lines that wait for one first."""
         if self.closed:
             raise RunEnded(self.run_id, self.closed)
-        lines = [line for line, _ in prepared]
-        if self.due and lines:
-            self.limits.check(self, lines[0][0])
-        if lines and lines[0][0] in _LAST:
-            self.closed = str(cast("Mapping[str, JSON]", lines[0][2])["status"])
-        start = self.next_seq
+        if prepared:
+            kind, _, payload, _, _ = prepared[0][0]
+            if self.due:
+                self.limits.check(self, kind)
+            if kind in _LAST:
+                self.closed = str(cast("Mapping[str, JSON]", payload)["status"])
         records = []
         if self.marks:
             records.append(self._record(("event.published", "", {"ids": self.marks}, "", 0), ""))
@@ -264,18 +286,9 @@ class History:
         if self.queued:
             queued, self.queued = self.queued, []
             records.extend(self._record(line, "") for line in queued)
-        first = self.next_seq
-        records.extend(self._record(line, ref) for line, ref in prepared)
-        import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
-
-        with anyio.CancelScope(shield=True):
-            try:
-                await self.journal.append(self.run_id, start, self.epoch, records)
-            except Exception as error:  # noqa: BLE001 -- whatever it is, nothing can be appended after it
-                if self.broken is None:
-                    self.broken = error
-                raise self.broken from None if self.broken is error else error
-        return first
+        for line, ref in prepared:
+            records.append(self._record(line, ref))
+        return records
 
     async def store_large(self, line: Line) -> str:
         """The reference of a payload that is too large for a record, ``""`` for any other."""
@@ -307,15 +320,16 @@ class History:
             input_hash=input_hash,
             prev_hash=self.prev_hash,
         )
-        encoded = encode_record(record)
         self.next_seq += 1
-        self.prev_hash = chain_hash(encoded)
-        self._measure(len(encoded))
+        self._take_in(record)
         return record
 
-    def _measure(self, size_bytes: int) -> None:
+    def _take_in(self, record: Record) -> None:
+        """Go on behind the record, and measure it."""
+        data = encode_record(record)
+        self.prev_hash = record.hashed = chain_hash(data)  # kept: the journal needs it, too
         self.records += 1
-        self.size_bytes += size_bytes
+        self.size_bytes += len(data)
         if self.records >= self.limits.snapshot_records or self.size_bytes >= self.limits.snapshot_bytes:
             self.due = True
 

@@ -107,7 +107,8 @@ async def settle(
     first = await run.history.commit(all_lines)
     if "undo" in payload:
         _remember(run, lines, result)
-    await publish_lines(run, first, all_lines)
+    if others:
+        await publish_lines(run, first, all_lines)
     return result if action == DEFAULT or result.__class__ is Spread else Route(action, result)
 
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from operator import attrgetter
 
 from agentflow_kernel.contracts.journal import RunInfo
 from agentflow_kernel.errors import CorruptRecord
+from agentflow_kernel.json_text import write
 
 SCHEMA_VERSION = 1
 RECORDS, HEADS, STARTS, BLOBS, MISSING, BASES = b"r", b"h", b"s", b"b", b"q", b"c"
 VERSION, LAST, LOST = b"mversion", b"mlast", b"mlost"
 """The schema; how many records there were ever; how many are missing that belong to nobody known."""
+_fields_of = attrgetter(*RunInfo.__slots__)
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
 
@@ -57,15 +60,9 @@ class Head:
         self.tail = tail
 
 
-def copy_info(info: RunInfo) -> RunInfo:
-    """Another one with the same content."""
-    return RunInfo(*(getattr(info, name) for name in RunInfo.__slots__))
-
-
 def encode_head(head: Head) -> bytes:
     """CRC-32 in 8 hex digits, a blank, then JSON."""
-    fields = [getattr(head.info, name) for name in RunInfo.__slots__]
-    body = json.dumps([*fields, head.tail], separators=(",", ":")).encode()
+    body = write((*_fields_of(head.info), head.tail)).encode()
     return b"%08x " % zlib.crc32(body) + body
 
 

@@ -63,9 +63,10 @@ class Opened:
 
     def find_head(self, run_id: str, source: Any = None) -> Head | None:
         """The head of a run, from a snapshot where given, or ``None``; raises :class:`CorruptRecord`."""
-        self.refuse_quarantined(run_id)
-        if source is None and run_id in self.running:
-            return self.running[run_id]
+        if self.quarantined:
+            self.refuse_quarantined(run_id)
+        if source is None and (known := self.running.get(run_id)) is not None:
+            return known
         try:
             data = (source or self.db).get(HEADS + run_id.encode(), verify_checksums=True)
         except self.errors as error:
@@ -142,7 +143,6 @@ class Transaction:
         info = head.info
         for seq, line in enumerate(lines, info.next_seq - len(lines)):
             self._puts.append((record_key(info.run_id, seq), line))
-        self._puts.append((HEADS + info.run_id.encode(), encode_head(head)))
         if before is None or before.started_at != info.started_at:
             if before is not None:
                 self._deletes.append(start_key(before.started_at, info.run_id))
@@ -177,6 +177,8 @@ class Transaction:
             batch.delete(key)
         for key, value in self._puts:
             batch.put(key, value)
+        for run_id, head in self._heads.items():
+            batch.put(HEADS + run_id.encode(), encode_head(head))
         batch.put(LAST, encode_number(self.last))
         batch.write()
         return True
@@ -184,9 +186,10 @@ class Transaction:
     def apply(self, opened: Opened) -> None:
         """Remember what has become durable."""
         opened.last = self.last
+        recent = opened.recent
         for run_id, head in self._heads.items():
             opened.keep(head)
-            opened.recent.pop(run_id, None)
-            opened.recent[run_id] = head.info.next_seq
-        while len(opened.recent) > REMEMBERED:
-            del opened.recent[next(iter(opened.recent))]
+            recent.pop(run_id, None)
+            recent[run_id] = head.info.next_seq
+        while len(recent) > REMEMBERED:
+            del recent[next(iter(recent))]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from agentflow_kernel.contracts.journal import TERMINAL, RunInfo, chain_hash, decode_record
+from agentflow_kernel.contracts.journal import TERMINAL, RunInfo, chain_hash, copy_info, decode_record
 from agentflow_kernel.errors import CorruptRecord
 from agentflow_leveldb._driver import is_damage
-from agentflow_leveldb._layout import STARTS, copy_info, record_key, records_of
+from agentflow_leveldb._layout import STARTS, record_key, records_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 
-from agentflow_kernel.contracts.journal import RunInfo, chain_hash, check_batch, encode_record, fold
-from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, ProtocolViolation, UnknownRun, UsageError
+from agentflow_kernel.contracts.journal import (
+    RunInfo,
+    check_batch,
+    copy_info,
+    encode_record,
+    fold,
+    follow_chain,
+)
+from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, UnknownRun, UsageError
 from agentflow_kernel.group_commit.ticket import Ticket
 from agentflow_leveldb._commits import Commits
 from agentflow_leveldb._compacting import MOST_RECORDS, compact_run
 from agentflow_leveldb._driver import is_damage, load_driver
-from agentflow_leveldb._layout import BLOBS, Head, copy_info
+from agentflow_leveldb._layout import BLOBS, Head
 from agentflow_leveldb._opened import no_space
 from agentflow_leveldb._reading import list_heads, read_head, read_records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import TypeVar
 
     from agentflow_kernel.contracts.journal import Record
@@ -70,8 +77,12 @@ class LevelJournal:
     async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append one batch; one that is still waiting for its write when it is cancelled is not written."""
         job, size = _append_job(run_id, expected_seq, epoch, records)
-        # the first append of a run looks at the disk, which an event loop must not
-        await self._start().write(job, size if expected_seq else None)
+        await self._start().write(job, size)
+
+    def append_shielded(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Awaitable[None]:
+        """Append one batch; cancellation waits until it is decided."""
+        job, size = _append_job(run_id, expected_seq, epoch, records)
+        return (self._writer or self._start()).write_through(job, size)
 
     def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append one batch on the calling thread."""
@@ -149,8 +160,11 @@ class LevelJournal:
 
 def _append_job(
     run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]
-) -> tuple[Callable[[Transaction], None], int]:
-    """What appends the records as they are now, and how many bytes they have."""
+) -> tuple[Callable[[Transaction], None], int | None]:
+    """What appends the records as they are now, and how many bytes they have; ``None`` for the first ones of a run.
+
+    Those look at the disk, which an event loop must not.
+    """
     check_batch(run_id, expected_seq, epoch, records)
     lines = [encode_record(record) for record in records]
     run_id.encode()  # half of a surrogate pair is no name
@@ -167,20 +181,13 @@ def _append_job(
             return
         if before is None and not transaction.allows_new_run:
             raise no_space(transaction.opened.path)
+        tail = follow_chain(head.tail if head else "", records)
         info = RunInfo(run_id) if before is None else copy_info(before)
-        tail = head.tail if head else ""
-        for record, line in zip(records, lines, strict=True):
-            if record.prev_hash and tail and record.prev_hash != tail:
-                raise ProtocolViolation(
-                    f"Run {run_id}: record {record.seq} names {record.prev_hash!r} as the hash of the one before it, "
-                    f"which is {tail!r}. Nothing was appended.",
-                    executed="no",
-                )
-            tail = chain_hash(line)
+        for record in records:
             fold(info, record)
         transaction.append(before, Head(info, tail), lines)
 
-    return append, sum(map(len, lines))
+    return append, sum(map(len, lines)) if expected_seq else None
 
 
 def _find_blob(opened: Opened, ref: str) -> bytes | None:

@@ -11,7 +11,7 @@ from agentflow_sqlite._transactions import Transactions
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from agentflow_kernel.group_commit.writer import Writer
     from agentflow_sqlite._store import Store
@@ -34,6 +34,11 @@ class Database:
         """What ``job`` returns, durable; see :meth:`Writer.write`."""
         writer = self._writer or self._start()
         return await writer.write(job, size)
+
+    def write_through(self, job: Callable[[sqlite3.Connection], T], size: int) -> Awaitable[T]:
+        """As :meth:`write`, but cancellation waits for it; see :meth:`Writer.write_through`."""
+        writer = self._writer or self._start()
+        return writer.write_through(job, size)
 
     def write_inline(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """The same on the calling thread."""

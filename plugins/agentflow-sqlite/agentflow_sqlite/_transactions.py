@@ -26,7 +26,15 @@ UNTRUSTED = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQL
 
 
 class Mirror:
-    """What a process remembers of its file, kept in step with the transactions; this one remembers nothing."""
+    """What a process remembers of its file, kept in step with the transactions; this one remembers nothing.
+
+    ``gathers`` is the class of jobs that leave rows to be written together, see :meth:`write_out`.
+    """
+
+    gathers: type | None = None
+
+    def write_out(self, connection: sqlite3.Connection) -> None:
+        """Write what the jobs so far have left; called before one of another class and before the end."""
 
     def forget(self) -> None:
         """Another connection has written, or a transaction was undone: nothing remembered holds any more."""
@@ -176,7 +184,10 @@ class Transactions:
                 self._data_version = version
                 self.mirror.forget()
             for ticket in tickets:
+                if ticket.job.__class__ is not self.mirror.gathers:
+                    self.mirror.write_out(connection)
                 _do(connection, ticket)
+            self.mirror.write_out(connection)
             committing = True
             connection.execute("COMMIT")
         except BaseException as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from hashlib import sha256
 
-from agentflow_kernel.contracts.journal import GRACE_S, TERMINAL, check_batch, encode_record
+from agentflow_kernel.contracts.journal import GRACE_S, TERMINAL
 from agentflow_kernel.errors import CorruptRecord, UnknownRun
 from agentflow_sqlite._compacting import MOST_RECORDS, compact_run
 from agentflow_sqlite._database import Database
@@ -16,7 +16,7 @@ from agentflow_sqlite._store import Store, place_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Collection, Sequence
 
     from agentflow_kernel.contracts.journal import Record, RunInfo
     from agentflow_kernel.contracts.plugin import PluginContext
@@ -53,14 +53,18 @@ class SqliteJournal:
 
     async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append one batch; one that is still waiting for its transaction when it is cancelled is not written."""
-        batch = _to_batch(run_id, expected_seq, epoch, records)
-        size = sum(map(len, batch.lines))
-        await self._database.write(lambda connection: self._heads.append(connection, batch), size)
+        batch = Batch(self._heads, run_id, expected_seq, epoch, records)
+        await self._database.write(batch, batch.size)
+
+    def append_shielded(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Awaitable[None]:
+        """Append one batch; cancellation waits until it is decided."""
+        batch = Batch(self._heads, run_id, expected_seq, epoch, records)
+        return self._database.write_through(batch, batch.size)
 
     def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append one batch on the calling thread."""
-        batch = _to_batch(run_id, expected_seq, epoch, records)
-        self._database.write_inline(lambda connection: self._heads.append(connection, batch))
+        batch = Batch(self._heads, run_id, expected_seq, epoch, records)
+        self._database.write_inline(batch)
 
     async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
         """The checked records of a run; also their chain is checked, where they name it."""
@@ -143,12 +147,6 @@ class SqliteJournal:
 
     async def _has_file(self) -> bool:
         return await self._database.read(lambda _: True, False)
-
-
-def _to_batch(run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Batch:
-    """The records as bytes, as they are now; raises ``ValueError`` when they are not one batch of this place."""
-    check_batch(run_id, expected_seq, epoch, records)
-    return Batch(run_id, expected_seq, epoch, records, [encode_record(record) for record in records])
 
 
 def _put_blob(connection: sqlite3.Connection, data: bytes) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from agentflow_kernel.contracts.journal import Record
 from agentflow_kernel.errors import AppendConflict, StorageUnavailable
-from agentflow_kernel.group_commit.writer import Group
+from agentflow_kernel.group_commit.lane import Group
 from agentflow_sqlite.journal import SqliteJournal
 
 if TYPE_CHECKING:
@@ -209,29 +209,119 @@ async def test_a_leader_that_is_cancelled_at_once_is_replaced(journal: SqliteJou
     assert len(await journal.read("gone")) in {0, 1}
 
 
-async def test_the_next_leader_may_be_cancelled_as_it_is_chosen(journal: SqliteJournal, gate, author) -> None:
-    """The lead goes on to the one after it, whether it was still waiting or had just been woken."""
-    for name in ("a", "b", "c"):
-        scope = anyio.CancelScope()
+async def test_the_first_of_the_next_group_may_be_cancelled_as_it_begins(
+    journal: SqliteJournal, gate, author, monkeypatch
+) -> None:
+    """Those that wait with it are committed all the same."""
+    scope = anyio.CancelScope()
+    begin = Group.begin
 
-        async def step(scope=scope, name=name) -> None:
-            with scope:
-                await journal.append(f"{name}1", 0, 1, author(f"{name}1").write())
+    def cancelling(group: Group) -> None:
+        scope.cancel()
+        begin(group)
 
+    async def step() -> None:
+        with scope:
+            await journal.append("gone", 0, 1, author("gone").write())
+
+    async with anyio.create_task_group() as group:
+        await gate.hold(journal, group)
+        group.start_soon(step)
+        await gate.until_waiting(1)
+        group.start_soon(journal.append, "kept", 0, 1, author("kept").write())
+        await gate.until_waiting(2)
+        monkeypatch.setattr(Group, "begin", cancelling)
+        gate.opened.set()
+    assert scope.cancel_called
+    assert len(await journal.read("kept")) == 1
+    assert len(await journal.read("gone")) in {0, 1}
+
+
+async def test_a_shielded_append_is_decided_before_its_cancellation_comes_through(
+    journal: SqliteJournal, gate, author
+) -> None:
+    """Whether it waits for its group or is under way; then the task is cancelled at its next wait."""
+    went_on: list[str] = []
+    scope = anyio.CancelScope()
+
+    async def step(name: str) -> None:
+        await journal.append_shielded(name, 0, 1, author(name).write())
+        went_on.append(name)
+        await anyio.lowlevel.checkpoint()
+        went_on.append("and on")
+
+    async def steps() -> None:
+        with scope:
+            async with anyio.create_task_group() as inner:
+                for number in range(3):
+                    inner.start_soon(step, f"r{number}")
+
+    async with anyio.create_task_group() as group:
+        await gate.hold(journal, group)
+        group.start_soon(steps)
+        await gate.until_waiting(3)
+        scope.cancel()
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
+        await gate.until_waiting(3)
+        gate.opened.set()
+    assert scope.cancelled_caught
+    assert sorted(went_on) == ["r0", "r1", "r2"]
+    assert {info.run_id for info in await journal.runs()} == {"r0", "r1", "r2"}
+
+
+async def test_a_shielded_append_in_a_cancelled_scope_is_made(journal: SqliteJournal, author) -> None:
+    """As one within a shield is: the end of a run that was cancelled goes on record."""
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        run = author("r")
+        for _ in range(3):
+            await journal.append_shielded("r", run.next_seq, 1, run.write())
+        await anyio.lowlevel.checkpoint()
+    assert scope.cancelled_caught
+    assert len(await journal.read("r")) == 3
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_shielded_append_torn_out_by_asyncio_harms_nobody(journal: SqliteJournal, gate, author) -> None:
+    """`Task.cancel` takes out one that waits, and the others are committed."""
+    first = asyncio.create_task(journal._database.write(gate.wait))
+    gate.database = journal._database
+    await gate.until_entered()
+    torn, kept = [
+        asyncio.ensure_future(journal.append_shielded(name, 0, 1, author(name).write())) for name in ("torn", "kept")
+    ]
+    await gate.until_waiting(2)
+    torn.cancel()
+    await asyncio.wait([torn])
+    assert torn.cancelled()
+    gate.opened.set()
+    await asyncio.gather(first, kept)
+    assert [info.run_id for info in await journal.runs()] == ["kept"]
+
+
+async def test_where_no_thread_can_be_started_every_append_hears_of_it(
+    journal: SqliteJournal, author, monkeypatch
+) -> None:
+    """None waits for ever, and the next one tries again."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    heard: list[str] = []
+
+    async def step(name: str) -> None:
+        with pytest.raises(StorageUnavailable, match="new thread"):
+            await journal.append(name, 0, 1, author(name).write())
+        heard.append(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
         async with anyio.create_task_group() as group:
-            gate.opened.clear()
-            gate.entered.clear()
-            await gate.hold(journal, group)
-            group.start_soon(step)
-            await gate.until_waiting(1)
-            group.start_soon(journal.append, f"{name}2", 0, 1, author(f"{name}2").write())
-            await gate.until_waiting(2)
-            gate.opened.set()
-            lane = journal._database._writer._lane()
-            while not lane.pending[0].woken.is_set():  # chosen, and not yet run
-                await anyio.lowlevel.checkpoint()
-            scope.cancel()
-        assert len(await journal.read(f"{name}2")) == 1
+            for number in range(3):
+                group.start_soon(step, f"r{number}")
+    assert sorted(heard) == ["r0", "r1", "r2"]
+    await journal.append("r", 0, 1, author("r").write())
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -253,38 +343,6 @@ async def test_a_leader_torn_out_by_asyncio_harms_nobody(journal: SqliteJournal,
     await asyncio.gather(*others)
     assert len(await journal.runs()) == 3
     await journal.append("after", 0, 1, author("after").write())
-
-
-class Torn:
-    """An event whose waiter is cancelled by asyncio in the moment in which it is set."""
-
-    def __init__(self, event: anyio.Event, waiter: asyncio.Task[None]) -> None:
-        self.event = event
-        self.waiter = waiter
-        self.is_set = event.is_set
-
-    def set(self) -> None:
-        self.event.set()
-        self.waiter.cancel()
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_next_leader_torn_out_as_it_is_chosen_passes_the_lead_on(journal: SqliteJournal, gate, author) -> None:
-    """`Task.cancel` strikes between being woken to lead and leading."""
-    first = asyncio.create_task(journal._database.write(gate.wait))
-    gate.database = journal._database
-    await gate.until_entered()
-    chosen = asyncio.create_task(journal.append("gone", 0, 1, author("gone").write()))
-    await gate.until_waiting(1)
-    other = asyncio.create_task(journal.append("kept", 0, 1, author("kept").write()))
-    await gate.until_waiting(2)
-    ticket = journal._database._writer._lane().pending[0]
-    ticket.woken = Torn(ticket.woken, chosen)
-    gate.opened.set()
-    await asyncio.wait([first, chosen, other], timeout=10)
-    assert chosen.cancelled()
-    assert other.done()
-    assert [info.run_id for info in await journal.runs()] == ["kept"]
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -16,7 +16,7 @@ from agentflow_kernel.errors import (
     StorageUnavailable,
     UnknownRun,
 )
-from agentflow_kernel.group_commit.writer import READERS
+from agentflow_kernel.group_commit.lane import READERS
 from agentflow_sqlite._store import Store
 from agentflow_sqlite.journal import SqliteJournal
 
