@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class Meters:
-    """The meters of one run, by the paths of their actions. What an earlier owner used is read from the record."""
+    """The meters of one owner of a run, by the paths of their actions; what earlier owners used is in its history."""
 
-    __slots__ = ("_open", "_before")
+    __slots__ = ("history", "_open", "_before")
 
     def __init__(self, history: History | None) -> None:
+        self.history = history
         self._open: dict[str, Figures] = {}
         self._before = {} if history is None else _used_before(history)
 
@@ -40,9 +41,10 @@ class Meters:
 
 def begin_meter(run: Run, path: str) -> None:
     """Measure the action at ``path``."""
-    if run.meters is None:
-        run.meters = Meters(run.history)
-    run.meters.begin(path)
+    meters = run.meters
+    if meters is None or meters.history is not run.history:
+        meters = run.meters = Meters(run.history)
+    meters.begin(path)
 
 
 def _used_before(history: History) -> dict[str, Figures]:

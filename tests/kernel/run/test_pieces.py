@@ -62,7 +62,10 @@ class Hearing:
 
 
 class Writer:
-    """Writes its pieces, one at a time; an event or an error among them is waited for or raised."""
+    """Writes its pieces, one at a time; an event or an error among them is waited for or raised.
+
+    Each attempt has pieces of its own, the last ones are written again and again.
+    """
 
     def __init__(self, *attempts: Sequence[Any]) -> None:
         self.attempts = list(attempts)
@@ -77,7 +80,7 @@ class Writer:
         self.open += 1
         said = ""
         try:
-            for piece in self.attempts.pop(0):
+            for piece in self.attempts.pop(0) if len(self.attempts) > 1 else self.attempts[0]:
                 if isinstance(piece, anyio.Event):
                     await piece.wait()
                 elif isinstance(piece, Exception):
@@ -118,6 +121,7 @@ def make(provider: Any, done: list[str], planner: Any = None, then: Any = None, 
     return Agent("a", provider, planner or Hearing(), tools={"kit": kit}, **options)
 
 
+@pytest.mark.keeps_memory("hears an answer once")
 async def test_pieces_come_in_order_and_before_the_reply() -> None:
     """What a planner begins because of one runs while the answer is still written."""
     seen = anyio.Event()
@@ -140,6 +144,7 @@ async def test_a_provider_that_cannot_stream_gives_its_reply_alone() -> None:
     assert done == []
 
 
+@pytest.mark.keeps_memory("counts attempts")
 async def test_another_attempt_is_heard_from_its_beginning() -> None:
     """The offset 0 says so; the question keeps its key, and what was begun stays begun."""
     gone = PeerUnavailable("It broke off.", executed="maybe")
@@ -167,7 +172,7 @@ async def test_what_a_piece_began_is_on_record_before_the_answer_ends() -> None:
         result: Any = await (await second.resume(handle.run_id)).result()
     assert done == ["one", "two"]
     assert [action for kind, action, _ in result if kind == "result"][:1] == ["one"]
-    assert len(writer.keys) == 1
+    assert len(set(writer.keys)) == 1
 
 
 async def test_pieces_that_lead_to_nothing_are_not_put_on_record() -> None:
