@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.errors.base import Executed
 
 
@@ -185,13 +186,13 @@ class SeveralFailed(ExceptionGroup[Exception], AgentFlowError):
 
 
 class PlanFailed(AgentFlowError):
-    """A planner ended with an error; ``code`` is the one it gave."""
+    """A planner ended with an error; ``code`` is the one it gave, ``state`` where it stood, if that is to be drawn."""
 
     code = "AF-PLAN-FAILED"
 
-    def __init__(self, name: str, code: str, reason: str) -> None:
+    def __init__(self, name: str, code: str, reason: str, state: JSON = None) -> None:
         super().__init__(f"{name!r} did not reach its goal: {reason}")
-        self.name, self.code, self.reason = name, code, reason
+        self.name, self.code, self.reason, self.state = name, code, reason, state
 
 
 class BudgetExceeded(AgentFlowError):

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _CLOCK = SystemClock()
 _METERED = ("agent", "flow", "plan")
 """Kinds of actions below which models may be asked."""
+_LARGEST_END = 262_144
+"""Characters of a planner's state that are put on record only for a picture of how it ended."""
 
 
 class Drive:
@@ -84,9 +86,12 @@ class Drive:
                 await Parallel(self).run()
             else:
                 raise PlanFailed(task.name, "AF-PLAN-STALLED", "The planner waits for nothing and starts nothing.")
-        end = self.end
+        end, state = self.end, self._last_state()
         if end.error is not None:
-            raise PlanFailed(task.name, end.code, end.error)
+            raise PlanFailed(task.name, end.code, end.error, state)
+        if state is not None:
+            last: dict[str, JSON] = {"state": state, "open": [], "timer": None}
+            self.lines = (*self.lines, ("decision", self.context.path, last, "", 0))
         return Settled(end.output, self.lines) if self.lines else end.output
 
     def _only_action(self) -> Action | None:
@@ -95,6 +100,16 @@ class Drive:
             return None
         (action,) = self.open.values()
         return None if is_streamed(action) else action
+
+    def _last_state(self) -> JSON:
+        """The planner's state at its end, for a picture of the run; ``None`` where nobody draws one, or it is large."""
+        if self.context.run.history is None or not hasattr(self.planner, "graph"):
+            return None
+        try:
+            state, text = to_json(self.planner.dump(self.state), self.context.path)
+        except NotSerialisable:
+            return None
+        return state if len(text) <= _LARGEST_END else None
 
     def _begin(self, task: Task, value: JSON) -> bool:
         """Begin, or go on where the record ends; whether it is a beginning."""

@@ -10,6 +10,7 @@ from agentflow_kernel.errors import (
     AppendConflict,
     Fenced,
     NonDeterminism,
+    PlanFailed,
     RunCancelled,
     RunFailed,
     RunSuspended,
@@ -155,6 +156,8 @@ class Execution:
             if isinstance(error, SeveralFailed):
                 told = zip(error.paths, error.exceptions, strict=False)
                 ending["errors"] = [{"path": at, "code": code_of(each), "message": text_of(each)} for at, each in told]
+            if isinstance(error, PlanFailed) and error.state is not None:
+                ending["state"] = error.state
             await self._end("failed", ending, failure)
 
     async def _end(self, status: RunStatus, payload: dict[str, JSON], error: Exception) -> None:

@@ -49,7 +49,10 @@ class Line:
         if observation.kind == "started":
             return Decision(waits=[{"type": "signal", "name": "*"}])
         state["at"] += 1
-        return Decision(end=End(state["stops"][-1]) if state["at"] == len(state["stops"]) - 1 else None)
+        stop = state["stops"][state["at"]]
+        if stop == "cliff":
+            return Decision(end=End(error="There is no bridge.", code="AF-CLIFF"))
+        return Decision(end=End(stop) if state["at"] == len(state["stops"]) - 1 else None)
 
     def dump(self, state):
         return {"at": state["at"]}
@@ -155,6 +158,28 @@ def test_the_picture_shows_where_a_run_is(agentflow, line: str) -> None:
     assert [(node["id"], node.get("mark", "")) for node in document["nodes"]] == [
         ("a", ""), ("b", "waiting"), ("c", ""),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("last", "mark", "told"),
+    [
+        ("c", "visited", "completed"),
+        ("cliff", "failed", "failed: AF-CLIFF: 'line' did not reach its goal: There is no"),
+    ],
+)
+def test_the_picture_shows_how_a_run_has_ended(agentflow, line: str, workplace: Path, last, mark, told) -> None:
+    """At what the planner came to at last, which no decision was needed for any more."""
+    path = workplace / "line" / "manifest.yaml"
+    path.write_text(MANIFEST.replace("[a, b, c]", f"[a, b, {last}]"), encoding="utf-8")
+    agentflow("run", line, "trains", "--input", "count=3")
+    runs = json.loads(agentflow("get", "runs", "-o", "json").out)
+    (run_id,) = [run["run_id"] for run in runs if run["status"] != "suspended"]
+
+    answer = agentflow("graph", "plan/line", "-f", line, "-o", "json", "--run", run_id)
+
+    marks = {node["id"]: node.get("mark", "") for node in json.loads(answer.out)["nodes"]}
+    assert marks == {"a": "", "b": "", last: mark}
+    assert answer.err.startswith(f"Run {run_id}: {told}")
 
 
 def test_a_manifest_with_one_plan_is_drawn_by_its_path(agentflow, line: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentflow_kernel.drawing import Edge, Picture, Shape
+from agentflow_planner_bt._last_tick import where_it_broke
 from agentflow_planner_bt._run import HEAD
 from agentflow_planner_bt.status import FAILURE, RUNNING, SUCCESS
 
@@ -23,11 +24,19 @@ def draw(compiled: Compiled, state: Mapping[str, Any] | None) -> Picture:
         picture.add(Shape(id, node.name, kind=_word(node), detail=_detail(node)))
         if node.parent >= 0:
             picture.edges.append(Edge(ids[node.parent], id))
-    memory = (state or {}).get("machine", {}).get("memory")
-    if memory is not None and state is not None and state["machine"].get("tree") == compiled.digest:
-        marks = {id: _mark(node, memory[node.slot - HEAD]) for node, id in zip(compiled.nodes, ids, strict=True)}
-        picture.mark({id: mark for id, mark in marks.items() if mark})
+    machine = (state or {}).get("machine", {})
+    if state is not None and "memory" in machine and machine.get("tree") == compiled.digest:
+        marks = _marks(compiled.nodes, state)
+        picture.mark({id: mark for id, mark in zip(ids, marks, strict=True) if mark})
     return picture
+
+
+def _marks(nodes: list[Placed], state: Mapping[str, Any]) -> list[str]:
+    """The mark of each node: as it stands, or in a run that has ended as it stood at last."""
+    memory = state["machine"]["memory"]
+    last = state.get("last") or [memory[node.slot - HEAD] for node in nodes]
+    broke = where_it_broke(nodes, state.get("broke", ""))
+    return ["failed" if at in broke else _mark(node, last[at]) for at, node in enumerate(nodes)]
 
 
 def _ids(nodes: list[Placed]) -> list[str]:

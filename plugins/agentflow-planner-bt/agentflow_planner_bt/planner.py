@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from agentflow_kernel.contracts.planner import Decision, End
 from agentflow_kernel.errors import PlanError, PlanInvalid, ProtocolViolation, UsageError
 from agentflow_planner_bt._check import check_scope
+from agentflow_planner_bt._last_tick import Since, last_statuses
 from agentflow_planner_bt._machine import Compiled, Machine
 from agentflow_planner_bt._picture import draw
 from agentflow_planner_bt._run import SCOPES, failed, write
@@ -39,13 +40,16 @@ def create_planner(settings: TreeSettings, context: PluginContext) -> TreePlanne
 class TreeState:
     """One run: its machine, whether it has begun and ended, and the wall time that its timer is set for."""
 
-    __slots__ = ("machine", "started", "ended", "timer")
+    __slots__ = ("machine", "started", "ended", "timer", "since", "broke")
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.started = False
         self.ended = False
         self.timer: float | None = None
+        self.since = Since()
+        self.broke = ""
+        """The path of the node whose error has ended the run."""
 
 
 class TreePlanner:
@@ -104,6 +108,7 @@ class TreePlanner:
         """Tick the tree, if what was observed is its concern."""
         state = cast("TreeState", state)
         machine, run = state.machine, state.machine.run
+        state.since.take(observation)
         if state.ended or not self._concerns(state, observation):
             return Decision()
         now = max(run.now, observation.at)
@@ -114,6 +119,7 @@ class TreePlanner:
                 _give_input(machine, observation.value)
             status = machine.tick(traced=observation.traced, eager=True)
         except PlanError as error:
+            state.broke = error.path
             return self._end(state, End(error=str(error), code=error.code, stop_reason="error"), observation)
         if status != RUNNING:
             output = {"status": STATUSES[status].value, "output": _output(machine)}
@@ -170,13 +176,25 @@ class TreePlanner:
     def dump(self, state: object) -> JSON:
         """The run as JSON; the cost is that of copying one list and the top level of the blackboards."""
         state = cast("TreeState", state)
-        return {
+        machine = state.machine.dump(deep=False)
+        document: dict[str, JSON] = {
             "version": VERSION,
             "started": state.started,
             "ended": state.ended,
             "timer": state.timer,
-            "machine": state.machine.dump(deep=False),
+            "machine": machine,
         }
+        if state.ended:
+            document["last"], document["broke"] = self._last(state), state.broke
+        else:
+            state.since.begin(machine)
+        return document
+
+    def _last(self, state: TreeState) -> list[int] | None:
+        """How the nodes stood at the end, for the picture."""
+        again = TreeState(Machine(state.machine.compiled, rounds=self.settings.rounds))
+        again.started = state.since.stored is not None
+        return last_statuses(again.machine, state.since, lambda observation: self.step(again, observation))
 
     def load(self, task: Task, document: JSON) -> TreeState:
         """The run that was stored.
@@ -194,6 +212,7 @@ class TreePlanner:
             raise ProtocolViolation(f"This is no stored state of the planner 'bt': the timer cannot be {timer!r}.")
         state = self.begin(task)
         state.machine.load(stored.get("machine"))
+        state.since.begin(stored["machine"])
         state.started, state.ended, state.timer = stored["started"], stored["ended"], timer
         return state
 

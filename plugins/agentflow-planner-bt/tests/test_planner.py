@@ -279,6 +279,36 @@ class TestPicture:
         picture = play.planner.graph(self.DOCUMENT, play.planner.dump(play.state))
         assert [shape.mark for shape in picture.shapes.values()] == ["working", "visited", "working", "waiting", ""]
 
+    @pytest.mark.parametrize("stored", [True, False])
+    @pytest.mark.parametrize(
+        ("how", "value", "marks"),
+        [
+            ("result", 7, "visited visited visited visited visited"),
+            ("error", {"code": "AF-X"}, "failed visited failed failed "),
+        ],
+    )
+    def test_how_a_run_has_ended(self, how, value, marks, stored) -> None:
+        """Every node as it stood at last, although the tree is IDLE by then; also where nothing was stored before."""
+        document = {
+            "sequence": [YES, {"retry": {**TOOL, "name": "read it", "out": "{x}"}, "times": 1}, {"check": "x == 7"}]
+        }
+        play = Play(document)
+        decision = play.see("started")
+        if stored:
+            play.state = play.planner.load(play.task, play.planner.dump(play.state))
+        decision = play.see(how, decision.start[0].id, value)
+        assert decision.end is not None
+        picture = play.planner.graph(document, play.planner.dump(play.state))
+        assert " ".join(shape.mark for shape in picture.shapes.values()) == marks
+
+    def test_where_a_node_raised(self) -> None:
+        """It and all that hold it have failed."""
+        document = {"sequence": [TOOL, {"inverter": {"check": "nothing > 1"}}, YES]}
+        play = Play(document)
+        play.see("result", play.see("started").start[0].id, 1)
+        picture = play.planner.graph(document, play.planner.dump(play.state))
+        assert [shape.mark for shape in picture.shapes.values()] == ["failed", "visited", "failed", "failed", ""]
+
     def test_the_state_of_another_document_marks_nothing(self) -> None:
         play = Play(TOOL)
         play.see("started")

@@ -76,12 +76,16 @@ def _arrow(picture: Picture, source: State, target: State, label: str) -> None:
 
 
 def _marks(chart: Chart, state: JSON) -> Mapping[str, str]:
-    """What is active is at work; where the machine has ended, that is where it was last."""
-    machine: Any = state.get("machine", state) if isinstance(state, dict) else None
+    """What is active waits or is at work; where a run has ended, it was there last, or it failed there."""
+    fields: Any = state if isinstance(state, dict) else {}
+    machine: Any = fields.get("machine", fields)
     root: Any = machine.get("root") if isinstance(machine, dict) else None
     if not isinstance(root, dict):
         return {}
     if "ended" in root:
         return dict.fromkeys(root["ended"]["in"], "visited")
+    active = [id for id in root["active"] if id in chart.by_id]
+    if fields.get("ended") is True:  # the run has, and not in a final state
+        return dict.fromkeys(active, "failed")
     busy = {each["state"] for each in root.get("invocations", ()) if "action" in each or "child" in each}
-    return {id: "working" if id in busy else "waiting" for id in root["active"] if id in chart.by_id}
+    return {id: "working" if id in busy else "waiting" for id in active}

@@ -108,7 +108,7 @@ class Statechart:
             "told": run.told,
             "listens": run.listens,
             "ended": run.ended,
-            "machine": take_snapshot(run.hub) if run.listens else None,
+            "machine": take_snapshot(run.hub) if run.listens or run.ended else None,
         }
 
     def load(self, task: Task, document: JSON) -> PlanRun:

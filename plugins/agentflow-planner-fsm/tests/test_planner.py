@@ -219,6 +219,24 @@ def test_the_picture_shows_where_a_run_is() -> None:
         run.planner.graph({})
 
 
+@pytest.mark.parametrize(
+    ("way", "code", "failed"),
+    [
+        ("target: end", "AF-PLAN-STALLED", {"end"}),
+        ("do: [{raise: more}]}, {event: more, do: [{raise: more}]", "AF-PLAN-LOOP", {"s"}),
+    ],
+)
+def test_the_picture_of_a_run_that_failed_marks_where(way: str, code: str, failed: set[str]) -> None:
+    text = f"states: {{s: {{transitions: [{{event: go, {way}}}]}}, end: {{}}}}"
+    run = Run(text)
+    run.see("started")
+    end = run.see("signal", "go").end
+    assert end is not None
+    assert end.code == code
+    picture = run.planner.graph(read_document(text), run.planner.dump(run.state))
+    assert {shape.id for shape in picture.shapes.values() if shape.mark == "failed"} == failed
+
+
 def test_pictures_of_nested_charts_can_be_drawn() -> None:
     """Arrows between boxes at different depths join what stands side by side, and say what they mean."""
     document = {
