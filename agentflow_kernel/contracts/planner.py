@@ -240,6 +240,8 @@ class DrawsPlans(Protocol):
     def graph(self, document: Mapping[str, JSON], state: JSON = None) -> Picture:
         """The picture; with ``state``, as :meth:`Planner.dump` wrote it, what is active stands out.
 
+        Of a run that has ended, ``state`` is that after the decision to end.
+
         Raises :class:`PlanInvalid`.
         """
         ...

@@ -12,8 +12,19 @@ DESCRIPTORS = ("a", "b", "a.x", "a.*", "*", "b.y", "a b")
 class Maker:
     """Makes one document."""
 
-    def __init__(self, seed: int, *, always: float = 0.08, guarded: float = 1.0, timed: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        always: float = 0.08,
+        guarded: float = 1.0,
+        parallel: float = 0.4,
+        history: float = 0.45,
+        timed: bool = False,
+    ) -> None:
         self.random = random.Random(seed)
+        self.regions = parallel
+        self.history = history
         self.always = always
         self.guarded = guarded
         self.timed = timed
@@ -27,6 +38,9 @@ class Maker:
         document: dict[str, Any] = {"name": "random", "states": states}
         if self.timed:
             document["data"] = {"n": 0, "seen": []}
+            states["end"] = {"final": True, "data": {"$expr": "n"}}
+            self.names.append("end")
+            self.holders["end"] = ""
         self.ways(states)
         return document
 
@@ -42,7 +56,7 @@ class Maker:
             self.names.append(f"s{len(self.names)}")
             self.holders[self.names[-1]] = holder
             states[self.names[-1]] = {"final": True, "enter": [{"log": f"+{self.names[-1]}"}]}
-        if depth and self.random.random() < 0.45:
+        if depth and self.random.random() < self.history:
             name = f"h{len(self.names)}"
             inner = [key for key, value in states.items() if not value.get("history")]
             default = " ".join(inner) if parallel else self.random.choice(inner)
@@ -56,7 +70,7 @@ class Maker:
         if self.random.random() < 0.15:
             state["enter"].append({"raise": self.random.choice(EVENTS)})
         if depth < 3 and self.random.random() < 0.55 - 0.12 * depth:
-            parallel = self.random.random() < 0.4
+            parallel = self.random.random() < self.regions
             state["states"] = self.level(name, depth + 1, parallel=parallel)
             if parallel:
                 state["parallel"] = True
@@ -72,15 +86,26 @@ class Maker:
             ways = [self.way(name, number) for number in range(self.random.randint(0, 3))]
             if ways:
                 state["transitions"] = ways
+            if self.timed and self.random.random() < 0.25:
+                state["invoke"] = self.invocation(name)
             if self.timed and self.random.random() < 0.3:
                 target = self.random.choice(self.names)
                 state["after"] = {f"{self.random.choice((1, 2, 5))}s": target}
             self.ways(state.get("states", {}))
 
+    def invocation(self, name: str) -> dict[str, Any]:
+        """A tool, or a machine that takes events and time and talks to who invoked it."""
+        kept = {"id": f"i-{name}", "finalize": ["n += 1"]}
+        if self.random.random() < 0.5:
+            return {**kept, "tool": "t.t", "with": {"n": {"$expr": "n"}}}
+        return {**kept, "autoforward": True, "data": {"m": {"$expr": "n"}}, "chart": INNER}
+
     def way(self, name: str, number: int) -> dict[str, Any]:
         way: dict[str, Any] = {"do": [{"log": f"{name}.{number}"}]}
         if self.random.random() >= self.always:
-            way["event"] = self.random.choice((*DESCRIPTORS, f"done.state.{self.random.choice(self.names)}"))
+            other = f"done.state.{self.random.choice(self.names)}"
+            answers = ("done.invoke", "error.invoke", "done.call", "up") if self.timed else ()
+            way["event"] = self.random.choice((*DESCRIPTORS, other, *answers))
         if self.random.random() < 0.3 or ("event" not in way and self.random.random() < self.guarded):
             guard = f"In('{self.random.choice(self.names)}')"
             way["when"] = guard if self.random.random() < 0.6 else f"not {guard}"
@@ -113,7 +138,27 @@ class Maker:
         return name in self.parallel and name not in (one, other)
 
 
+INNER: dict[str, Any] = {
+    "data": {"m": 0},
+    "states": {
+        "k": {
+            "after": {"2s": "l"},
+            "transitions": [{"event": "a", "do": ["m += 1", {"send": {"event": "up", "to": "parent"}}]}],
+            "states": {
+                "h": {"history": "deep", "default": "k1"},
+                "k1": {"transitions": [{"event": "b", "target": "k2"}]},
+                "k2": {"invoke": {"tool": "t.inner"}},
+            },
+        },
+        "l": {"transitions": [{"event": "a", "target": "h"}, {"event": "b", "target": "f"}]},
+        "f": {"final": True, "data": {"$expr": "m"}},
+    },
+}
+"""A machine that is invoked."""
+
 TIMED: tuple[Any, ...] = (
+    {"tool": "t.called", "id": "c"},
+    {"agent": "a", "input": {"n": {"$expr": "n"}}},
     "n += 1",
     "seen := n % 5 == 0 ? [] : seen + [n]",
     {"send": {"event": "a", "delay": "1s", "id": "one"}},
@@ -125,6 +170,10 @@ TIMED: tuple[Any, ...] = (
 )
 
 
-def random_document(seed: int, *, always: float = 0.08, guarded: float = 1.0, timed: bool = False) -> dict[str, Any]:
-    """The document of a seed; ``always`` is the share of transitions without event, ``guarded`` of guards on them."""
-    return Maker(seed, always=always, guarded=guarded, timed=timed).document()
+def random_document(seed: int, **options: Any) -> dict[str, Any]:
+    """The document of a seed.
+
+    Options: the share of transitions without event (``always``), of guards on those (``guarded``), of parallel states
+    and of states with history (``parallel``, ``history``); and ``timed``, with data, delays, calls and invocations.
+    """
+    return Maker(seed, **options).document()

@@ -286,7 +286,7 @@ def test_a_written_document_runs_like_the_one_it_was_written_from() -> None:
 
 
 def test_random_charts_run_alike_through_scxml() -> None:
-    for seed in range(150):
+    for seed in range(60):
         document = random_document(seed, timed=True)
         chance = random.Random(seed)
         try:

@@ -36,7 +36,7 @@ class InTurn:
         picture = Picture("steps")
         for step in document["steps"]:
             picture.add(Shape(step["id"], step["id"], kind=step["kind"]))
-        if state is not None:
+        if state is not None and state["at"] < len(document["steps"]):
             picture.mark({document["steps"][state["at"]]["id"]: "working"})
         return picture
 

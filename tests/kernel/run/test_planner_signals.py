@@ -52,8 +52,10 @@ async def test_a_listening_run_rests() -> None:
     assert [record.type for record in records] == [
         "run.started", "decision", "wait.opened",
         "signal.received", "signal.consumed", "decision", "wait.opened",
-        "signal.received", "signal.consumed", "step.completed", "run.ended",
+        "signal.received", "signal.consumed", "decision", "step.completed", "run.ended",
     ]  # fmt: skip
+    last: Any = records[-3].payload
+    assert (last["state"], last["open"], last["timer"]) == ({"heard": [["note", 1], ["stop", None]]}, [], None)
 
 
 async def test_only_the_signals_that_are_named_are_observed() -> None:
