@@ -144,8 +144,6 @@ class Hub:
             event = Event(
                 event.name, event.data, send_id=event.send_id, origin=event.origin, invoke_id=sender.invoke_id
             )
-            if sender.abandoned:
-                return
         elif target.startswith("#_scxml_"):
             receiver = self.sessions.get(target[8:])
         elif target.startswith("#_"):
@@ -155,7 +153,8 @@ class Hub:
             raise ContentFailed(f"{target[:80]!r} is no target of a send", send_id=event.send_id)
         if receiver is None:
             raise ContentFailed(f"there is nobody at {target[:80]!r}", COMMUNICATION, event.send_id)
-        self.put(receiver, event)
+        if not sender.abandoned:
+            self.put(receiver, event)
 
     # -- time
 

@@ -140,7 +140,10 @@ class Session:
             if invocation.id == event.invoke_id and invocation.spec.finalize:
                 self.run(invocation.spec.finalize)
             if invocation.spec.autoforward and invocation.child is not None:
-                self.hub.put(invocation.child, event)
+                try:
+                    self.hub.put(invocation.child, event)
+                except ContentFailed as error:  # very many wait there
+                    self.fail(error)
 
     # -- the macrostep
 

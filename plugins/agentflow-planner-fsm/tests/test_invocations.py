@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from statechart_driver import logged, run, taken
 
 from agentflow_planner_fsm.machine import Machine
+
+if TYPE_CHECKING:
+    import pytest
 
 BUILD = """
 data: {path: a.c, log: []}
@@ -180,6 +185,23 @@ def test_an_abandoned_machine_does_its_exit_actions_and_says_nothing_any_more() 
     machine.send("leave")
     assert machine.configuration == ["t"]
     assert machine.data["got"] == ["f:hello", "hello", {"x": 5, "y": 2}]
+
+
+def test_an_event_that_cannot_be_forwarded_is_an_error_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where very many wait already."""
+    monkeypatch.setattr("agentflow_planner_fsm._hub.MOST_PENDING", 2)
+    machine = run("""
+states:
+  s:
+    invoke: {id: kid, autoforward: true, chart: {states: {k: {}}}}
+    transitions:
+    - event: go
+      do: [{send: e}, {send: {event: x, to: '#_kid'}}, {send: {event: y, to: '#_kid'}}]
+    - {event: error.communication, target: t}
+  t: {}
+""")
+    machine.send("go")
+    assert machine.configuration == ["t"]
 
 
 def test_a_machine_may_come_as_data() -> None:

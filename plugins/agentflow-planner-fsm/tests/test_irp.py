@@ -201,9 +201,14 @@ CASES["initial content comes after entry of the state and before that of the chi
 )
 
 
+def wrapped(body: str, more: str = "") -> str:
+    """A whole document; inner charts get the namespace that they need."""
+    inner = body.replace("<scxml ", '<scxml xmlns="http://www.w3.org/2005/07/scxml" ')
+    return f'{HEAD} name="irp"{more}>{inner}{ENDS}</scxml>'
+
+
 def chart(name: str) -> str:
-    binding = ' binding="late"' if "late" in name else ""
-    return f'{HEAD} name="irp"{binding}>{CASES[name].replace("<scxml ", "<scxml xmlns=" + chr(34) + "http://www.w3.org/2005/07/scxml" + chr(34) + " ")}{ENDS}</scxml>'
+    return wrapped(CASES[name], ' binding="late"' if "late" in name else "")
 
 
 @pytest.mark.parametrize("name", CASES)
