@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from typing import cast
 
 from agentflow_kernel.contracts.provider import ModelReply, ModelRequest
-from agentflow_kernel.errors import ProtocolViolation
+from agentflow_kernel.errors import ProtocolViolation, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,14 +23,22 @@ class OverheardRequest(ModelRequest):
     hear: Hear  # set by overheard(): a request is made the same way everywhere
 
     async def ask(self, provider: Any) -> ModelReply:
-        """Have the provider answer, and ``hear`` called with each piece of text and where it stands."""
+        """Have the provider answer, and ``hear`` called with each piece of text and where it stands.
+
+        A provider that turns out not to stream, such as one that stands before another, answers as ever.
+        """
         offset = 0
-        async with aclosing(provider.stream(self)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, ModelReply):
-                    return piece
-                self.hear(piece, offset)
-                offset += len(piece)
+        try:
+            async with aclosing(provider.stream(self)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, ModelReply):
+                        return piece
+                    self.hear(piece, offset)
+                    offset += len(piece)
+        except Unsupported:
+            if offset:
+                raise
+            return cast("ModelReply", await provider.complete(self))
         raise ProtocolViolation("The provider's stream ended without a reply.", executed="maybe")
 
 

@@ -222,6 +222,28 @@ def test_named_tools_are_asked_once_for_equal_arguments() -> None:
     assert play(document, optimise=["cache"], cache=["files.*"]).until_end(lambda action: 5).ids == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("reload", [False, True])
+def test_an_equal_call_that_is_under_way_is_waited_for(reload: bool) -> None:
+    """Calls that turn out equal at the same time are made once; where the first fails, the next makes its own."""
+    document = plan(
+        step("a", args={"x": ref("input")}), step("b", args={"x": ref("input")}, on_error="continue"),
+        step("c", args={"x": ref("input")}, on_error="continue"), step("d", args={"x": 1}, needs=["b"]),
+    )  # fmt: skip
+    run = play(document, 5, optimise=["cache"], cache=["count"], reload=reload)
+    assert list(run.open) == ["a"]
+    run.finish("a", "answer")
+    assert list(run.open) == ["d"]
+    run.finish("d", "last")
+    assert run.output == {"a": "answer", "c": "answer", "d": "last"}
+    document["steps"][0]["on_error"] = "continue"
+    run = play(document, 5, optimise=["cache"], cache=["count"], reload=reload)
+    run.finish("a", Failure())
+    assert list(run.open) == ["b"]
+    run.finish("b", "answer")
+    run.finish("d", "last")
+    assert run.output == {"a": None, "c": "answer", "d": "last"}
+
+
 BATCH = {"type": "object", "x-batch": {"tool": "get_many", "parameter": "url", "list": "urls"}}
 BATCHED = {
     **TOOLS,
@@ -230,12 +252,12 @@ BATCHED = {
 }
 
 
-def batched(*, reload: bool = False) -> Play:
+def batched(*, reload: bool = False, **settings: Any) -> Play:
     document = plan(
         step("a", "get", args={"url": "1", "by": "x"}), step("b", "get", args={"url": "2", "by": "x"}),
         step("c", "get", args={"url": "3", "by": "y"}), step("d", args={"all": [ref("a.result"), ref("b.result")]}),
     )  # fmt: skip
-    subject = dag(optimise=["batch"])
+    subject = dag(**{"optimise": ["batch"], **settings})
     return Play(subject, task_of(subject, document, BATCHED), reload=reload)
 
 
@@ -252,9 +274,10 @@ def test_calls_that_are_ready_together_are_made_in_batch_form(reload: bool) -> N
 
 
 @pytest.mark.parametrize("outcome", [Failure(), ["only one"], None])
-def test_batch_that_gives_no_results_is_done_one_by_one(outcome: Any) -> None:
+@pytest.mark.parametrize("settings", [{}, {"optimise": ["batch", "cache"], "cache": ["get"]}])
+def test_batch_that_gives_no_results_is_done_one_by_one(outcome: Any, settings: dict[str, Any]) -> None:
     """Whatever is wrong with a batch, its steps have the results that they have alone."""
-    run = batched(reload=True)
+    run = batched(reload=True, **settings)
     run.finish("a.batch", outcome)
     assert run.ids[2:] == ["a#2", "b"]
     run.until_end()

@@ -11,7 +11,7 @@ from engine_kit import DurableJournal, own
 from agentflow_kernel import Agent, Kernel
 from agentflow_kernel.contracts.planner import Action, Decision, End, Observation, Task
 from agentflow_kernel.contracts.provider import Message, ModelReply
-from agentflow_kernel.errors import PeerUnavailable
+from agentflow_kernel.errors import PeerUnavailable, Unsupported
 from agentflow_kernel.testing import FunctionToolset, InProcessJournal, ScriptedProvider
 
 if TYPE_CHECKING:
@@ -136,10 +136,23 @@ async def test_pieces_come_in_order_and_before_the_reply() -> None:
     assert ended.index("one") < ended.index("ask")
 
 
-async def test_a_provider_that_cannot_stream_gives_its_reply_alone() -> None:
+class Fronting:
+    """Stands before a provider that cannot stream, and offers it all the same."""
+
+    def __init__(self, real: Any) -> None:
+        self.complete = real.complete
+
+    async def stream(self, request: Any) -> AsyncGenerator[str | ModelReply]:
+        raise Unsupported("Streaming", "the provider behind this one cannot.")
+        yield
+
+
+@pytest.mark.parametrize("fronted", [False, True])
+async def test_a_provider_that_cannot_stream_gives_its_reply_alone(fronted: bool) -> None:
     done: list[str] = []
+    provider: Any = ScriptedProvider(["one\n"])
     async with Kernel(journal=InProcessJournal()) as kernel:
-        result: Any = await kernel.run(make(ScriptedProvider(["one\n"]), done))
+        result: Any = await kernel.run(make(Fronting(provider) if fronted else provider, done))
     assert [kind for kind, _, _ in result] == ["result"]
     assert done == []
 

@@ -131,6 +131,7 @@ class Executor:
         run.running.clear()
         run.members.clear()
         run.ready.clear()
+        run.held.clear()
         run.wake_at.clear()
         run.until.clear()
 
@@ -219,10 +220,15 @@ class Executor:
         arguments = self._arguments(run, moment, number)
         if arguments is None:
             return
-        known = self._recall(run, number, arguments)
-        if known is not None:
-            self._complete(run, moment, number, known[0])
-            return
+        if number in program.cached:
+            call = name_call(step, arguments)
+            if call in run.cache:
+                self._complete(run, moment, number, run.cache[call])
+                return
+            if call in run.asked.values():
+                run.held[number] = call
+                return
+            run.asked[number] = call
         if not self.may_pay(run, moment, step):
             return
         key = self._next_key(run, step.id)
@@ -312,15 +318,15 @@ class Executor:
         if fault is not None:
             self._fail(run, moment, number, fault)
             return
-        asked = run.asked.pop(number, None)
-        if asked is not None:
-            run.cache.setdefault(asked, value)
+        call = self._answer_held(run, number)
+        if call is not None:
+            run.cache.setdefault(call, value)
         self._settle(run, moment, number, "done", value)
 
     def _fail(self, run: PlanRun, moment: Moment, number: int, fault: Fault) -> None:
         """A step went wrong: try again, go on without it, or stop."""
         step = run.program.steps[number]
-        run.asked.pop(number, None)
+        self._answer_held(run, number)
         tries = run.tries[number] = run.tries.get(number, 0) + 1
         safe = fault.executed == "no" or run.program.effects[number] != "effect"
         if tries < step.attempts and safe and not fault.final:
@@ -369,15 +375,14 @@ class Executor:
 
     # -- calls in batch form and calls made before -----------------------------------------------------------------
 
-    def _recall(self, run: PlanRun, number: int, arguments: Object) -> tuple[JSON] | None:
-        """The result of the same call made before, where its tool may be asked once only; else the call is noted."""
-        if number not in run.program.cached:
-            return None
-        key = name_call(run.program.steps[number], arguments)
-        if key in run.cache:
-            return (run.cache[key],)
-        run.asked[number] = key
-        return None
+    def _answer_held(self, run: PlanRun, number: int) -> str | None:
+        """The call whose result is kept that a step has made; the steps that have waited for it are ready."""
+        call = run.asked.pop(number, None)
+        if call is not None and run.held:
+            for each in [each for each, wanted in run.held.items() if wanted == call]:
+                del run.held[each]
+                self._queue(run, each)
+        return call
 
     def _start_batch(self, run: PlanRun, moment: Moment, key: str, members: Sequence[tuple[int, Object]]) -> None:
         run.members[key] = [each for each, _ in members]
@@ -399,6 +404,7 @@ class Executor:
             return
         run.alone.update(members)
         for number in members:
+            self._answer_held(run, number)
             self._queue(run, number)
 
 

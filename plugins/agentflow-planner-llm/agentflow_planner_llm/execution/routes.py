@@ -58,6 +58,7 @@ def _go_back(run: PlanRun, moment: Moment, body: frozenset[int], source: int) ->
         run.outcome.pop(program.steps[number].id, None)
         run.taken.pop(number, None)
         run.tries.pop(number, None)
+        run.held.pop(number, None)
     for place in [place for place in run.rounds if place[0] in body and place[0] != source]:
         del run.rounds[place]
     moment.settled = deque(number for number in moment.settled if number not in body)

@@ -63,7 +63,7 @@ class PlanRun:
     __slots__ = (
         "program", "input", "status", "outcome", "taken", "rounds", "tries", "turns", "running", "members", "wake_at",
         "until", "base", "written", "ledger", "cache", "alone", "left", "ready", "settled", "fault", "cause", "log",
-        "timer", "owner", "facts", "asked",
+        "timer", "owner", "facts", "asked", "held",
     )  # fmt: skip
 
     def __init__(self, program: Program, value: JSON = None) -> None:
@@ -90,6 +90,8 @@ class PlanRun:
         self.cache: dict[str, JSON] = {}
         self.asked: dict[int, str] = {}
         """For steps at work whose results are kept the call that was made."""
+        self.held: dict[int, str] = {}
+        """Steps that wait for the same call, which another one makes."""
         self.alone: set[int] = set()
         """Steps that are not put into a batch any more."""
         self.fault: Fault | None = None
@@ -138,6 +140,7 @@ class PlanRun:
             "written": {key: [[number, value] for number, value in each.items()] for key, each in self.written.items()},
             "cache": dict(self.cache),
             "asked": [[number, call] for number, call in self.asked.items()],
+            "held": [[number, call] for number, call in self.held.items()],
             "alone": sorted(self.alone),
             "ready": [number for _, number in sorted(self.ready)],
             "log": dict(self.log),
@@ -174,6 +177,7 @@ def load_run(program: Program, document: Object) -> PlanRun:
     run.written = {key: dict(map(tuple, each)) for key, each in fields.get("written", {}).items()}
     run.cache = dict(fields.get("cache", {}))
     run.asked = dict(_pairs(fields, "asked"))
+    run.held = dict(_pairs(fields, "held"))
     run.alone = set(fields.get("alone", ()))
     run.ready = [(program.rank[number], number) for number in fields.get("ready", ())]
     run.log = dict(fields.get("log", {}))
