@@ -41,6 +41,8 @@ _WAITS = {
     "event": ("event", "schema", "if", "timeout_s"),
 }
 """The types of waits and what each of them has."""
+_OPTION_OF = {"name": "signal", "if": "only_if"}
+"""What these are called in a :class:`Wait`; the others are called the same."""
 MAX_DEPTH = 32
 """How deep plans, agents and flows may be nested in each other."""
 
@@ -141,14 +143,10 @@ def _emitted(action: Action, path: str) -> Settled:
 def _wait_of(action: Action) -> Wait:
     given = dict(action.arguments)
     kind = given.pop("type", None)
-    fields = {
-        "timer": ("seconds",),
-        "signal": ("name", "schema", "timeout_s"),
-        "event": ("event", "schema", "if", "timeout_s"),
-    }
-    if kind not in fields or set(given) - set(fields[str(kind)]):
-        raise _misfit(action, "a wait has the type timer with seconds, or signal with name, schema and timeout_s")
-    renamed: dict[str, Any] = {{"name": "signal", "if": "only_if"}.get(key, key): value for key, value in given.items()}
+    if kind not in _WAITS or set(given) - set(_WAITS[str(kind)]):
+        known = "; ".join(f"{each} with {', '.join(fields)}" for each, fields in _WAITS.items())
+        raise _misfit(action, f"a wait has one of these types: {known}")
+    renamed: dict[str, Any] = {_OPTION_OF.get(key, key): value for key, value in given.items()}
     wait = Wait(**renamed)
     for problem in wait.problems():
         raise _misfit(action, problem)

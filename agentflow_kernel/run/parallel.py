@@ -33,6 +33,8 @@ class Parallel:
     def __init__(self, drive: Drive) -> None:
         self._drive = drive
         self._scopes: dict[str, anyio.CancelScope] = {}
+        self._begun: set[str] = set()
+        """Ids of open actions that have begun."""
         self._arrivals: deque[Arrival] = deque()
         self._arrived = anyio.Event()
         self._failures: list[Exception] = []
@@ -59,18 +61,17 @@ class Parallel:
 
     async def _loop(self, group: TaskGroup) -> None:
         drive = self._drive
-        begun: set[str] = set()
         while drive.end is None and (drive.open or drive.timer is not None or drive.signals):
             if drive.cancelling:
                 await self._cancel(drive.cancelling.pop(0))
                 continue
             new: list[Action] = []
             for action in reversed(drive.open.values()):  # the latest last: those before it have begun
-                if action.id in begun:
+                if action.id in self._begun:
                     break
                 new.append(action)
             for action in reversed(new):
-                begun.add(action.id)
+                self._begun.add(action.id)
                 drive.context.run.busy += 1
                 scope = self._scopes[action.id] = anyio.CancelScope()
                 group.start_soon(self._act, action, scope)
@@ -81,6 +82,7 @@ class Parallel:
             arrival = await self._next()
             if arrival is None:
                 return
+            self._begun.discard(arrival[0].action_id)
             await drive.conclude(*arrival)
 
     async def _act(self, action: Action, scope: anyio.CancelScope) -> None:
@@ -180,4 +182,5 @@ class Parallel:
                 await self._wait()
         arrived = any(each.action_id == action_id and each.kind != "piece" for each, _ in self._arrivals)
         if action_id in self._drive.open and not arrived:
+            self._begun.discard(action_id)
             await self._drive.conclude(Observation("cancelled", action_id), ())
