@@ -46,6 +46,7 @@ from agentflow_kernel.testing.provider_harness import (
 )
 from agentflow_kernel.testing.replay import always_replay
 from agentflow_kernel.testing.seed_search import Failure, Regression, SeedSearch, read_regression
+from agentflow_kernel.testing.settling import settle
 from agentflow_kernel.testing.simulation import Simulation, differences, simulate, simulate_kernel
 from agentflow_kernel.testing.simulation_errors import AuditFailed, Deadlock
 from agentflow_kernel.testing.tools import FunctionToolset
@@ -117,6 +118,7 @@ __all__ = (
     "find_problems",
     "read_regression",
     "replace_text",
+    "settle",
     "shortened_trace",
     "simulate",
     "simulate_kernel",

@@ -7,6 +7,8 @@ import heapq
 import anyio
 import anyio.lowlevel
 
+from agentflow_kernel.testing.settling import settle
+
 START = 1_700_000_000.0
 """Wall time of a new clock, in seconds since 1970: 2023-11-14T22:13:20Z."""
 
@@ -57,9 +59,9 @@ class FakeClock:
             deadline, _, event = heapq.heappop(self._sleepers)
             self._move(deadline - self._elapsed)
             event.set()
-            await anyio.wait_all_tasks_blocked()
+            await settle()
         self._move(target - self._elapsed)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
 
     def _move(self, seconds: float) -> None:
         self._wall += seconds

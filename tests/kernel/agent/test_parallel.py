@@ -14,7 +14,7 @@ from planner_kit import make_agent
 from agentflow_kernel import Flow, Kernel
 from agentflow_kernel.contracts.planner import Action, Decision, End, Observation
 from agentflow_kernel.errors import NonDeterminism, RunError, RunSuspended
-from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal
+from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ async def test_actions_begun_together_run_side_by_side() -> None:
         await tools.inside["a"].wait()
         await tools.inside["b"].wait()
         tools.go["b"].set()
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         tools.go["a"].set()
         assert await handle.result() == [["started", ""], ["result", "b"], ["result", "a"]]
 
@@ -306,7 +306,7 @@ async def test_a_planner_may_wait_for_nothing_but_a_timer() -> None:
 
     async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
         handle = await kernel.start(make_agent([], planner=Rules(rules)))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(20)
         assert await handle.result() == [["started", ""], ["timer", ""], ["timer", ""]]
     assert clock.slept == [10, 10]
@@ -357,7 +357,7 @@ async def test_a_resumed_planner_waits_only_for_what_is_left_of_its_timer(passed
             await tools.inside["slow"].wait()
             if run_id is None:
                 return handle.run_id
-            await anyio.wait_all_tasks_blocked()
+            await settle()
             if left:
                 await clock.advance(left - 0.1)
                 assert handle.status == "running"

@@ -17,7 +17,7 @@ from agentflow_kernel import Event
 from agentflow_kernel.contracts.bus import Ack, DeadLetter, Drop, Retry
 from agentflow_kernel.errors import Unavailable, UsageError
 from agentflow_kernel.inprocess.bus import CAPACITY, InProcessBus, matches
-from agentflow_kernel.testing import FakeClock
+from agentflow_kernel.testing import FakeClock, settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -149,7 +149,7 @@ async def test_a_retried_event_keeps_its_place() -> None:
         await bus.subscribe("*", handle)
         for key, data in [("a", "a1"), ("a", "a2"), ("b", "b1")]:
             await bus.publish(keyed(key, data))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert seen == ["b1"]
         await clock.advance(20)
         await bus.drain()
@@ -279,10 +279,10 @@ async def test_a_full_subscription_makes_the_publisher_wait() -> None:
                 accepted.append(number)
 
         group.start_soon(publish)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert accepted == [0, 1, 2]
         go.set()
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await bus.drain()
     assert inbox.data == accepted == list(range(6))
 
@@ -322,7 +322,7 @@ async def test_draining_waits_for_everything_that_is_held() -> None:
             drained.append(list(inbox.data))
 
         group.start_soon(drain)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert drained == []
         await clock.advance(5)
     assert drained == [[1]]
@@ -358,7 +358,7 @@ async def test_closing_waits_for_the_handlers_under_way() -> None:
         await bus.publish(keyed(None, 2))
         await inside.wait()
         group.start_soon(subscription.aclose)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert done == []
         go.set()
     assert done == [1]
@@ -376,7 +376,7 @@ async def test_closing_does_not_wait_for_the_next_attempt() -> None:
         async with open_bus(clock=FakeClock()) as bus:
             await bus.subscribe("*", handle)
             await bus.publish(keyed(None, 1))
-            await anyio.wait_all_tasks_blocked()
+            await settle()
     assert tries == [1]
 
 
@@ -411,9 +411,9 @@ async def test_who_waits_for_room_is_told_when_the_bus_closes() -> None:
                 errors.append(str(error))
 
         group.start_soon(publish)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         group.start_soon(bus.aclose)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         go.set()
     assert errors == ["The in-process bus was closed before it had room for the event."]
 

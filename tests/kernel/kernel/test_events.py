@@ -12,7 +12,7 @@ from engine_kit import DurableJournal
 from agentflow_kernel import Event, Flow, Kernel
 from agentflow_kernel.contracts.bus import Ack, Drop
 from agentflow_kernel.errors import RunError, UsageError
-from agentflow_kernel.testing import InProcessJournal
+from agentflow_kernel.testing import InProcessJournal, settle
 
 if TYPE_CHECKING:
     from agentflow_kernel.contracts.bus import Outcome
@@ -158,7 +158,7 @@ async def test_a_run_waits_while_the_bus_is_full() -> None:
     flow = Flow("f").step(None, name="tell", emits="a.b", each={"$ref": "input"}, concurrency=1)
     async with kernel:
         handle = await kernel.start(flow, list(range(2100)))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert handle.status == "running"
         go.set()
         await handle.result()
@@ -182,7 +182,7 @@ async def test_a_handler_that_waits_for_ever_does_not_keep_a_run_from_being_susp
         async with kernel:
             await kernel.publish(Event("a.b"))
             await tried.wait()
-            await anyio.wait_all_tasks_blocked()
+            await settle()
 
 
 async def test_a_handler_that_drops_is_no_error() -> None:

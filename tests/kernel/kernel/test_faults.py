@@ -10,7 +10,7 @@ import pytest
 
 from agentflow_kernel import Event, Flow, Kernel
 from agentflow_kernel.errors import RunFailed, RunSuspended, StorageUnavailable, UsageError
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +154,7 @@ async def test_several_readers_get_every_event_and_one_that_stops_is_forgotten()
         async with anyio.create_task_group() as group:
             group.start_soon(reading, "one")
             group.start_soon(reading, "other")
-            await anyio.wait_all_tasks_blocked()
+            await settle()
             early = handle.events()
             go.set()
             first = await anext(early)

@@ -17,7 +17,7 @@ from engine_kit import DurableJournal
 
 from agentflow_kernel import Context, Flow, Kernel
 from agentflow_kernel.errors import RunError, StorageUnavailable, Unsupported, UsageError
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -254,7 +254,7 @@ async def test_many_runs_are_suspended_side_by_side_when_the_kernel_closes() -> 
         async with Kernel(journal=DurableJournal()) as kernel:
             for number in range(3):
                 await kernel.start(Flow("f").step(stubborn), number)
-            await anyio.wait_all_tasks_blocked()
+            await settle()
     assert sorted(order) == [0, 1, 2]
 
 

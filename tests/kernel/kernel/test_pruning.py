@@ -11,7 +11,7 @@ from agentflow_kernel import Flow, Kernel
 from agentflow_kernel.contracts.journal import Record
 from agentflow_kernel.errors import StorageUnavailable, UnknownRun, Unsupported, UsageError
 from agentflow_kernel.settings import Settings
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,15 +137,15 @@ async def test_what_the_settings_say_is_done_at_once_and_every_hour(settings: Se
     await ended(journal, "old", clock.now() - 31 * DAY_S)
     await ended(journal, "soon", clock.now() - 30 * DAY_S + 1800)
     async with Kernel(journal=journal, clock=clock, settings=settings) as kernel:
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert len(await kernel.runs()) == 2
         await kernel.run(flow, 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert {info.run_id for info in await kernel.runs()} >= {"soon"}
         assert "old" not in {info.run_id for info in await kernel.runs()}
         for _ in range(4):
             await clock.advance(1000.0)
-            await anyio.wait_all_tasks_blocked()
+            await settle()
         assert len(await kernel.runs()) == 1
 
 
@@ -164,11 +164,11 @@ async def test_a_journal_that_is_away_is_asked_again(settings: Settings) -> None
     clock, journal = FakeClock(), Away()
     async with Kernel(journal=journal, clock=clock, settings=settings) as kernel:
         assert await kernel.run(flow, 1) == 2
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert journal.asked == 1
         for _ in range(4):
             await clock.advance(1000.0)
-            await anyio.wait_all_tasks_blocked()
+            await settle()
         assert journal.asked == 2
         assert await kernel.run(flow, 2) == 4
 

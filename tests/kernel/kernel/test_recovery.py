@@ -11,7 +11,7 @@ from engine_kit import DurableJournal, check_history
 from agentflow_kernel import Context, Flow, Kernel
 from agentflow_kernel.contracts.journal import TERMINAL, Record, chain_hash
 from agentflow_kernel.errors import CorruptRecord, PeerUnavailable, StorageUnavailable, UsageError
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -113,11 +113,11 @@ async def test_new_work_has_its_turn_meanwhile() -> None:
     async with Kernel(journal=journal, clock=clock) as kernel, anyio.create_task_group() as group:
         kernel.add(peer.flow)
         group.start_soon(kernel.recover)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert await kernel.run(Flow("new").step(lambda value: value + 1), 1) == 2
         assert len(peer.got) < 5
         await clock.advance(1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert len(peer.got) == 50
 
 
@@ -138,7 +138,7 @@ async def test_overdue_timers_go_first_in_the_order_of_their_deadlines() -> None
         for name, seconds in values:
             handle = await kernel.start(flow, {"name": name, "s": seconds})
             names[handle.run_id] = name
-            await anyio.wait_all_tasks_blocked()
+            await settle()
             clock.jump(0.001)
     clock.jump(1000)
     order.append("recovering")
@@ -150,7 +150,7 @@ async def test_overdue_timers_go_first_in_the_order_of_their_deadlines() -> None
             result.append(await kernel.recover(priority=lambda info: 0 if names[info.run_id] == "urgent" else 1))
 
         group.start_soon(recover)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(1)
     assert [names[handle.run_id] for handle in result[0].handles] == ["short", "middle", "long", "urgent", "plain"]
 
@@ -238,7 +238,7 @@ async def test_a_run_that_another_process_takes_meanwhile_is_elsewhere() -> None
             result.append(await kernel.recover(per_s=1))
 
         group.start_soon(recover)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         async with Kernel(journal=journal) as other:
             other.add(peer.flow)
             assert await (await other.resume(second)).result() == 2

@@ -15,7 +15,7 @@ from agentflow_kernel.errors import InputInvalid, NewerSchema, ProtocolViolation
 from agentflow_kernel.kernel import triggers
 from agentflow_kernel.kernel.cursors import CursorStore
 from agentflow_kernel.settings import Settings
-from agentflow_kernel.testing import InProcessJournal
+from agentflow_kernel.testing import InProcessJournal, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,7 +219,7 @@ async def test_no_more_runs_are_at_work_than_may_be(open_kernel: Callable[..., K
         log = code_of(kernel, "log")
         group.start_soon(kernel.fire, "numbers")
         await until(log, ["work", 1])
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert ["asked after", 0] in log
         assert ["asked after", 1] not in log
         assert ["work", 2] not in log

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import anyio
 import pytest
 from engine_kit import DurableJournal, check_history
 from plan_kit import InTurn
@@ -13,7 +12,7 @@ from span_kit import Listening
 
 from agentflow_kernel import Context, Event, Flow, Kernel, Parts, Plan
 from agentflow_kernel.errors import PlanInvalid, RunFailed, UsageError
-from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal
+from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +127,7 @@ async def test_an_event_goes_out_when_it_is_on_record() -> None:
         )
         handle = await kernel.start(subject)
         assert await handle.result() == [None, None]
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         records = await kernel.history(handle.run_id)
     (event,) = seen
     assert (event.type, event.data, event.subject) == ("order.paid", {"id": 7}, "order/7")
@@ -145,7 +144,7 @@ async def test_the_event_of_the_last_action_goes_out_too() -> None:
             seen.append(event.data)
 
         await kernel.run(plan({"id": "a", "kind": "emit", "name": "order.paid", "arguments": {"data": 1}}))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
     assert seen == [1]
 
 
@@ -167,7 +166,7 @@ async def test_a_question_ends_with_the_answer() -> None:
     async with Kernel(journal=InProcessJournal()) as kernel:
         ask = {"question": "Deploy?", "choices": ["yes", "no"], "about": {"version": 3}}
         handle = await kernel.start(plan({"id": "a", "kind": "ask", "arguments": ask}))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         (question,) = handle.questions
         assert question["wait"] == "p/a!ask"
         assert question["ask"] == {"question": "Deploy?", "about": {"version": 3}}
@@ -217,7 +216,7 @@ async def test_a_planner_is_told_the_time_of_the_kernels_clock() -> None:
     subject = Plan("p", Looks(), {"steps": [{"id": "a", "kind": "wait", "arguments": {"type": "timer", "seconds": 5}}]})
     async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
         handle = await kernel.start(subject)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(5)
         await handle.result()
     assert seen[1] - seen[0] == 5

@@ -23,7 +23,7 @@ from agentflow_kernel.errors import (
 from agentflow_kernel.flow import Branch, Compensation
 from agentflow_kernel.kernel.verdict import Verdict
 from agentflow_kernel.manifest import read
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +105,7 @@ async def test_a_run_that_is_cancelled_undoes_too_and_one_that_is_suspended_does
     flow = Flow("f").step(saga.do, name="a", compensate=saga.undo).step(wait)
     async with Kernel(journal=DurableJournal(journal)) as kernel:
         handle = await kernel.start(flow, 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
     assert saga.undone == []
     async with Kernel(journal=DurableJournal(journal)) as kernel:
         kernel.add(flow)
@@ -157,7 +157,7 @@ async def test_what_is_not_done_in_time_is_reported() -> None:
     async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
         handle = await kernel.start(flow, 1)
         for _ in range(5):
-            await anyio.wait_all_tasks_blocked()
+            await settle()
         await clock.advance(5)
         with pytest.raises(RunFailed, match="no room"):
             await handle.result()

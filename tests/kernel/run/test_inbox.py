@@ -19,7 +19,7 @@ from agentflow_kernel.errors import InputInvalid, RunCancelled, RunEnded, RunFai
 from agentflow_kernel.run import watch
 from agentflow_kernel.run.inbox import Letterbox, find_requests, leave_cancel, leave_signal
 from agentflow_kernel.run.watch import take_in
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,7 +164,7 @@ async def test_a_cancelled_run_does_nothing_more_when_it_is_resumed(tmp_path: Pa
     flow = Flow("f").step(first)
     async with Kernel(journal=DurableJournal(journal), state=state, clock=FakeClock()) as kernel:
         handle = await kernel.start(flow, key="k")
-        await anyio.wait_all_tasks_blocked()
+        await settle()
     await blocking(leave_cancel, state, handle.run_id)
     async with Kernel(journal=DurableJournal(journal), state=state, clock=FakeClock()) as kernel:
         with pytest.raises(RunCancelled):
@@ -176,7 +176,7 @@ async def test_a_signal_that_the_run_cannot_take_is_dropped(tmp_path: Path) -> N
     clock, state = FakeClock(), str(tmp_path)
     async with Kernel(journal=InProcessJournal(), state=state, clock=clock) as kernel:
         handle = await kernel.start(waiting())
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await blocking(leave_signal, state, handle.run_id, "go", "no number")
         await blocking(leave_signal, state, handle.run_id, "go", 7)
         await tick_until(clock, lambda: handle.status == "completed")
@@ -187,7 +187,7 @@ async def test_a_sender_that_can_read_the_history_is_told_what_is_refused(tmp_pa
     state = str(tmp_path)
     async with Kernel(journal=InProcessJournal(), clock=FakeClock()) as kernel:
         handle = await kernel.start(waiting())
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         records = await kernel.history(handle.run_id)
         with pytest.raises(InputInvalid, match="Signal 'go'"):
             await blocking(leave_signal, state, handle.run_id, "go", "x", records=records)
@@ -253,7 +253,7 @@ async def test_a_run_whose_journal_fails_leaves_the_request_for_the_next_owner(t
     journal = DurableJournal(dies_at=3)
     async with Kernel(journal=journal, state=state, clock=clock) as kernel:
         handle = await kernel.start(waiting(), key="k")
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await blocking(leave_signal, state, handle.run_id, "go", 5)
         await tick_until(clock, lambda: journal.dead)
         await handle.suspend()
@@ -273,7 +273,7 @@ async def test_a_run_whose_journal_fails_over_a_cancel_does_not_wait_for_ever(tm
     journal = DurableJournal(full_at=3)
     async with Kernel(journal=journal, state=state, clock=clock) as kernel:
         handle = await kernel.start(waiting(), key="k")
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await blocking(leave_cancel, state, handle.run_id)
         await tick_until(clock, lambda: handle.status == "suspended")
     async with Kernel(journal=journal, state=state, clock=clock) as kernel:
@@ -296,7 +296,7 @@ async def test_requests_that_could_not_be_taken_hold_up_no_others_and_are_tried_
     monkeypatch.setattr(watch, "take_in", fails_once)
     async with Kernel(journal=InProcessJournal(), state=state, clock=clock) as kernel:
         handles = [await kernel.start(waiting(), key=key) for key in "ab"]
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         for handle in handles:
             await blocking(leave_signal, state, handle.run_id, "go", 5)
         await blocking(os.utime, tmp_path / "inbox", (1, 1))  # nobody has been there for long

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import anyio
 import pytest
 from engine_kit import DurableJournal, check_history, completed, own, payload_of
 
@@ -10,7 +9,7 @@ from agentflow_kernel import Context, Flow, Kernel, Node, Route
 from agentflow_kernel.contracts.journal import INLINE_LIMIT_BYTES, encode_record
 from agentflow_kernel.errors import NotSerialisable, PeerUnavailable, RunFailed
 from agentflow_kernel.run.canonical import hash_text, to_json
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +48,7 @@ async def test_a_step_has_its_duration_and_attempts_on_record() -> None:
     async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
         handle = await kernel.start(flow, [1, 3])
         for _ in range(20):
-            await anyio.wait_all_tasks_blocked()
+            await settle()
             await clock.advance(1)
         await handle.result()
         records = await kernel.history(handle.run_id)

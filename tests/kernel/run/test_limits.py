@@ -22,18 +22,12 @@ from agentflow_kernel.errors import (
 )
 from agentflow_kernel.flow import Node
 from agentflow_kernel.manifest import read
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-
-
-async def settle() -> None:
-    """More than once: on asyncio a task group that is just ending looks blocked."""
-    for _ in range(5):
-        await anyio.wait_all_tasks_blocked()
 
 
 async def hang(value: Any) -> Any:
@@ -245,7 +239,7 @@ async def test_a_wave_begins_when_the_one_before_is_done(mode: Any, together: An
             third.set()
         if value == 2 and mode == "sliding":
             await third.wait()
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         at_work.remove(value)
         return value
 

@@ -15,7 +15,7 @@ from agentflow_kernel.errors import Elapsed, FlowInvalid, ManifestErrors, RunFai
 from agentflow_kernel.flow import Branch
 from agentflow_kernel.flow.asking import Wait
 from agentflow_kernel.manifest import read
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 HEAD = "apiVersion: agentflow.dev/v1\nkind: Flow\nmetadata: {name: f}\nspec:\n"
-
-
-async def settle() -> None:
-    """More than once: on asyncio a task group that is just ending looks blocked."""
-    for _ in range(5):
-        await anyio.wait_all_tasks_blocked()
 
 
 async def status_of(kernel: Kernel) -> str:

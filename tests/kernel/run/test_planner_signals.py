@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import anyio
 import pytest
 from engine_kit import DurableJournal, check_history
 from plan_kit import Ear, InTurn
@@ -13,7 +12,7 @@ from agentflow_kernel import Context, Flow, Kernel, Parts, Plan
 from agentflow_kernel.contracts.planner import Decision, End
 from agentflow_kernel.errors import ProtocolViolation, RunFailed, RunSuspended, Unsupported
 from agentflow_kernel.run.history_limits import Limits
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -40,10 +39,10 @@ async def test_signals_are_observed_in_the_order_of_their_arrival() -> None:
 async def test_a_listening_run_rests() -> None:
     async with Kernel(journal=InProcessJournal()) as kernel:
         handle = await kernel.start(ear())
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert await status_of(kernel) == "waiting"
         await handle.signal("note", 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert await status_of(kernel) == "waiting"
         await handle.signal("stop")
         await handle.result()
@@ -70,9 +69,9 @@ async def test_only_the_signals_that_are_named_are_observed() -> None:
 async def test_a_wait_that_a_signal_fits_has_it_before_the_planner() -> None:
     async with Kernel(journal=InProcessJournal()) as kernel:
         handle = await kernel.start(ear(work={"type": "signal", "name": "go"}))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await handle.signal("go", 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await handle.signal("go", 2)
         await handle.signal("stop")
         assert await handle.result() == [["result", 1], ["go", 2], ["stop", None]]
@@ -82,9 +81,9 @@ async def test_signals_are_observed_while_an_action_is_at_work() -> None:
     clock = FakeClock()
     async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
         handle = await kernel.start(ear(work={"type": "timer", "seconds": 60}))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await handle.signal("note", 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(60)
         await handle.signal("stop")
         assert await handle.result() == [["note", 1], ["result", None], ["stop", None]]
@@ -95,7 +94,7 @@ async def test_a_timer_wakes_a_planner_that_listens() -> None:
     async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
         handle = await kernel.start(ear(timer_s=100))
         await handle.signal("note", 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(100)
         assert await handle.result() == [["note", 1], ["timer", None]]
         check_history(await kernel.history(handle.run_id))
@@ -106,7 +105,7 @@ async def test_a_timer_can_be_taken_back() -> None:
     async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
         handle = await kernel.start(ear(timer_s=100))
         await handle.signal("disarm")
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(1000)
         await handle.signal("stop")
         assert await handle.result() == [["disarm", None], ["stop", None]]
@@ -142,7 +141,7 @@ async def test_a_timer_whose_place_was_taken_and_given_back_fires_at_its_time_on
         handle = await kernel.start(Plan("sleeper", Sleeper(), {}))
         for seconds in (100, 10, 100):
             await handle.signal("sleep", seconds)
-            await anyio.wait_all_tasks_blocked()
+            await settle()
         await clock.advance(99)
         assert await status_of(kernel) == "waiting"
         await clock.advance(1)
@@ -158,7 +157,7 @@ async def test_no_signal_is_lost_or_taken_twice_when_the_run_goes_on_elsewhere(r
             handle = await (kernel.resume(run_id) if number else kernel.start(heard))
             run_id = handle.run_id
             if rested:
-                await anyio.wait_all_tasks_blocked()
+                await settle()
             await handle.signal("note", number, signal_id=f"s{number}")
             await handle.signal("note", number, signal_id=f"s{number}")
     async with Kernel(journal=journal) as kernel:
@@ -173,12 +172,12 @@ async def test_a_resumed_run_waits_only_for_what_is_left_of_its_timer() -> None:
     clock, journal, subject = FakeClock(), DurableJournal(), ear(timer_s=100)
     async with Kernel(journal=journal, clock=clock) as kernel:
         run_id = (await kernel.start(subject)).run_id
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(60)
     async with Kernel(journal=journal, clock=clock) as kernel:
         kernel.add(subject)
         handle = await kernel.resume(run_id)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert await status_of(kernel) == "waiting"
         await clock.advance(40)
         assert await handle.result() == [["timer", None]]
@@ -188,7 +187,7 @@ async def test_a_listening_run_that_is_closed_is_suspended_and_one_that_is_cance
     journal, subject = DurableJournal(), ear()
     async with Kernel(journal=journal) as kernel:
         handle = await kernel.start(subject)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
     with pytest.raises(RunSuspended):
         await handle.result()
     async with Kernel(journal=journal) as kernel:
@@ -215,7 +214,7 @@ async def test_a_planner_that_listens_for_long_does_not_outgrow_its_history(comp
             run_id = handle.run_id
             for number in range(50):
                 await handle.signal("note", [life, number], signal_id=f"{life}.{number}")
-                await anyio.wait_all_tasks_blocked()
+                await settle()
             assert not await handle.signal("note", 0, signal_id="0.7")
     async with Kernel(journal=journal, limits=limits) as kernel:
         kernel.add(subject)
@@ -253,7 +252,7 @@ async def test_a_snapshot_within_a_visit_keeps_only_what_open_actions_did(compac
             kernel.add(subject)
             handle = await (kernel.resume(run_id) if lives else kernel.start(subject))
             run_id = handle.run_id
-            await anyio.wait_all_tasks_blocked()
+            await settle()
             if lives == 3:
                 assert await handle.result() == [number * 2 for number in range(30)]
             records = await kernel.history(run_id)
@@ -272,7 +271,7 @@ async def test_a_run_whose_plan_has_changed_is_parked_and_goes_on_when_it_is_put
     async with Kernel(journal=journal) as kernel:
         handle = await kernel.start(subject)
         await handle.signal("note", 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
     async with Kernel(journal=journal) as kernel:
         kernel.add(Plan("ear", Other(), {}))
         handle = await kernel.resume(handle.run_id)

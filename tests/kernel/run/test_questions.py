@@ -31,16 +31,12 @@ from agentflow_kernel.errors import (
 from agentflow_kernel.flow import Branch, Node
 from agentflow_kernel.flow.asking import Ask
 from agentflow_kernel.run.questions import content_hash, open_questions
-from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal
+from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, settle
 
 if TYPE_CHECKING:
     from agentflow_kernel import RunHandle
 
 pytestmark = pytest.mark.anyio
-
-
-async def settle() -> None:
-    await anyio.wait_all_tasks_blocked()
 
 
 async def the_question(handle: RunHandle) -> dict[str, Any]:

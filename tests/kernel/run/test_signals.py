@@ -11,7 +11,7 @@ from engine_kit import DurableJournal, check_history, own
 from agentflow_kernel import Context, Flow, Kernel
 from agentflow_kernel.errors import Elapsed, InputInvalid, NotSerialisable, RunEnded, RunFailed, Unsupported, UsageError
 from agentflow_kernel.run.inbox import ask_signal
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +41,6 @@ async def history_of(kernel: Kernel, run_id: str) -> Sequence[Record]:
 async def status_of(kernel: Kernel) -> str:
     (head,) = await kernel.runs()
     return head.status
-
-
-async def settle() -> None:
-    await anyio.wait_all_tasks_blocked()
 
 
 async def test_a_wait_ends_with_the_value_of_its_signal() -> None:

@@ -13,6 +13,7 @@ from agentflow_kernel import Context, Flow
 from agentflow_kernel.errors import Elapsed, RunCancelled
 from agentflow_kernel.run.runtime import Frame, Run, Services
 from agentflow_kernel.run.walk import run_frame
+from agentflow_kernel.testing import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,7 +180,7 @@ async def test_a_thread_that_begins_after_the_cancellation_does_nothing(monkeypa
     flow = Flow("f").step(lambda value: ran.append(1), name="work")
     async with anyio.create_task_group() as group:
         group.start_soon(run_frame, Frame(run, flow, None), flow.bound(loopless=False), None)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         group.cancel_scope.cancel()
     (body,) = bodies
     body()

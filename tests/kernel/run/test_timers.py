@@ -9,7 +9,7 @@ import pytest
 from engine_kit import DurableJournal, check_history, own
 
 from agentflow_kernel import Context, Flow, Kernel
-from agentflow_kernel.testing import FakeClock, InProcessJournal
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def test_a_timer_is_on_record_when_it_is_set_and_when_it_fires() -> None:
     journal, clock = InProcessJournal(), FakeClock()
     async with Kernel(journal=journal, clock=clock) as kernel:
         handle = await kernel.start(sleeper(HOUR), 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(HOUR - 1)
         assert handle.status == "running"
         assert "timer.fired" not in await types_of(journal)
@@ -56,7 +56,7 @@ async def test_a_resumed_run_waits_only_for_the_rest(gone: float, rest: float) -
     flow = sleeper(HOUR, woke)
     async with Kernel(journal=DurableJournal(journal), clock=begin) as kernel:
         await kernel.start(flow, 1, key="k")
-        await anyio.wait_all_tasks_blocked()
+        await settle()
     clock = FakeClock(begin.now() + gone, auto=True)
     async with Kernel(journal=DurableJournal(journal), clock=clock) as kernel:
         assert await (await kernel.start(flow, 1, key="k")).result() == 1
@@ -87,10 +87,10 @@ async def test_a_wall_clock_that_is_set_meanwhile_never_delays_a_timer(jump: flo
     clock = FakeClock()
     async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
         handle = await kernel.start(sleeper(HOUR), 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         clock.jump(jump)
         await clock.advance(waits - 1)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert handle.status == "running"
         await clock.advance(1)
         assert await handle.result() == 1
@@ -108,7 +108,7 @@ async def test_the_head_shows_waiting_during_a_long_timer_only() -> None:
     flow = Flow("f").step(node)
 
     async def status(kernel: Kernel) -> str:
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         (head,) = await kernel.runs()
         return head.status
 
@@ -137,7 +137,7 @@ async def test_timers_of_a_batch_fire_in_the_order_of_their_deadlines() -> None:
     flow = Flow("f").step(node, each={"$ref": "input"}, concurrency=3)
     async with Kernel(journal=journal, clock=clock) as kernel:
         handle = await kernel.start(flow, [30, 10, 20])
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(30)
         assert await handle.result() == [30, 10, 20]
         fired = [record.path for record in await kernel.history(handle.run_id) if record.type == "timer.fired"]

@@ -26,6 +26,7 @@ from agentflow_kernel.testing import (
     CassetteMiss,
     CassetteRules,
     ScriptedProvider,
+    settle,
 )
 from agentflow_kernel.testing.cassette_outcomes import ReplayedError
 
@@ -196,7 +197,7 @@ async def test_a_call_that_was_cancelled_waits_to_be_cancelled_again(path: Path)
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(provider.complete, ask())
-                await anyio.wait_all_tasks_blocked()
+                await settle()
                 scope.cancel()
         return scope.cancelled_caught
 

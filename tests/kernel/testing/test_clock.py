@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from agentflow_kernel.testing import FakeClock
+from agentflow_kernel.testing import FakeClock, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -29,10 +29,10 @@ async def test_a_jump_moves_the_wall_clock_alone() -> None:
             woken.append(clock.monotonic())
 
         group.start_soon(sleep)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         clock.jump(-50)
         assert (clock.now(), clock.monotonic()) == (50, 0)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert woken == []
         await clock.advance(10)
     assert (woken, clock.now()) == ([10], 60)
@@ -49,7 +49,7 @@ async def test_sleepers_wake_one_by_one_at_their_deadlines() -> None:
     async with anyio.create_task_group() as group:
         for name, seconds in [("c", 3), ("a", 1), ("b", 2), ("late", 9)]:
             group.start_soon(sleep, name, seconds)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(5)
         assert woken == [("a", 1), ("b", 2), ("c", 3)]
         assert clock.now() == 5
@@ -68,7 +68,7 @@ async def test_a_sleep_begun_while_time_moves_ends_within_the_same_move() -> Non
 
     async with anyio.create_task_group() as group:
         group.start_soon(tick)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await clock.advance(10)
     assert ticks == [2, 4, 6]
 
@@ -108,7 +108,7 @@ async def test_a_cancelled_sleeper_does_no_harm() -> None:
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as group:
             group.start_soon(clock.sleep, 5)
-            await anyio.wait_all_tasks_blocked()
+            await settle()
             scope.cancel()
     await clock.advance(10)
     assert clock.monotonic() == 10
