@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
@@ -261,29 +262,41 @@ HARNESSES: Final = {
 SERVED: Final = dict.fromkeys(("journal.postgres", "plugin.agentflow-postgres"), "tests/services/with_postgres.py")
 """What starts the server that a harness needs, in front of the command."""
 LONG: Final = ("journal", "memory", "provider")
-"""Kinds whose suites are long enough that a second process is faster, although it has to start first."""
+"""Kinds with long suites: they begin first, so that nothing waits for one at the end."""
+AT_ONCE: Final = os.cpu_count() or 1
 
 
 @nox.session
 @nox.parametrize("dist", [nox.param(name, id=name) for name in dict.fromkeys(dist for dist, _ in HARNESSES.values())])
 def conformance(session: nox.Session, dist: str) -> None:
-    """Run the suites against a distribution's wheel, for each of its plugins and for the whole, as its author would."""
+    """Run the suites against a distribution's wheel, for each of its plugins and for the whole, as its author would.
+
+    As many at once as there are processors; one that fails keeps none of the others from its turn.
+    """
     install(session, [*closure(DISTS[dist]), "agentflow-specs"], "test")
-    failed = []
-    for harness in [name for name, (owner, _) in HARNESSES.items() if owner == dist]:
-        report = REPORTS / f"{slug(session.name)}+{harness}.xml"
-        workers = "auto" if harness.startswith(LONG) else "0"
-        config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report), "-n", workers)
-        command = ("python", "-m", "pytest", *config, "-p", "no:randomly", "--pyargs", "agentflow_specs")
-        command = (*(("python", SERVED[harness]) if harness in SERVED else ()), *command)
-        target = HARNESSES[harness][1]
-        subject = ("--harness", target) if target else ("--distribution", dist)
-        try:
-            session.run(*command, *subject, *session.posargs, env=TEST_ENV)
-        except CommandFailed:  # the others are tested all the same
-            failed.append(harness)
+    names = [name for name, (owner, _) in HARNESSES.items() if owner == dist]
+    names.sort(key=lambda name: not name.startswith(LONG))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        held = list(pool.map(functools.partial(conforms, session, dist), names))
+    failed = [name for name, good in zip(names, held, strict=True) if not good]
     if failed:
         session.error(f"failed: {', '.join(failed)}")
+
+
+def conforms(session: nox.Session, dist: str, harness: str) -> bool:
+    """Run the suite of one harness; its output is shown as a whole, in short where it holds."""
+    report = REPORTS / f"{slug(session.name)}+{harness}.xml"
+    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report))
+    command = ("python", "-m", "pytest", *config, "-p", "no:randomly", "--pyargs", "agentflow_specs")
+    command = (*(("python", SERVED[harness]) if harness in SERVED else ()), *command)
+    target = HARNESSES[harness][1]
+    subject = ("--harness", target) if target else ("--distribution", dist)
+    try:
+        output = session.run(*command, *subject, *session.posargs, env=TEST_ENV, silent=True)
+    except CommandFailed:
+        return False
+    session.log(f"{harness}: {str(output).strip().splitlines()[-1].strip('= ')}")
+    return True
 
 
 TEMPLATES: Final = ROOT / "contrib" / "agentflow-cli" / "agentflow_cli" / "templates" / "plugin"

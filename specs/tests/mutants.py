@@ -34,7 +34,7 @@ def try_mutants(kind, folder):
     only = [] if kind in {"planner", "plugin"} else ["-k", "asyncio"]
     runs = {name: [f"{MODULES[kind]}:{name}", "--require", asked, *only] for name, asked in mutants_of(kind).items()}
     found = {}
-    for name, (code, output) in run_each(runs, folder).items():
+    for name, (code, output) in run_each(runs, folder, hurried=True).items():
         seen = re.findall(r"^-+ ([A-Z]+-\d\d) \((?:MUST|SHOULD)\) -", output, re.MULTILINE) if code == 1 else []
         found[name] = (sorted(set(seen)), output)
     return found
