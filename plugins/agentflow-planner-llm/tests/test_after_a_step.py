@@ -8,8 +8,9 @@ import pytest
 from dag_driver import Failure, Play
 from strategy_driver import compiling, executing, says, strategy_task, think, told, tool
 
+from agentflow_planner_llm.strategies.adapt import Adapt
 from agentflow_planner_llm.strategies.rewoo import Rewoo
-from agentflow_planner_llm.strategy_settings import PlannedSettings
+from agentflow_planner_llm.strategy_settings import AdaptSettings, PlannedSettings
 
 
 def observing(*, reload: bool, **settings: Any) -> Play:
@@ -125,3 +126,21 @@ def test_a_final_answer_that_was_cut_off_says_so() -> None:
     played.finish("E1", 1)
     played.finish("solve.2", cut("It is 4"))
     assert (played.output["text"], played.output["stop_reason"]) == ("It is 4", "max_tokens")
+
+
+def test_a_run_that_its_budget_ends_gives_what_is_done() -> None:
+    """The results of the steps, of the last one where that is the answer, or of the parts of a task."""
+    played = executing(budgets={"tool_calls": 1})
+    played.finish("plan.1", says({"steps": [tool("s1"), tool("s2", args={"n": 2})]}))
+    played.finish("s1", "one")
+    assert (played.output["text"], played.output["stop_reason"]) == ("one", "budget.tool_calls")
+    played = compiling(budgets={"model_calls": 1})
+    played.finish("plan.1", says('1. files.read({"path": "a"})'))
+    played.finish("s1", "one")
+    assert (played.output["text"], played.output["stop_reason"]) == ('{"s1":"one"}', "budget.model_calls")
+    played = Play(Adapt(AdaptSettings.model_validate({"budgets": {"model_calls": 3}})), strategy_task(), "the task")
+    played.finish("try1.model-1", says({"succeeded": False, "answer": "too big"}))
+    played.finish("split.1", says({"operator": "and", "subtasks": ["a", "b"]}))
+    played.finish("try2.model-1", says({"succeeded": True, "answer": "done"}))
+    assert played.output["text"] == '[{"task":"a","answer":"done"}]'
+    assert played.output["stop_reason"] == "budget.model_calls"

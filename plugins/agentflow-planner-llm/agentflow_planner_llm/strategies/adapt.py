@@ -161,6 +161,11 @@ class Adapt(Strategy):
             parts = f"Its parts are done, with these results: {shorten_to(answer, self.settings.max_result_chars)}"
             self.ask(state, moment, "answer", [told, f"The task: {state.text}", parts, "Give the answer to the task."])
 
+    def _partial(self, state: StrategyState) -> str:
+        """The answer of the whole, else those of the parts that are done."""
+        done = [result for each in self._stack(state) for result in each["results"]] if state.notes else []
+        return super()._partial(state) or (self._shown(done) if done else "")
+
     def heard(self, state: StrategyState, moment: Moment, question: Question, answer: JSON) -> None:
         """The parts of a task, or the answer of the whole."""
         if question.name != "split":

@@ -69,6 +69,10 @@ class Strategy:
     def _pieced(self, state: StrategyState, moment: Moment, question: Question, piece: Object) -> None:
         """Take in a piece of an answer that is to be heard while it is written."""
 
+    def _partial(self, state: StrategyState) -> str:
+        """What there is of an answer where the run ends before it has one."""
+        return cast("str", state.notes.get("text", ""))
+
     def looped(self, state: StrategyState, moment: Moment, key: str, end: End) -> None:
         """Go on after a loop has ended."""
         raise NotImplementedError
@@ -290,7 +294,7 @@ class Strategy:
         state.stopped = reason
         ledger = state.ledger
         result: dict[str, JSON] = {
-            "text": text or cast("str", state.notes.get("text", "")),
+            "text": text or self._partial(state),
             "output": output,
             "stop_reason": reason,
             "model_calls": ledger.model_calls,

@@ -171,6 +171,10 @@ class PlanAndExecute(PlannedStrategy):
             return
         self.finish(state, moment, self._last(run))
 
+    def _partial(self, state: StrategyState) -> str:
+        """The result of the last step that was done."""
+        return "" if state.run is None else self._last(state.run)
+
     def _last(self, run: PlanRun) -> str:
         """The result of the last step that was done, as text."""
         ids = [step.id for step in run.program.steps if run.outcome.get(step.id, {}).get("status") == "done"]

@@ -149,6 +149,11 @@ class PlannedStrategy(Strategy):
         """Whether there may be one more plan."""
         return len(state.versions) <= self.planned.max_replans
 
+    def _partial(self, state: StrategyState) -> str:
+        """What the model said last of an answer, else the results of the steps that are done."""
+        done = self.results(state)
+        return super()._partial(state) or (self._shown(done) if done else "")
+
     def results(self, state: StrategyState) -> dict[str, JSON]:
         """What the steps that are done gave, by id."""
         run = state.run
