@@ -346,7 +346,7 @@ def mutants(session: nox.Session) -> None:
 def generate(name: str, folder: str, doc: str, *, options: dict[str, Any], env: dict[str, str] | None = None) -> None:
     """Make a session that runs the tests of one folder with all wheels installed, if the folder has tests.
 
-    With an `env` the tests are long and load the machine themselves: one after the other.
+    With an `env` that says `long` the tests load the machine themselves: one after the other.
     """
     if not any(has_tests(path) for path in ROOT.glob(folder)):
         return
@@ -354,7 +354,7 @@ def generate(name: str, folder: str, doc: str, *, options: dict[str, Any], env: 
     def run(session: nox.Session) -> None:
         install(session, list(DISTS), "test")
         session.env.update(env or {})
-        pytest(session, folder_of(folder), workers="0" if env else "auto")
+        pytest(session, folder_of(folder), workers="0" if "long" in session.env.values() else "auto")
 
     run.__doc__ = doc
     nox.session(name=name, **options)(run)

@@ -49,7 +49,8 @@ def rows(*, rounds: int) -> list[Row]:
 
 async def serve() -> None:
     """The other process: answers until it is ended."""
-    lines = events([{"type": "text", "text": "12345678" * CHUNKS}])
+    *head, chunk, end, usage, stop = events([{"type": "text", "text": "12345678"}])
+    lines = [*head, *[chunk] * CHUNKS, end, usage, stop]
     async with ScriptedServer([Answer.stream(*lines)] * 1_000) as server:
         print(server.url, flush=True)
         await anyio.sleep_forever()
