@@ -144,3 +144,14 @@ def test_a_run_that_its_budget_ends_gives_what_is_done() -> None:
     played.finish("try2.model-1", says({"succeeded": True, "answer": "done"}))
     assert played.output["text"] == '[{"task":"a","answer":"done"}]'
     assert played.output["stop_reason"] == "budget.model_calls"
+
+
+def test_rewoo_takes_no_step_that_asks_for_another_plan() -> None:
+    """It makes one plan: a step that asks for another is not of its form, and what fails is evidence."""
+    played = Play(Rewoo(PlannedSettings()), strategy_task(), "the task")
+    played.finish("plan.1", says({"steps": [tool("E1", on_error="replan")]}))
+    assert "on_error" in told(played)
+    played.finish("plan.2", says({"steps": [tool("E1", on_error="fail")]}))
+    played.finish("E1", Failure("it broke"))
+    assert list(played.open) == ["solve.3"]
+    assert "it broke" in told(played)

@@ -95,7 +95,7 @@ class Compiler(PlannedStrategy):
 
     def _program_ahead(self, state: StrategyState, facts: Mapping[str, Mapping[str, JSON]]) -> Program:
         """The program of what has begun, in which no two calls are made one: the plan is not known yet."""
-        scope = scope_of(self.planned, state.task.scope, author="model", replans=True)
+        scope = scope_of(self.planned, state.task.scope, author="model", replans=self.replans)
         scope.facts = facts.keys()
         graph, _ = check_plan({"steps": _ahead_of(state).begun}, scope)
         program = Program(graph, state.task.tools, self.planned.permissions.withheld)

@@ -47,8 +47,11 @@ REPEATED = "AF-PLAN-REPEATED"
 """The model made the same plan again."""
 
 
-def plan_schema(kinds: tuple[str, ...]) -> dict[str, JSON]:
-    """The schema of a plan as a model writes it, with steps of these kinds."""
+def plan_schema(kinds: tuple[str, ...], *, replans: bool = True) -> dict[str, JSON]:
+    """The schema of a plan as a model writes it, with steps of these kinds, which may ask for another plan or not."""
+    on_error: list[JSON] = ["fail", "skip", "retry", "continue"]
+    if replans:
+        on_error.append("replan")
     step: dict[str, JSON] = {
         "type": "object",
         "properties": {
@@ -59,7 +62,7 @@ def plan_schema(kinds: tuple[str, ...]) -> dict[str, JSON]:
             "needs": {"type": "array", "items": {"type": "string"}},
             "when": {"type": "string"},
             "expect": {"type": "string"},
-            "on_error": {"enum": ["fail", "skip", "retry", "replan", "continue"]},
+            "on_error": {"enum": on_error},
         },
         "required": ["id", "kind"],
         "additionalProperties": False,
@@ -83,7 +86,7 @@ class PlannedStrategy(Strategy):
     """What the model is told of how to plan."""
     kinds: tuple[str, ...] = ("tool",)
     replans = True
-    """Whether new input and a budget that runs short lead to a new plan."""
+    """Whether there is ever a new plan: for a step that asks for one, new input, or a budget that runs short."""
 
     __slots__ = ("planned", "executor", "schema")
 
@@ -92,8 +95,8 @@ class PlannedStrategy(Strategy):
     ) -> None:
         super().__init__(settings, loop)
         self.planned = settings
-        self.executor = executor or Executor(settings.budgets, settings.parallel, replans=True)
-        self.schema: Object | None = plan_schema(self.kinds)
+        self.executor = executor or Executor(settings.budgets, settings.parallel, replans=self.replans)
+        self.schema: Object | None = plan_schema(self.kinds, replans=self.replans)
 
     # -- what a strategy does differently ----------------------------------------------------------------------------
 
@@ -209,7 +212,7 @@ class PlannedStrategy(Strategy):
     def _checked(self, state: StrategyState, document: Object) -> tuple[Graph, list[PlanFinding]]:
         """The graph of a new plan without what is done already, and everything that is wrong with it."""
         facts = self._facts(state)
-        scope = scope_of(self.planned, state.task.scope, author="model", replans=True)
+        scope = scope_of(self.planned, state.task.scope, author="model", replans=self.replans)
         scope.facts = facts.keys()
         if find_excess(document) is not None:
             return check_plan(document, scope)
@@ -240,7 +243,7 @@ class PlannedStrategy(Strategy):
     def program_of(self, state: StrategyState) -> Program:
         """The program of the last version; its document is checked again, with the facts of its time."""
         version = state.versions[-1]
-        scope = scope_of(self.planned, state.task.scope, author="model", replans=True)
+        scope = scope_of(self.planned, state.task.scope, author="model", replans=self.replans)
         known = cast("Mapping[str, Object]", state.notes.get("facts", {}))
         scope.facts = known.keys()
         graph, _ = check_plan(without_facts(cast("Object", version["document"]), known)[0], scope)
