@@ -82,6 +82,7 @@ class Runs:
         self._wiring = wiring
         self._group: TaskGroup = anyio.create_task_group()
         self._handles: dict[str, RunHandle] = {}
+        wiring.handles = self._handles
         self.clock = wiring.clock
         self.journal: Journal
         """Where the histories are; chosen when the kernel is opened."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.kernel.composition import Composition, Environment
     from agentflow_kernel.loading import Plugins
     from agentflow_kernel.manifest import Manifest
+    from agentflow_kernel.run.handle import RunHandle
     from agentflow_kernel.run.history_limits import Limits
     from agentflow_kernel.run.observing import RunObserver
     from agentflow_kernel.run.progress import Listener, Progress
@@ -62,6 +63,8 @@ class Wiring:
         self.memories: Mapping[str, Memory] = {}
         self.targets: dict[str, Flow] = {}
         self.listeners: list[Listener] = []
+        self.handles: Mapping[str, RunHandle] = {}
+        """Of the runs at work, by id."""
         self._settings = settings
         self._plugins: Plugins | None = None
         self._environment: Environment | None = None
@@ -241,10 +244,12 @@ class Wiring:
             from agentflow_kernel.run.observing import note  # only where somebody listens
 
             note(tracer, meter, name, fields)
-        if self.listeners:
+        run_id, path = str(fields.get("run_id", "")), str(fields.get("path", ""))
+        if run_id in self.handles:  # it is part of that run, and has its place among what is told of it
+            self.handles[run_id].run.tell(name, path, fields)
+        elif self.listeners:
             from agentflow_kernel.run.progress import Progress  # only when somebody listens
 
-            run_id, path = str(fields.get("run_id", "")), str(fields.get("path", ""))
             self._tell(Progress(name, run_id, -1, path, self.clock.now(), fields))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel import Progress
     from agentflow_kernel.contracts.journal import Record
+    from agentflow_kernel.contracts.policy import Call, Request
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +135,28 @@ async def test_a_handle_gives_the_events_of_its_run_to_the_last() -> None:
 
 
 @pytest.mark.keeps_memory("a step on record is not told again")
+async def test_what_a_policy_tells_has_its_place_among_the_events_of_the_run() -> None:
+    """For readers of the run and for listeners of the kernel alike."""
+    heard: list[Progress] = []
+
+    class Telling:
+        def wrap(self, call: Call) -> Call:
+            async def tell(request: Request) -> object:
+                kernel._wiring._tell_all("retry.scheduled", {"run_id": request.run_id, "path": request.path})
+                return await call(request)
+
+            return tell
+
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        kernel.listen(heard.append)
+        handle = await kernel.start(Flow("f").step(lambda value: value, name="a", policies=[Telling()]))
+        seen = [progress async for progress in handle.events()]
+    told = [(progress.seq, progress.name) for progress in heard]
+    assert [seq for seq, _ in told] == list(range(len(told)))
+    assert (2, "retry.scheduled") in told
+    assert [(progress.seq, progress.name) for progress in seen] == told
+
+
 async def test_several_readers_get_every_event_and_one_that_stops_is_forgotten() -> None:
     """Each at its own pace; nothing is kept for who has gone."""
     inside, go = anyio.Event(), anyio.Event()
