@@ -93,6 +93,8 @@ async def _run_chunks(
 
     async def one(index: int) -> bool:
         nonlocal finished
+        if frame.run.listener is not None:
+            frame.run.tell("branch.started", f"{path}[{index}]", {"node": owner.name})
         try:
             results[index] = await _chunk(owner.step, tasks[index], f"{path}[{index}]", perform)
         except PromptTooLong as error:
@@ -235,8 +237,10 @@ async def _chunk(owner: Step, task: tuple[Frame, BoundNode, object], path: str, 
         if owner.on_item_error == "fail" or stops:
             frame.run.blame(error, path)
             raise
-        fault: dict[str, object] = {"error": {"code": code_of(error), "message": text_of(error)}}
-        result = SKIPPED if owner.on_item_error == "skip" else fault
+        fault: dict[str, object] = {"code": code_of(error), "message": text_of(error)}
+        result = SKIPPED if owner.on_item_error == "skip" else {"error": fault}
+        if result is SKIPPED and frame.run.listener is not None:
+            frame.run.tell("node.skipped", path, {"node": node.name, **fault})
     if result.__class__ is Route:
         raise UsageError(f"Node {node.name!r} chose a route for one item of a batch; only the whole batch can route.")
     if history is not None or lines:

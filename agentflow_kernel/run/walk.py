@@ -36,6 +36,22 @@ async def run_frame(frame: Frame, start: BoundNode, value: object) -> object:
     observer = frame.run.observer
     if observer is not None and not observer.begun:  # a run without an execution, which would have begun it
         return await observer.alone(run_frame(frame, start, value))
+    run = frame.run
+    if run.listener is None or frame.way or (run.run_id and not frame.prefix):  # of a kernel's run itself others tell
+        return await _follow(frame, start, value)
+    path, told = frame.prefix[:-1], {"flow": frame.graph.name}
+    run.tell("flow.started", path, told)
+    try:
+        output = await _follow(frame, start, value)
+    except Exception as error:
+        run.tell("flow.failed", path, {**told, "code": code_of(error), "message": text_of(error)})
+        raise
+    run.tell("flow.completed", path, told)
+    return output
+
+
+async def _follow(frame: Frame, start: BoundNode, value: object) -> object:
+    """The way through a flow, node after node, and its output."""
     node: BoundNode | None = start
     roots = frame.roots
     quiet = frame.run.quiet

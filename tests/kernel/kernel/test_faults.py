@@ -134,7 +134,7 @@ async def test_a_handle_gives_the_events_of_its_run_to_the_last() -> None:
     assert [progress.name for progress in seen][-2:] == ["node.completed", "run.completed"]
 
 
-@pytest.mark.keeps_memory("a step on record is not told again")
+@pytest.mark.keeps_memory("numbers the events of one life")
 async def test_what_a_policy_tells_has_its_place_among_the_events_of_the_run() -> None:
     """For readers of the run and for listeners of the kernel alike."""
     heard: list[Progress] = []
@@ -157,6 +157,7 @@ async def test_what_a_policy_tells_has_its_place_among_the_events_of_the_run() -
     assert [(progress.seq, progress.name) for progress in seen] == told
 
 
+@pytest.mark.keeps_memory("a step on record is not told again")
 async def test_several_readers_get_every_event_and_one_that_stops_is_forgotten() -> None:
     """Each at its own pace; nothing is kept for who has gone."""
     inside, go = anyio.Event(), anyio.Event()

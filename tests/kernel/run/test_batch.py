@@ -310,3 +310,23 @@ async def test_a_batch_of_flows_gives_each_item_a_flow_of_its_own() -> None:
     )
     flow = Flow("outer").step(inner, each=ITEMS, concurrency=3)
     assert await flow.run([1, 3]) == [[{"seen-1": True}, 1], [{"seen-3": True}, 3]]
+
+
+async def test_items_are_told_when_they_begin_end_and_are_left_out() -> None:
+    """What is left out is told with its error."""
+    seen: list[tuple[str, str]] = []
+
+    def half(value: int) -> int:
+        if value % 2:
+            raise ValueError(value)
+        return value // 2
+
+    flow = Flow("f").step(half, each=[2, 3], concurrency=1, on_item_error="skip")
+    assert await flow.run(listener=lambda progress: seen.append((progress.name, progress.path))) == [1]
+    assert [event for event in seen if "[" in event[1]] == [
+        ("branch.started", "half[0]"),
+        ("branch.completed", "half[0]"),
+        ("branch.started", "half[1]"),
+        ("node.skipped", "half[1]"),
+        ("branch.completed", "half[1]"),
+    ]

@@ -49,12 +49,14 @@ async def test_a_run_tells_its_start_each_node_and_its_end_in_order() -> None:
         "node.started a",
         "node.completed a",
         "node.started inner",
+        "flow.started inner",
         "node.started inner/b",
         "node.completed inner/b",
+        "flow.completed inner",
         "node.completed inner",
         "run.completed",
     ]
-    assert [event.seq for event in heard.events] == list(range(8))
+    assert [event.seq for event in heard.events] == list(range(10))
     assert len({event.run_id for event in heard.events}) == 1
     assert heard.events[0].fields == {"name": "flow/f", "resumed": False}
 
@@ -63,14 +65,16 @@ async def test_a_run_tells_its_start_each_node_and_its_end_in_order() -> None:
 async def test_a_batch_tells_how_many_items_there_are_and_each_that_is_done() -> None:
     """``items`` counts the chunks; ``done`` grows by one."""
     heard = await heard_of(Flow("f").step(same, each={"$ref": "input"}, batch_size=2, concurrency=1), [1, 2, 3])
-    assert heard.names[1:5] == [
+    assert heard.names[1:7] == [
         "node.started same",
+        "branch.started same[0]",
         "branch.completed same[0]",
+        "branch.started same[1]",
         "branch.completed same[1]",
         "node.completed same",
     ]
     assert heard.events[1].fields["items"] == 2
-    assert [event.fields for event in heard.events[2:4]] == [
+    assert [event.fields for event in heard.events if event.name == "branch.completed"] == [
         {"node": "same", "done": 1, "total": 2},
         {"node": "same", "done": 2, "total": 2},
     ]
@@ -129,8 +133,8 @@ async def test_a_node_that_fails_is_told_with_code_and_message() -> None:
         kernel.listen(heard)
         with pytest.raises(RunFailed, match="broken"):
             await kernel.run(Flow("f").step(Flow("inner").step(fail)))
-    assert heard.names[-3:] == ["node.failed inner/fail", "node.failed inner", "run.failed"]
-    assert heard.events[-3].fields == {"node": "fail", "code": "AF-NODE-FAILED", "message": "ValueError: broken"}
+    assert heard.names[-4:] == ["node.failed inner/fail", "flow.failed inner", "node.failed inner", "run.failed"]
+    assert heard.events[-4].fields == {"node": "fail", "code": "AF-NODE-FAILED", "message": "ValueError: broken"}
     assert heard.events[-1].fields["code"] == "AF-NODE-FAILED"
 
 

@@ -149,10 +149,12 @@ def test_a_listener_hears_a_run_without_a_loop() -> None:
     flow = Flow("f").step(plain).step(lambda value: value, name="b")
     flow.run_sync(1, listener=lambda progress: seen.append((progress.seq, progress.name, progress.path)))
     assert seen == [
-        (0, "node.started", "plain"),
-        (1, "node.completed", "plain"),
-        (2, "node.started", "b"),
-        (3, "node.completed", "b"),
+        (0, "flow.started", ""),
+        (1, "node.started", "plain"),
+        (2, "node.completed", "plain"),
+        (3, "node.started", "b"),
+        (4, "node.completed", "b"),
+        (5, "flow.completed", ""),
     ]
 
 

@@ -105,6 +105,22 @@ async def test_max_steps_counts_for_each_flow() -> None:
         await Flow("outer").step(inner).run([])
 
 
+async def test_a_flow_that_fails_is_told_with_its_error() -> None:
+    """The inner one first."""
+    seen: list[tuple[str, str, object]] = []
+
+    def fail(value: object) -> object:
+        raise ValueError("no")
+
+    def listen(progress: Progress) -> None:
+        if progress.name.startswith("flow.") and progress.name != "flow.started":
+            seen.append((progress.name, progress.path, progress.fields["message"]))
+
+    with pytest.raises(ValueError, match="no"):
+        await Flow("outer").step(Flow("inner").step(fail)).run([], listener=listen)
+    assert seen == [("flow.failed", "inner", "ValueError: no"), ("flow.failed", "", "ValueError: no")]
+
+
 async def test_progress_of_inner_nodes_carries_their_paths() -> None:
     """Started and completed enclose what is inside."""
     seen: list[tuple[str, str]] = []
@@ -114,10 +130,14 @@ async def test_progress_of_inner_nodes_carries_their_paths() -> None:
 
     await Flow("outer").step(Flow("inner").step(where, name="a")).run([], listener=listen)
     assert seen == [
+        ("flow.started", ""),
         ("node.started", "inner"),
+        ("flow.started", "inner"),
         ("node.started", "inner/a"),
         ("node.completed", "inner/a"),
+        ("flow.completed", "inner"),
         ("node.completed", "inner"),
+        ("flow.completed", ""),
     ]
 
 
