@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 ROOTS = ("input", "item", "event", "state")
 """Names a reference may begin with besides ``<node>.result``; no node may have one of these names."""
+_SHOWN = 10
+"""Names that an error lists."""
 
 
 def parse_path(text: str) -> list[str | int]:
@@ -85,6 +87,12 @@ def _follow(value: object, path: list[str | int], text: str) -> object:
             value = value[part]  # type: ignore[index]  # anything that cannot be indexed is caught below
         except (KeyError, IndexError, TypeError):
             so_far = ".".join(map(str, path[:depth])) or "the roots"
-            known = f" It has: {', '.join(map(repr, value))}." if isinstance(value, dict) else ""
+            known = f" It has: {_some(value)}." if isinstance(value, dict) else ""
             raise InputInvalid(f"$ref {text!r}", f"there is no {part!r} in {so_far}.{known}") from None
     return value
+
+
+def _some(value: Mapping[object, object]) -> str:
+    """The names in an object, the first of them where there are many."""
+    names = [repr(name) for name, _ in zip(value, range(_SHOWN), strict=False)]
+    return ", ".join(names) + (" …" if len(value) > _SHOWN else "")

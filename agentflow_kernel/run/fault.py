@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 NODE_FAILED = "AF-NODE-FAILED"
 """The code of every error that is not the framework's."""
 
+LONGEST = 16_384
+"""Characters of an error's text that are told: heads of runs, records and progress all carry it."""
+
 ENDS_RUN = (JournalError, NonDeterminism, RunCancelled)
 """Errors that end the run's executor: no planner hears of them, no batch skips or collects them."""
 
@@ -48,8 +51,10 @@ def code_of(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """What an error says, with its class where it is not the framework's; always text that can be encoded."""
+    """What an error says, with its class where it is not the framework's; bounded, and text that can be encoded."""
     text = str(error) if isinstance(error, AgentFlowError) else f"{type(error).__name__}: {error}"
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}… ({len(text)} characters)"
     return printable(text)
 
 

@@ -85,7 +85,7 @@ def test_listeners_hear_both_kinds_of_run() -> None:
     kernel = Kernel()
     kernel.listen(lambda event: heard.append(event.name))
     kernel.run_sync(Flow("f").step(where))
-    assert heard == ["node.started", "node.completed"]
+    assert heard == ["flow.started", "node.started", "node.completed", "flow.completed"]
 
 
 def test_the_context_of_a_plain_run_knows_the_kernel() -> None:

@@ -8,6 +8,7 @@ import pytest
 from engine_kit import DurableJournal, check_history, own
 
 from agentflow_kernel import Context, Flow, Kernel
+from agentflow_kernel.contracts.journal import encode_record
 from agentflow_kernel.errors import RunCancelled, RunFailed, RunSuspended, UsageError
 from agentflow_kernel.testing import InProcessJournal
 
@@ -340,3 +341,19 @@ async def test_a_run_is_told_to_be_stuck_only_when_that_is_on_record() -> None:
         with pytest.raises(RunSuspended, match="is stuck: at 'node!charge'"):
             await again.result()
         assert (await kernel.runs())[0].status == "stuck"
+
+
+async def test_what_an_error_says_is_told_up_to_a_bound() -> None:
+    """A peer may answer with megabytes; the record of the end and the head of the run stay small."""
+
+    async def fail(value: object) -> object:
+        raise ValueError("x" * 1_000_000)
+
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(Flow("f").step(fail))
+        with pytest.raises(RunFailed, match=r"ValueError: x+… \(1000012 characters\)"):
+            await handle.result()
+        (head,) = await kernel.runs()
+        last = (await kernel.history(handle.run_id))[-1]
+    assert len(head.cause) < 20_000
+    assert len(encode_record(last)) < 20_000
