@@ -9,6 +9,8 @@ from plans import findings, granted, plan, ref, scope, step
 
 from agentflow_planner_llm.plan import PlanLimits, check_plan, read_plan
 
+MODEL = {"id": "m", "kind": "model", "args": {"prompt": "x"}}
+AGENT = {"id": "h", "kind": "agent", "name": "helper"}
 READ = step("read", "files.read", args={"path": "a.txt"})
 
 
@@ -212,6 +214,10 @@ BAD: list[tuple[str, Any, str, str, dict[str, Any]]] = [
      "33 seconds", {}),
     ("P011", plan({"id": "m", "kind": "model", "args": {"prompt": "x"}}), "", "1 model calls",
      {"limits": limits(model_calls=0)}),
+    ("P011", plan(MODEL), "", "asks a model in 'm'; its owner allows 0 US dollars", {"limits": limits(usd=0)}),
+    ("P011", plan(MODEL, limits={"tokens": 0}), "/limits/tokens", "asks a model in 'm'; the plan allows 0 tokens", {}),
+    ("P011", plan(AGENT), "", "1 model calls", {"limits": limits(model_calls=0)}),
+    ("P011", plan(AGENT), "", "asks a model in 'h'", {"limits": limits(tokens=0)}),
     ("P012", plan(step("a", writes=["k"]), step("b", writes=["k"])), "/steps/1/writes", "'a' and 'b'", {}),
     (
         "P012",
@@ -223,6 +229,8 @@ BAD: list[tuple[str, Any, str, str, dict[str, Any]]] = [
     ),
     ("P013", plan(step("a", pre=["built"])), "/steps/0/pre/0", "no step before it makes it so", {}),
     ("P013", plan(step("a", pre=["built"]), step("b", post=["built"])), "/steps/0/pre/0", "Let it need 'b'", {}),
+    ("P013", plan(step("x"), step("a", pre=["built"], needs=["x"]), step("b", post=["built"])), "/steps/1/pre/0",
+     "Let it need 'b'", {}),
     (
         "P013",
         plan(step("a", post=["open"]), step("b", post=["!open"]), step("c", pre=["open"], needs=["a"])),
@@ -310,6 +318,9 @@ GOOD: list[tuple[str, Any, dict[str, Any]]] = [
         ),
         {},
     ),
+    ("P011", plan({**MODEL, "cost_estimate": {"usd": 0}}), {"limits": limits(usd=0)}),
+    ("P011", plan(step("a"), {"id": "f", "kind": "flow", "name": "triage"}), {"limits": limits(usd=0, tokens=0)}),
+    ("P011", plan(MODEL, AGENT), {"limits": limits(usd=0.1, tokens=1, model_calls=2)}),
     ("P012", plan(step("a", writes=["k"]), step("b", needs=["a"], writes=["k"])), {}),
     ("P012", plan(step("a", writes=["k"]), step("b", writes=["k"]), state={"k": {"reducer": "append"}}), {}),
     ("P012", plan(step("a", writes=["k"]), step("b", writes=["l"])), {}),
@@ -324,6 +335,7 @@ GOOD: list[tuple[str, Any, dict[str, Any]]] = [
     ),
     ("P012", plan(step("a", writes=["k"]), step("r", reads=["k"]), step("b", writes=["k"])), {}),
     ("P013", plan(step("b", post=["built"]), step("a", pre=["built"], needs=["b"])), {}),
+    ("P013", plan(step("x"), step("b", post=["built"]), step("a", pre=["built"], needs=["b"])), {}),
     (
         "P013",
         plan(step("b", post=["!open"]), step("a", post=["open"], needs=["b"]), step("c", pre=["open"], needs=["a"]),

@@ -19,12 +19,12 @@ from agentflow_planner_llm._caller import read_error
 from agentflow_planner_llm._sentences import IN_DOUBT
 from agentflow_planner_llm.execution.batching import gather, make_batch
 from agentflow_planner_llm.execution.calls import check_call, find_disappointment, make_action, result_of
-from agentflow_planner_llm.execution.paying import PAYING, leaves_room, pays
+from agentflow_planner_llm.execution.paying import leaves_room, pays
 from agentflow_planner_llm.execution.routes import choose_route
 from agentflow_planner_llm.execution.state import Fault, PlanRun
 from agentflow_planner_llm.execution.values import filled, holds, name_call, write
 from agentflow_planner_llm.plan.bounds import PARALLEL
-from agentflow_planner_llm.plan.step import DEFAULT_RETRY
+from agentflow_planner_llm.plan.step import DEFAULT_RETRY, PAYING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from agentflow_planner_llm.plan.step import PAYING
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agentflow_kernel.contracts.planner import Observation
@@ -9,9 +11,6 @@ if TYPE_CHECKING:
     from agentflow_planner_llm.limits import Allowance
     from agentflow_planner_llm.plan.step import Step
     from agentflow_planner_llm.settings import Budgets
-
-PAYING = ("model", "agent")
-"""Kinds of steps that ask a model, and pay for one call when they begin."""
 
 
 def pays(step: Step) -> bool:

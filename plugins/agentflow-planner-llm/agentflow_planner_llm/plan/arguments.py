@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.schema import find_problems
 from agentflow_planner_llm.plan.finding import ARGUMENTS, MISMATCH, suggest
 from agentflow_planner_llm.plan.fitting import make_fit
+from agentflow_planner_llm.plan.partly import find_certain
 from agentflow_planner_llm.plan.schemas import (
     ARGUMENTS_OF,
     follow_path,
     mismatch,
     properties_of,
-    required_of,
     result_schema,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from typing import Any, TypeAlias
 
     from agentflow_kernel.contracts.values import JSON
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 def check_arguments(graph: Graph, scope: Scope, places: Places, found: list[PlanFinding]) -> None:
     """P004 and P009 for every step."""
-    parts: dict[int, Object] = {}
     fits: dict[int, Fit] = {}
     faulty = {number for number, _, _ in graph.faults}
     for number, step in enumerate(graph.steps):
@@ -52,92 +50,22 @@ def check_arguments(graph: Graph, scope: Scope, places: Places, found: list[Plan
         if fit is None:
             fit = fits[id(schema)] = make_fit(schema)
         if not fit(step.args) or number in faulty:
-            _check_literals(graph, number, schema, ("steps", places[step.id], "args"), parts, found)
+            _check_literals(graph, number, schema, places, found)
         for reference in graph.references[number]:
             _check_reference(graph, scope, number, reference, (schema, places, found))
 
 
-def _check_literals(
-    graph: Graph, number: int, schema: Object, where: Where, parts: dict[int, Object], found: list[PlanFinding]
-) -> None:
+def _check_literals(graph: Graph, number: int, schema: Object, places: Places, found: list[PlanFinding]) -> None:
     """P004 for one step."""
     step = graph.steps[number]
-    problems: list[tuple[Where, str]] = []
-    references = graph.references[number]
-    if references:
-        inside = [reference.where for reference in references]
-        _Partly(parts, problems).check(cast("JSON", step.args), schema, where, inside)
-    elif step.args or "required" in schema:
-        problems = [_split(problem, where) for problem in find_problems(cast("JSON", step.args), schema)]
-    for place, problem in problems:
-        properties = properties_of(schema)
-        name = str(place[len(where)]) if len(place) > len(where) else ""
+    inside = [reference.where for reference in graph.references[number]]
+    properties = properties_of(schema)
+    for place, problem in find_certain(cast("JSON", step.args), schema, schema, inside):
+        name = str(place[0]) if place else ""
         advice = suggest(name, properties) if name and name not in properties else ""
         text = f"Step {step.id!r}: invalid arguments for {step.name or step.kind!r}: {problem}."
-        found.append(PlanFinding(ARGUMENTS, text, *place, step=step.id, suggestion=advice))
-
-
-class _Partly:
-    """A check of what is literal in a value; references fit anywhere.
-
-    ``parts`` keeps, for each schema, the rules that hold for each property by itself, so that they can be checked
-    without those that a reference fills.
-    """
-
-    __slots__ = ("parts", "problems")
-
-    def __init__(self, parts: dict[int, Object], problems: list[tuple[Where, str]]) -> None:
-        self.parts = parts
-        self.problems = problems
-
-    def check(self, value: JSON, schema: JSON, where: Where, inside: Sequence[Where]) -> None:
-        """Check a value in which references stand at the places ``inside``, at least one."""
-        if not isinstance(schema, Mapping) or () in inside:
-            return
-        if value.__class__ is list:
-            items = schema.get("items")
-            for index, item in enumerate(cast("list[JSON]", value)):
-                below = [each[1:] for each in inside if each[0] == index]
-                if below:
-                    self.check(item, items, (*where, index), below)
-                elif isinstance(items, Mapping):
-                    self._note(item, items, (*where, index))
-            return
-        fields = cast("dict[str, JSON]", value)
-        filled = {each[0] for each in inside}
-        properties = properties_of(schema)
-        for name in filled:
-            if name in properties:
-                below = [each[1:] for each in inside if each[0] == name]
-                if () not in below:
-                    self.check(fields[cast("str", name)], properties[cast("str", name)], (*where, name), below)
-            elif schema.get("additionalProperties") is False and not schema.get("patternProperties"):
-                self.problems.append(((*where, name), f"/{name}: there is no such property"))
-        for name in required_of(schema):
-            if name not in fields:
-                self.problems.append(((*where, name), f"/{name}: is required but missing"))
-        if len(filled) < len(fields):
-            rules = self.parts.get(id(schema))
-            if rules is None:
-                rules = {keyword: rule for keyword, rule in schema.items() if keyword in _PARTS_OF_OBJECTS}
-                self.parts[id(schema)] = rules
-            self._note({name: item for name, item in fields.items() if name not in filled}, rules, where)
-
-    def _note(self, value: JSON, schema: Object, where: Where) -> None:
-        for problem in find_problems(value, schema):
-            self.problems.append(_split(problem, where))
-
-
-_PARTS_OF_OBJECTS = ("type", "properties", "additionalProperties", "patternProperties", "propertyNames", "$defs")
-
-
-def _split(problem: str, where: Where) -> tuple[Where, str]:
-    """The place and the sentence of a problem, which begins with a JSON pointer."""
-    pointer = problem.partition(":")[0]
-    if not pointer.startswith("/"):
-        return where, problem
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
-    return (*where, *parts), problem
+        where = ("steps", places[step.id], "args", *place)
+        found.append(PlanFinding(ARGUMENTS, text, *where, step=step.id, suggestion=advice))
 
 
 def _check_reference(
@@ -154,8 +82,8 @@ def _check_reference(
         return
     where: Where = ("steps", places[step.id], "args", *reference.where)
     wanted = follow_path(schema, reference.where)[0]
-    if reference.tolerant and wanted is not None and "$ref" not in str(wanted):  # which is of the whole schema
-        for fault in find_problems(_default_of(cast("JSON", step.args), reference.where), wanted):
+    if reference.tolerant and wanted is not None:
+        for fault in find_problems(_default_of(cast("JSON", step.args), reference.where), wanted, schema):
             text = f"Step {step.id!r}: the default of {reference.text!r} does not fit: {fault}."
             found.append(PlanFinding(MISMATCH, text, *where, step=step.id))
     if produced is None:

@@ -6,7 +6,7 @@ from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.contracts.values import Value
 from agentflow_planner_llm.plan.document import PlanLimits
 from agentflow_planner_llm.plan.finding import BUDGET
-from agentflow_planner_llm.plan.step import DEFAULT_RETRY
+from agentflow_planner_llm.plan.step import DEFAULT_RETRY, PAYING
 from agentflow_planner_llm.plan.ways import guards_of, levels_of
 
 TYPE_CHECKING = False
@@ -25,7 +25,8 @@ class Estimate(Value):
     """The most that a plan may use. A sum is a lower bound of that where ``unknown`` names steps without an estimate.
 
     ``steps`` counts what may be started, without tries after a failure, ``calls`` with them. ``depth`` is the longest
-    chain. ``seconds`` is the time with ``parallel`` steps at once, at worst.
+    chain. ``seconds`` is the time with ``parallel`` steps at once, at worst. An agent that does not say it counts as
+    one model call; what it does beyond that, and what flows and plans do, is not known.
     """
 
     __slots__ = ("steps", "calls", "depth", "usd", "seconds", "tokens", "model_calls", "parallel", "unknown")
@@ -103,7 +104,7 @@ def _model_calls(step: Step) -> int:
     cost = step.cost_estimate
     if cost is not None and cost.model_calls is not None:
         return cost.model_calls
-    return 1 if step.kind == "model" else 0
+    return 1 if step.kind in PAYING else 0
 
 
 def _seconds(step: Step, result: Estimate) -> float:
@@ -186,8 +187,21 @@ def check_bounds(graph: Graph, scope: Scope, found: list[PlanFinding]) -> None:
                 text = f"The plan may use {_shown(used)} {_NAMES[name]} at worst; {owner} allows {_shown(allowed)}."
                 where = ("limits", name) if owner == "the plan" else ()
                 found.append(PlanFinding(BUDGET, text, *where, suggestion=_ADVICE))
+            elif not allowed and (asking := _asking(graph, estimate.unknown.get(name, ()))):
+                text = f"The plan asks a model in {asking}; {owner} allows 0 {_NAMES[name]}."
+                where = ("limits", name) if owner == "the plan" else ()
+                found.append(PlanFinding(BUDGET, text, *where, suggestion="Say in a cost_estimate what it uses."))
 
 
+def _asking(graph: Graph, unknown: Sequence[str]) -> str:
+    """Which of the steps without an estimate ask a model, which is never for nothing unless they say so."""
+    names = [name for name in unknown if graph.steps[graph.index[name]].kind in PAYING]
+    more = f" and {len(names) - _MOST} more steps" if len(names) > _MOST else ""
+    return ", ".join(map(repr, names[:_MOST])) + more
+
+
+_MOST = 5
+"""Steps named in a sentence."""
 _NAMES = {
     "steps": "steps", "depth": "steps in a chain", "usd": "US dollars", "seconds": "seconds", "tokens": "tokens",
     "model_calls": "model calls",

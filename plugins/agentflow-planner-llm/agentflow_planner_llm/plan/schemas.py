@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 from urllib.parse import unquote
@@ -125,6 +126,28 @@ def properties_of(schema: Object) -> Object:
     return _object(schema.get("properties")) or {}
 
 
+def parts_of_object(schema: Object, name: str) -> list[JSON]:
+    """What holds for one property: its own schema and those of the patterns in its name, else that of the rest."""
+    named = properties_of(schema)
+    found: list[JSON] = [named[name]] if name in named else []
+    patterns = _object(schema.get("patternProperties")) or {}
+    found += [rule for pattern, rule in patterns.items() if _has_pattern(name, pattern)]
+    return found or [schema.get("additionalProperties", True)]
+
+
+def _has_pattern(name: str, pattern: str) -> bool:
+    """Whether the pattern occurs in a name; one that Python cannot read is taken to."""
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        return True
+
+
+def list_of(value: JSON) -> Sequence[JSON]:
+    """A list as it is, an empty one for anything else."""
+    return value if isinstance(value, list | tuple) else ()
+
+
 def _item(schema: Object, index: int) -> JSON:
     """The schema of one item of a list; the first ones may have their own."""
     first = schema.get("prefixItems")
@@ -149,7 +172,7 @@ def forms_of(root: Object, schemas: Sequence[Object]) -> list[Object] | None:
             continue
         found[id(schema)] = schema
         if "$ref" in schema or "$dynamicRef" in schema:
-            target = _referred(root, schema.get("$ref"))
+            target = referred(root, schema.get("$ref"))
             if target is None:
                 return None
             waiting.append(target)
@@ -183,7 +206,7 @@ def _objects(schemas: JSON) -> list[Object]:
     return [each for each in schemas if isinstance(each, Mapping)] if isinstance(schemas, list | tuple) else []
 
 
-def _referred(root: Object, reference: JSON) -> Object | None:
+def referred(root: Object, reference: JSON) -> Object | None:
     """What a reference within a schema's own document leads to."""
     if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
         return None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 KINDS = ("tool", "agent", "model", "flow", "plan", "emit", "wait", "ask")
 ON_ERROR = ("fail", "skip", "retry", "replan", "continue")
+PAYING = ("model", "agent")
+"""Kinds of steps that ask a model, and pay for one call when they begin."""
 END = "end"
 """The target of a route that leads nowhere on."""
 
