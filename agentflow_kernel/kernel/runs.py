@@ -474,5 +474,8 @@ def _keyed_id(name: str, key: str) -> str:
     """The run id that belongs to a key: a UUID of version 8 made from SHA-256 (RFC 9562, section 5.8)."""
     from hashlib import sha256
 
-    digest = sha256(f"{name}\n{key}".encode()).hexdigest()
+    try:
+        digest = sha256(f"{name}\n{key}".encode()).hexdigest()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{key!r} is no key of a run: it has a lone surrogate.") from error
     return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"

@@ -264,7 +264,9 @@ def _observe(run_id: str, name: str) -> RunObserver | None:
 
 
 def qualified_name(target: Flow | Agent) -> str:
-    """The name by which a run finds its flow, agent or plan again."""
+    """The name by which a run finds its flow, agent or plan again; raises :class:`UsageError` for what is none."""
+    if not isinstance(target, Flow) and not hasattr(target, "perform"):
+        raise UsageError(f"{target!r} cannot be run: expected a flow, an agent or a plan.")
     return f"{'flow' if isinstance(target, Flow) else target.kind}/{target.name}"
 
 

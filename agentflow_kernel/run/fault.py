@@ -53,6 +53,8 @@ def code_of(error: BaseException) -> str:
 def text_of(error: BaseException) -> str:
     """What an error says, with its class where it is not the framework's; bounded, and text that can be encoded."""
     text = str(error) if isinstance(error, AgentFlowError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, BaseExceptionGroup) and not isinstance(error, AgentFlowError):  # as of a task group of a node
+        text = f"{text}: {'; '.join(map(text_of, error.exceptions))}"
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text)} characters)"
     return printable(text)

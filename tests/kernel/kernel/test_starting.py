@@ -237,3 +237,14 @@ async def test_the_run_of_a_suspended_start_shows_its_durability() -> None:
         await step.inside.wait()
     with pytest.raises(RunSuspended, match=r"It can be resumed"):
         await handle.result()
+
+
+async def test_what_is_nothing_to_run_and_a_key_that_is_no_text_are_refused() -> None:
+    """Before anything is on record."""
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        for wrong in (5, None, lambda value: value):
+            with pytest.raises(UsageError, match="cannot be run: expected a flow, an agent or a plan"):
+                await kernel.run(wrong)
+        with pytest.raises(UsageError, match="is no key of a run"):
+            await kernel.start(Flow("f").step(str), key="\ud800")
+        assert not await kernel.runs()

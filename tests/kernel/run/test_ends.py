@@ -357,3 +357,14 @@ async def test_what_an_error_says_is_told_up_to_a_bound() -> None:
         last = (await kernel.history(handle.run_id))[-1]
     assert len(head.cause) < 20_000
     assert len(encode_record(last)) < 20_000
+
+
+async def test_a_group_of_errors_is_told_with_what_is_in_it() -> None:
+    """A node may have a task group of its own; how many errors there are says little."""
+
+    async def fail(value: object) -> object:
+        raise ExceptionGroup("unhandled errors", [ValueError("no"), ExceptionGroup("more", [KeyError("yes")])])
+
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        with pytest.raises(RunFailed, match=r"\(2 sub-exceptions\): ValueError: no; .*: KeyError: 'yes'"):
+            await kernel.run(Flow("f").step(fail))
