@@ -82,7 +82,8 @@ class Parallel:
             arrival = await self._next()
             if arrival is None:
                 return
-            self._begun.discard(arrival[0].action_id)
+            if arrival[0].kind != "piece":  # its action is still at work
+                self._begun.discard(arrival[0].action_id)
             await drive.conclude(*arrival)
 
     async def _act(self, action: Action, scope: anyio.CancelScope) -> None:
