@@ -300,8 +300,10 @@ def check_inner(graph: Graph, context: Context, value: object) -> None:
 
 
 def wrap(policies: list[Any], call: Call) -> Call:
-    """The call with all policies round it, the first one outermost."""
+    """The call with all policies round it, the first one outermost; raises :class:`UsageError` for what is none."""
     for policy in reversed(policies):
+        if not hasattr(policy, "wrap"):
+            raise UsageError(f"{policy!r} is no policy: expected an object with wrap(call), as plugins make them.")
         call = policy.wrap(call)
     return call
 

@@ -154,6 +154,8 @@ class Flow(Graph):
         :class:`UsageError` for a key that is declared already.
         """
         for key in keys:
+            if not hasattr(key, "fresh"):
+                raise UsageError(f"{key!r} is no state key: expected StateKey(name, type, …).")
             if key.name in self.keys:
                 raise UsageError(f"Flow {self.name!r} already declares the state key {key.name!r}.")
             self.keys[key.name] = key

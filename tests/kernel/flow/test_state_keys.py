@@ -205,3 +205,8 @@ def test_differences_since_a_version() -> None:
         state.commit((write,), node="n")
     assert state.diff() == {"a": [], "b": [2], "k": [3]}
     assert state.diff(2) == {"a": [], "k": [3]}
+
+
+def test_only_a_state_key_can_be_declared() -> None:
+    with pytest.raises(UsageError, match="'count' is no state key"):
+        Flow("f").keeps("count")

@@ -185,3 +185,10 @@ async def test_without_policies_no_request_is_made(monkeypatch: pytest.MonkeyPat
         assert made == []
         await kernel.run(Flow("g").step(note, policies=[Keeping()]), 1)
     assert made == ["note"]
+
+
+@pytest.mark.parametrize("policies", [["retry"], "retry", [object()]])
+def test_what_is_no_policy_is_refused_before_the_run(policies) -> None:
+    """A name means one only in a manifest."""
+    with pytest.raises(UsageError, match="is no policy: expected an object with wrap"):
+        Flow("f").step(str, policies=policies).run_sync()
