@@ -7,9 +7,8 @@ from agentflow_kernel.errors.base import AgentFlowError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Self
+    from typing import Any, Self
 
-    from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.errors.base import Executed
 
 
@@ -190,7 +189,7 @@ class PlanFailed(AgentFlowError):
 
     code = "AF-PLAN-FAILED"
 
-    def __init__(self, name: str, code: str, reason: str, state: JSON = None) -> None:
+    def __init__(self, name: str, code: str, reason: str, state: Any = None) -> None:
         super().__init__(f"{name!r} did not reach its goal: {reason}")
         self.name, self.code, self.reason, self.state = name, code, reason, state
 
