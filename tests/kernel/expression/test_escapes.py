@@ -64,6 +64,39 @@ ATTRIBUTES = [
     "(x.a)()",
     "'a'()",
     "[len][0](x)",
+    # attributes whose values would be JSON, so that nothing else stops them
+    "n.numerator",
+    "x.a.real",
+    "x.a['denominator']",
+    "x['a']['imag']",
+    "$.x.a.real",
+    "items[0].real",
+    "items.__doc__",
+    "x.a.__doc__",
+    "(5).real",
+    "(1.5).imag",
+    "(true).real",
+    "(null).__doc__",
+    "'abc'.__doc__",
+    "[1].__doc__",
+    "{'a': 1}.__doc__",
+    "(x).__doc__",
+    "[x][0].a.real",
+    "lower(text).__doc__",
+    "x[lower('__DOC__')]",
+    "x.a[text]",
+    # as they are written elsewhere
+    "x.constructor",
+    "x.__proto__",
+    "x.constructor.constructor('return 1')()",
+    "items.length",
+    "this",
+    "self.__init__.__globals__",
+    "globalThis.process",
+    "require('fs')",
+    "config.items()",
+    "T(java.lang.Runtime).getRuntime()",
+    "new Date()",
 ]
 BUILTINS = [
     f"{name}({argument})"
@@ -204,6 +237,17 @@ SYNTAX = [
     "n // comment",
     "/* n */",
     "n \\\n + 1",
+    "1e999",
+    "-1e999",
+    "1e308 * 10",
+    "9223372036854775808",
+    "'\\x41'",
+    "'\\101'",
+    "'\\N{BULLET}'",
+    "'\\u{41}'",
+    "'\\u00zz'",
+    "'a",
+    "'a\"",
 ]
 TEXT = [
     "'%s' % x",
@@ -263,6 +307,12 @@ JSON = {"x": {"a": 1}, "items": [1, 2], "text": "abc", "n": 5}
 def test_attempt_ends_in_one_of_the_two_errors(text: str) -> None:
     with pytest.raises((ExpressionInvalid, ExpressionFailed)):
         Expression(text).evaluate(JSON)
+
+
+@pytest.mark.parametrize("path", ["n.real", "x.a.real", "items[0].real", "items.__len__", "text.__doc__", "text[0]"])
+def test_a_path_into_python_is_one_that_is_not_there(path: str) -> None:
+    assert Expression(f"has({path})").test(JSON) is False
+    assert Expression(f"default({path}, 'nothing')").evaluate(JSON) == "nothing"
 
 
 def test_there_are_more_than_a_hundred_attempts() -> None:
