@@ -194,7 +194,7 @@ class Dag:
         """The state that :meth:`dump` wrote.
 
         Raises :class:`NewerSchema` for a version above ours, and :class:`ProtocolViolation` for anything that is no
-        state of this plan: a run may not leave the plan that it began.
+        state of this plan: a run may not leave the plan that it began, nor end because a tool of it is gone for now.
         """
         try:
             fields = cast("Object", document)
@@ -208,6 +208,8 @@ class Dag:
                     f"{str(fields['hash'])[:12]}). Give it the plan of before, or start a new run.",
                     executed="no",
                 )
+            if state.run is None and state.fault is not None and fields["run"] is not None:
+                raise ProtocolViolation(f"The plan cannot go on as it is: {state.fault.message}", executed="no")
             state.phase = cast("str", fields["phase"])
             state.wall_at = cast("float | None", fields["wall_at"])
             if state.run is not None:

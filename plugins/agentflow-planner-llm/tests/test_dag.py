@@ -494,6 +494,9 @@ def test_run_may_not_leave_its_plan() -> None:
     other = task_of(subject, plan(step("a"), step("c", needs=["a"])))
     with pytest.raises(ProtocolViolation, match="another one than the run began"):
         subject.load(other, subject.dump(run.state))
+    missing = task_of(subject, plan(step("a"), step("b", needs=["a"])), {"send": TOOLS["send"]})
+    with pytest.raises(ProtocolViolation, match="cannot go on as it is: .*unknown tool 'count'"):
+        subject.load(missing, subject.dump(run.state))
 
 
 def test_stored_state_is_refused_where_it_is_none_or_newer() -> None:

@@ -9,7 +9,7 @@ import pytest
 from plans import plan, ref, step
 
 from agentflow_kernel import Flow, Kernel, Parts, Plan
-from agentflow_kernel.errors import PlanInvalid, RunFailed
+from agentflow_kernel.errors import PlanInvalid, RunFailed, RunSuspended
 from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, ScriptedProvider
 from agentflow_planner_llm.dag import Dag
 from agentflow_planner_llm.plan_settings import PlanSettings
@@ -101,6 +101,33 @@ async def test_retry_waits_for_the_timer_of_the_engine() -> None:
             await clock.advance(seconds)
         assert await handle.result() == {"b": 6}
     assert [at - tries[0] for at in tries] == [0, 1, 3]
+
+
+@pytest.mark.parametrize("edit", ["another step", "no step", "no tool"])
+async def test_run_whose_plan_is_edited_goes_on_when_it_is_put_back(edit: str) -> None:
+    """Neither another plan nor one that cannot run ends the run or does a step of it."""
+    calls, other, journal = Calls(), Calls(), InProcessJournal()
+    other.kit = FunctionToolset()
+    waits = {"id": "wait", "kind": "wait", "args": {"type": "signal", "name": "go"}}
+    document = plan(waits, step("last", "kit.double", args={"value": ref("wait.result")}))
+    edited = {
+        "another step": subject(plan(*document["steps"], step("more", "kit.fail")), calls),
+        "no step": subject(plan(waits, step("last", "kit.double", args={"value": ref("gone.result")})), calls),
+        "no tool": subject(document, other),
+    }
+    async with Kernel(journal=journal) as first:
+        handle = await first.start(subject(document, calls))
+        await anyio.wait_all_tasks_blocked()
+    async with Kernel(journal=journal) as second:
+        second.add(edited[edit])
+        with pytest.raises((RunSuspended, PlanInvalid), match="another one than the run began|is not valid"):
+            await (await second.resume(handle.run_id)).result()
+    async with Kernel(journal=journal) as third:
+        third.add(subject(document, calls))
+        resumed = await third.resume(handle.run_id)
+        await resumed.signal("go", 5)
+        assert await resumed.result() == {"last": 10}
+    assert calls.made == [5]
 
 
 async def test_run_goes_on_where_another_kernel_left_it() -> None:
