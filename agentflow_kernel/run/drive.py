@@ -21,7 +21,7 @@ from agentflow_kernel.run.settle import Settled, publish_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Record
@@ -118,6 +118,8 @@ class Drive:
         if saved is None:
             self.state = self.planner.begin(task)
             self.observe(Observation("started", value=value))
+            if history is not None and history.intents:
+                self._recognise(history.intents)
             return True
         self.state = self._load(task, saved["state"])
         actions = [Action.from_json(item) for item in cast("list[Mapping[str, JSON]]", saved["open"])]
@@ -126,6 +128,21 @@ class Drive:
         self.timer = cast("float | None", saved["timer"])
         self.signals = tuple(cast("Sequence[str]", saved.get("signals", ())))
         return False
+
+    def _recognise(self, intents: Collection[str]) -> None:
+        """Park a run that was begun before and begins otherwise now: the effect of what it began may be there.
+
+        No completion is on record, so that all that was begun follows from the first decision.
+        """
+        above = f"{self.context.path}/"
+        for path in sorted(intents):
+            begun = path.removeprefix(above).partition("/")[0].partition("!")[0]
+            if path.startswith(above) and begun not in self.open:
+                problem = (
+                    "it was begun, nobody knows whether it took effect, and the planner now begins otherwise. "
+                    "Give it the plan of before, or start a new run."
+                )
+                raise NonDeterminism(self.context.run_id, path, problem)
 
     def _load(self, task: Task, document: JSON) -> object:
         """The planner's state as on record; where it no longer fits, the run is parked until a person decides."""

@@ -495,7 +495,7 @@ def test_run_may_not_leave_its_plan() -> None:
     with pytest.raises(ProtocolViolation, match="another one than the run began"):
         subject.load(other, subject.dump(run.state))
     missing = task_of(subject, plan(step("a"), step("b", needs=["a"])), {"send": TOOLS["send"]})
-    with pytest.raises(ProtocolViolation, match="cannot go on as it is: .*unknown tool 'count'"):
+    with pytest.raises(ProtocolViolation, match=r"cannot go on as it is: .*unknown tool 'count'"):
         subject.load(missing, subject.dump(run.state))
 
 

@@ -108,11 +108,12 @@ async def test_run_whose_plan_is_edited_goes_on_when_it_is_put_back(edit: str) -
     """Neither another plan nor one that cannot run ends the run or does a step of it."""
     calls, other, journal = Calls(), Calls(), InProcessJournal()
     other.kit = FunctionToolset()
-    waits = {"id": "wait", "kind": "wait", "args": {"type": "signal", "name": "go"}}
-    document = plan(waits, step("last", "kit.double", args={"value": ref("wait.result")}))
+    waits = {"id": "wait", "kind": "wait", "args": {"type": "signal", "name": "go"}, "needs": ["one"]}
+    one = step("one", "kit.double", args={"value": 1})
+    document = plan(one, waits, step("last", "kit.double", args={"value": ref("wait.result")}))
     edited = {
         "another step": subject(plan(*document["steps"], step("more", "kit.fail")), calls),
-        "no step": subject(plan(waits, step("last", "kit.double", args={"value": ref("gone.result")})), calls),
+        "no step": subject(plan(one, waits, step("last", "kit.double", args={"value": ref("gone.result")})), calls),
         "no tool": subject(document, other),
     }
     async with Kernel(journal=journal) as first:
@@ -120,14 +121,14 @@ async def test_run_whose_plan_is_edited_goes_on_when_it_is_put_back(edit: str) -
         await anyio.wait_all_tasks_blocked()
     async with Kernel(journal=journal) as second:
         second.add(edited[edit])
-        with pytest.raises((RunSuspended, PlanInvalid), match="another one than the run began|is not valid"):
+        with pytest.raises((RunSuspended, PlanInvalid), match=r"another one than the run began|is not valid"):
             await (await second.resume(handle.run_id)).result()
     async with Kernel(journal=journal) as third:
         third.add(subject(document, calls))
         resumed = await third.resume(handle.run_id)
         await resumed.signal("go", 5)
         assert await resumed.result() == {"last": 10}
-    assert calls.made == [5]
+    assert calls.made == [1, 5]
 
 
 async def test_run_goes_on_where_another_kernel_left_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 from engine_kit import DurableJournal, check_history
 from plan_kit import Ear, InTurn
@@ -12,7 +13,7 @@ from agentflow_kernel import Context, Flow, Kernel, Parts, Plan
 from agentflow_kernel.contracts.planner import Decision, End
 from agentflow_kernel.errors import ProtocolViolation, RunFailed, RunSuspended, Unsupported
 from agentflow_kernel.run.history_limits import Limits
-from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
+from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -283,3 +284,36 @@ async def test_a_run_whose_plan_has_changed_is_parked_and_goes_on_when_it_is_put
         handle = await kernel.resume(handle.run_id)
         await handle.signal("stop")
         assert await handle.result() == [["note", 1], ["stop", None]]
+
+
+async def test_an_effect_that_was_begun_is_not_forgotten_by_another_plan() -> None:
+    """A run that broke off in its first step has no decision on record: what it began must be begun again, or wait."""
+    journal, kit, began = DurableJournal(), FunctionToolset(), list[str]()
+
+    async def pay(_arguments: Any) -> None:
+        began.append("pay")
+        await anyio.sleep_forever()
+
+    async def look(_arguments: Any) -> str:
+        began.append("look")
+        return "seen"
+
+    kit.add("pay", pay, effect="effect")
+    kit.add("look", look, effect="pure")
+
+    def in_turn(tool: str) -> Plan:
+        return Plan(
+            "p", InTurn(), {"steps": [{"id": "a-" + tool, "kind": "tool", "name": "kit." + tool}]}, tools={"kit": kit}
+        )
+
+    async with Kernel(journal=journal) as kernel:
+        handle = await kernel.start(in_turn("pay"))
+        await settle()
+    for plan, words in ((in_turn("look"), "p/a-pay.*begins otherwise"), (in_turn("pay"), "p/a-pay")):
+        async with Kernel(journal=journal) as kernel:
+            kernel.add(plan)
+            resumed = await kernel.resume(handle.run_id)
+            with pytest.raises(RunSuspended, match=words):
+                await resumed.result()
+            assert await status_of(kernel) == "stuck"
+    assert began == ["pay"]
