@@ -20,7 +20,7 @@ from agentflow_kernel.errors import StorageUnavailable
 from agentflow_kernel.group_commit.thread import OwnThread, find_soon
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from asyncio import AbstractEventLoop
     from collections.abc import Generator
     from typing import Any
 
@@ -72,11 +72,11 @@ class Lane:
 
     def enter(self, ticket: Ticket[Any], committer: Committer) -> bool:
         """Let a ticket wait. ``True``: it is the first of its group, which is sure to be committed with it."""
+        loop = None if self._loop is None else self._loop()
+        ticket.woken = Bell() if loop is None else loop.create_future()
         self.pending.append(ticket)
-        ticket.woken = self.bell()
         if self.led:
             return False
-        loop = None if self._loop is None else self._loop()
         soon = find_soon() if loop is None else (loop.call_soon, loop.call_soon_threadsafe)
         group = Group(self, committer, *soon)
         self.led = True
@@ -85,11 +85,6 @@ class Lane:
         else:
             group.soon(group.begin)  # first the tasks that are ready now: they come along
         return True
-
-    def bell(self) -> Future[None] | Bell:
-        """What a waiting ticket is woken by."""
-        loop = None if self._loop is None else self._loop()
-        return Bell() if loop is None else loop.create_future()
 
     async def stay(self, ticket: Ticket[Any], error: BaseException, *, through: bool) -> None:
         """Meet the cancellation of a task that waits: with ``through`` it has to wait until the ticket is settled.
@@ -102,7 +97,7 @@ class Lane:
             raise error
         with anyio.CancelScope(shield=True):
             while not ticket.settled:
-                ticket.woken = self.bell()
+                ticket.woken = Bell()
                 try:
                     await ticket.woken
                 except BaseException:

@@ -21,18 +21,23 @@ T = TypeVar("T")
 class Ticket(Generic[T]):
     """One caller's job and what became of it: ``value`` or ``error`` once it is ``settled``.
 
-    ``job`` gets the open transaction, whatever that is for the store; a refusal must be raised before its first change.
     ``woken`` is set for a caller that waits in an event loop.
     """
 
-    __slots__ = ("job", "value", "error", "settled", "woken")
+    __slots__ = ("value", "error", "settled", "woken")
 
-    def __init__(self, job: Callable[[Any], T]) -> None:
-        self.job = job
+    def __init__(self) -> None:
         self.value: T | None = None
         self.error: BaseException | None = None
         self.settled = False
         self.woken: Future[None] | Bell | None = None
+
+    def do(self, transaction: Any) -> T:
+        """The job, with the open transaction, whatever that is for the store.
+
+        A refusal must be raised before its first change.
+        """
+        raise NotImplementedError
 
     def settle(self, error: BaseException | None = None) -> None:
         """Fix the outcome."""
@@ -44,6 +49,20 @@ class Ticket(Generic[T]):
         if self.error is not None:
             raise self.error
         return cast("T", self.value)
+
+
+class Job(Ticket[T]):
+    """A ticket for any function that takes the transaction."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        super().__init__()
+        self.function = function
+
+    def do(self, transaction: Any) -> T:
+        """Call it."""
+        return self.function(transaction)
 
 
 class Committer(Protocol):

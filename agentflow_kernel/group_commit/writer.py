@@ -16,14 +16,14 @@ from anyio.to_thread import run_sync
 
 from agentflow_kernel.group_commit.lane import Lane, running_loop
 from agentflow_kernel.group_commit.pace import SMALL_BYTES
-from agentflow_kernel.group_commit.ticket import Ticket, closed
+from agentflow_kernel.group_commit.ticket import Job, closed
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Awaitable, Callable
-    from typing import Any, TypeVarTuple
+    from collections.abc import Callable
+    from typing import TypeVarTuple
 
-    from agentflow_kernel.group_commit.ticket import Committer
+    from agentflow_kernel.group_commit.ticket import Committer, Ticket
 
     Args = TypeVarTuple("Args")
 
@@ -45,27 +45,24 @@ class Writer:
         """The lane that was asked for last, where its event loop is one of asyncio's."""
         self._closed = False
 
-    async def write(self, job: Callable[[Any], T], size: int | None) -> T:
-        """What ``job`` returns, once its transaction is durable; it writes about ``size`` bytes, where that is known.
+    async def write(self, ticket: Ticket[T], size: int | None) -> T:
+        """What the job returns, once its transaction is durable; it writes about ``size`` bytes, where that is known.
 
         Jobs of one event loop run in the order of the calls. A cancelled call whose transaction has begun is carried
         out all the same; one that still waits is not.
         """
         await checkpoint_if_cancelled()
-        return await self._write(job, size, through=False)
+        return await self.write_through(ticket, size, through=False)
 
-    def write_through(self, job: Callable[[Any], T], size: int | None) -> Awaitable[T]:
+    async def write_through(self, ticket: Ticket[T], size: int | None, *, through: bool = True) -> T:
         """As :meth:`write`, but cancellation waits until it is decided, as if the caller had shielded it.
 
         ``Task.cancel`` of asyncio comes through at once, as it does through a shield.
         """
-        return self._write(job, size, through=True)
-
-    async def _write(self, job: Callable[[Any], T], size: int | None, *, through: bool) -> T:
         committer = self.committer
         if self._closed:
             raise closed(committer.name)
-        lane, ticket = self._lane(), Ticket(job)
+        lane = self._lane()
         short = size is not None and size <= SMALL_BYTES
         if short and lane.lonely and not lane.led and committer.run_at_once(ticket):
             lane.held_up_s += committer.pace.last_s
@@ -93,7 +90,7 @@ class Writer:
             self._closed = True
             lane = self._lane()
             if lane.led:
-                last = Ticket(_nothing)
+                last: Job[None] = Job(_nothing)
                 lane.enter(last, self.committer)
                 await last.woken  # type: ignore[misc]  # set by enter
             await lane.thread.run(close)

@@ -11,8 +11,8 @@ from agentflow_kernel.run.history_limits import LIMITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Literal
+    from collections.abc import Coroutine, Mapping, Sequence
+    from typing import Any, Literal
 
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Journal, RecordType
@@ -230,28 +230,30 @@ class History:
         payload: dict[str, JSON] = {kind: name} if told is None else {kind: name, "undo": told}
         await self.commit([("step.intent", path, payload, "", size)])
 
-    async def commit(self, lines: Sequence[Line]) -> int:
+    def commit(self, lines: Sequence[Line]) -> Coroutine[Any, Any, int]:
         """Append one batch and return the sequence number of the first of ``lines``; durable when this returns.
 
         Batches of one run are numbered in the order of the calls. Cancellation waits until the batch is decided.
         """
         if self.broken is not None:
             raise self.broken
-        prepared = []
-        for line in lines:
-            kind, path, payload, _, size = line
+        large = False
+        for kind, path, payload, _, size in lines:
             if kind == "step.completed" and (began := self.began.pop(path, None)) is not None:
                 payload["took_s"] = round(self.clock.monotonic() - began, 6)  # type: ignore[index]  # an object
-            prepared.append((line, "" if size <= _SURELY_SMALL else await self.store_large(line)))
-        return await self.append(prepared)
+            large = large or size > _SURELY_SMALL
+        return self._commit_large(lines) if large else self.append(lines)
 
-    async def append(self, prepared: Sequence[tuple[Line, str]]) -> int:
-        """As :meth:`commit`, for lines whose large payloads are stored already: each comes with its reference.
+    async def _commit_large(self, lines: Sequence[Line]) -> int:
+        return await self.append(lines, [await self.store_large(line) for line in lines])
+
+    async def append(self, lines: Sequence[Line], refs: Sequence[str] = ()) -> int:
+        """As :meth:`commit`, for lines whose large payloads are stored already: their references, if there are any.
 
         They are numbered before anything else can happen.
         """
         start = self.next_seq
-        records = self._number(prepared)
+        records = self._number(lines, refs)
         try:
             if self._shielded is not None:
                 await self._shielded.append_shielded(self.run_id, start, self.epoch, records)
@@ -261,7 +263,7 @@ class History:
             if self.broken is None:
                 self.broken = error
             raise self.broken from None if self.broken is error else error
-        return start + len(records) - len(prepared)
+        return start + len(records) - len(lines)
 
     async def _append_in_shield(self, start: int, records: Sequence[Record]) -> None:
         import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
@@ -269,25 +271,25 @@ class History:
         with anyio.CancelScope(shield=True):
             await self.journal.append(self.run_id, start, self.epoch, records)
 
-    def _number(self, prepared: Sequence[tuple[Line, str]]) -> list[Record]:
+    def _number(self, lines: Sequence[Line], refs: Sequence[str]) -> list[Record]:
         """The records of a batch: marks and lines that wait for one first."""
         if self.closed:
             raise RunEnded(self.run_id, self.closed)
-        if prepared:
-            kind, _, payload, _, _ = prepared[0][0]
+        if lines:
+            kind, _, payload, _, _ = lines[0]
             if self.due:
                 self.limits.check(self, kind)
             if kind in _LAST:
                 self.closed = str(cast("Mapping[str, JSON]", payload)["status"])
         records = []
         if self.marks:
-            records.append(self._record(("event.published", "", {"ids": self.marks}, "", 0), ""))
+            records.append(self._record(("event.published", "", {"ids": self.marks}, "", 0)))
             self.marks = []
         if self.queued:
             queued, self.queued = self.queued, []
-            records.extend(self._record(line, "") for line in queued)
-        for line, ref in prepared:
-            records.append(self._record(line, ref))
+            records.extend(self._record(line) for line in queued)
+        for at, line in enumerate(lines):
+            records.append(self._record(line, refs[at] if refs else ""))
         return records
 
     async def store_large(self, line: Line) -> str:
@@ -300,7 +302,7 @@ class History:
         self.size_bytes += len(data)
         return await self.journal.put_blob(data) if len(data) > INLINE_LIMIT_BYTES else ""
 
-    def _record(self, line: Line, ref: str) -> Record:
+    def _record(self, line: Line, ref: str = "") -> Record:
         """Number and chain one record."""
         kind, path, payload, input_hash, _ = line
         attempt = 1
@@ -315,10 +317,10 @@ class History:
             _head_of(kind, payload) if ref else payload,
             self.epoch,
             attempt,
-            ts=self.clock.now(),
-            ref=ref,
-            input_hash=input_hash,
-            prev_hash=self.prev_hash,
+            self.clock.now(),
+            ref,
+            input_hash,
+            self.prev_hash,
         )
         self.next_seq += 1
         self._take_in(record)

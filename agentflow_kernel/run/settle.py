@@ -91,7 +91,7 @@ async def settle(
         frame.settled = (result, text) if size <= _KEPT else None
     if action != DEFAULT:
         payload["action"] = action
-    others: list[Line] = []
+    others: list[Line] = []  # what goes on record with the step
     for line in lines:
         if line[0] == "snapshot":
             payload["state"] = line[2]
@@ -103,12 +103,12 @@ async def settle(
             others.append((*line[:4], line[4] or size))  # without a size its data is the result
         else:
             others.append(line)
-    all_lines: list[Line] = [*others, ("step.completed", path, payload, input_hash, size)]
-    first = await run.history.commit(all_lines)
+    others.append(("step.completed", path, payload, input_hash, size))
+    first = await run.history.commit(others)
     if "undo" in payload:
         _remember(run, lines, result)
-    if others:
-        await publish_lines(run, first, all_lines)
+    if lines:
+        await publish_lines(run, first, others)
     return result if action == DEFAULT or result.__class__ is Spread else Route(action, result)
 
 

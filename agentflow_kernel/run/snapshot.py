@@ -78,7 +78,7 @@ async def _put(
         payload, text = to_json(fold(folded, visit, position, open_ids), "snapshot")
         line = ("snapshot", "", payload, "", len(text))
         ref = await history.store_large(line)
-    seq = await history.append([(line, ref)])
+    seq = await history.append([line], [ref])
     history.records, history.size_bytes, history.due, history.warned = 1, len(text), False, False
     _let_go(history, None if folded.standing is None else run.standing, _keeper(visit, open_ids))
     if history.limits.compact:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-JOURNALS = [("sqlite", 50), *([("leveldb", 58)] if importlib.util.find_spec("plyvel") else [])]
+JOURNALS = [("sqlite", 45), *([("leveldb", 53)] if importlib.util.find_spec("plyvel") else [])]
 
 
 @pytest.mark.parametrize(("journal", "most"), JOURNALS)

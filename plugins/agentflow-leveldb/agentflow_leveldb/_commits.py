@@ -176,7 +176,7 @@ class Commits:
         for ticket in tickets:
             ticket.error = None
             try:
-                ticket.value = ticket.job(transaction)
+                ticket.value = ticket.do(transaction)
             except Exception as error:  # noqa: BLE001 -- a refusal is its own outcome
                 ticket.error = error
         start = time.perf_counter()

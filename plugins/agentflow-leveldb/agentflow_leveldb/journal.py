@@ -14,7 +14,7 @@ from agentflow_kernel.contracts.journal import (
     follow_chain,
 )
 from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced, UnknownRun, UsageError
-from agentflow_kernel.group_commit.ticket import Ticket
+from agentflow_kernel.group_commit.ticket import Job, Ticket
 from agentflow_leveldb._commits import Commits
 from agentflow_leveldb._compacting import MOST_RECORDS, compact_run
 from agentflow_leveldb._driver import is_damage, load_driver
@@ -76,19 +76,19 @@ class LevelJournal:
 
     async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append one batch; one that is still waiting for its write when it is cancelled is not written."""
-        job, size = _append_job(run_id, expected_seq, epoch, records)
-        await self._start().write(job, size)
+        batch = _Batch(run_id, expected_seq, epoch, records)
+        await self._start().write(batch, batch.size)
 
     def append_shielded(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Awaitable[None]:
         """Append one batch; cancellation waits until it is decided."""
-        job, size = _append_job(run_id, expected_seq, epoch, records)
-        return (self._writer or self._start()).write_through(job, size)
+        batch = _Batch(run_id, expected_seq, epoch, records)
+        return (self._writer or self._start()).write_through(batch, batch.size)
 
     def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append one batch on the calling thread."""
-        ticket = Ticket(_append_job(run_id, expected_seq, epoch, records)[0])
-        self._commits.run([ticket])
-        ticket.result()
+        batch = _Batch(run_id, expected_seq, epoch, records)
+        self._commits.run([batch])
+        batch.result()
 
     async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
         """The checked records of a run; also their chain is checked, where they name it."""
@@ -116,7 +116,7 @@ class LevelJournal:
                 transaction.put(BLOBS + ref.encode(), data)
             return ref
 
-        return await self._start().write(put, None)
+        return await self._start().write(Job(put), None)
 
     async def get_blob(self, ref: str) -> bytes:
         """The checked bytes."""
@@ -132,9 +132,9 @@ class LevelJournal:
         if await self._read(lambda _: False, True):  # there is no store, and none is made for this
             raise UnknownRun(run_id)
         writer = self._start()
-        count = gone = await writer.write(lambda transaction: compact_run(transaction, run_id, seq, epoch), None)
+        count = gone = await writer.write(Job(lambda transaction: compact_run(transaction, run_id, seq, epoch)), None)
         while gone == MOST_RECORDS:
-            gone = await writer.write(lambda transaction: compact_run(transaction, run_id, seq, epoch), None)
+            gone = await writer.write(Job(lambda transaction: compact_run(transaction, run_id, seq, epoch)), None)
             count += gone
         return count
 
@@ -158,25 +158,40 @@ class LevelJournal:
         return self._writer
 
 
-def _append_job(
-    run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]
-) -> tuple[Callable[[Transaction], None], int | None]:
-    """What appends the records as they are now, and how many bytes they have; ``None`` for the first ones of a run.
+class _Batch(Ticket[None]):
+    """Records to append at one place, as they are now; ``size`` counts their bytes, but for those that begin a run.
 
-    Those look at the disk, which an event loop must not.
+    Those that begin a run look at the disk, which an event loop must not: they have no size.
     """
-    check_batch(run_id, expected_seq, epoch, records)
-    lines = [encode_record(record) for record in records]
-    run_id.encode()  # half of a surrogate pair is no name
 
-    def append(transaction: Transaction) -> None:
+    __slots__ = ("run_id", "expected_seq", "epoch", "records", "lines", "size")
+
+    def __init__(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
+        check_batch(run_id, expected_seq, epoch, records)
+        run_id.encode()  # half of a surrogate pair is no name
+        super().__init__()
+        self.run_id = run_id
+        self.expected_seq = expected_seq
+        self.epoch = epoch
+        self.records = records
+        self.lines: list[bytes] = []
+        size = 0
+        for record in records:
+            line = record.encoded or encode_record(record)
+            self.lines.append(line)
+            size += len(line)
+        self.size = size if expected_seq else None
+
+    def do(self, transaction: Transaction) -> None:
+        """Append them; raises before the first change when their place is not the end of the run."""
+        run_id, records = self.run_id, self.records
         head = transaction.head(run_id)
         before = None if head is None else head.info
         current, next_seq = (before.epoch, before.next_seq) if before else (0, 0)
-        if epoch < current:
-            raise Fenced(run_id, epoch, current)
-        if expected_seq != next_seq:
-            raise AppendConflict(run_id, expected_seq, next_seq)
+        if self.epoch < current:
+            raise Fenced(run_id, self.epoch, current)
+        if self.expected_seq != next_seq:
+            raise AppendConflict(run_id, self.expected_seq, next_seq)
         if not records:
             return
         if before is None and not transaction.allows_new_run:
@@ -185,9 +200,7 @@ def _append_job(
         info = RunInfo(run_id) if before is None else copy_info(before)
         for record in records:
             fold(info, record)
-        transaction.append(before, Head(info, tail), lines)
-
-    return append, sum(map(len, lines)) if expected_seq else None
+        transaction.append(before, Head(info, tail), self.lines)
 
 
 def _find_blob(opened: Opened, ref: str) -> bytes | None:

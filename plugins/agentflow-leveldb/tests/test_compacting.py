@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentflow_kernel.errors import CorruptRecord
+from agentflow_kernel.group_commit.ticket import Job
 from agentflow_leveldb import _compacting
 from agentflow_leveldb import journal as journal_module
 from agentflow_leveldb._driver import load_driver
@@ -39,7 +40,7 @@ async def test_parts_are_seen_by_nobody(folder: str, author, monkeypatch: pytest
     await other.append(journal, count=4)
     expected = await fold(journal, run, 35)
     writer = journal._start()
-    assert await writer.write(lambda transaction: _compacting.compact_run(transaction, "r", 35, 1), None) == 10
+    assert await writer.write(Job(lambda transaction: _compacting.compact_run(transaction, "r", 35, 1)), None) == 10
     assert list(await journal.read("r")) == expected
     await journal.aclose()
     count_anew(folder)
@@ -94,6 +95,6 @@ async def test_two_compactions_in_one_write_leave_the_later_one(folder: str, aut
         late = _compacting.compact_run(transaction, "r", 10, 1)  # type: ignore[arg-type]  # a transaction
         return late, _compacting.compact_run(transaction, "r", 5, 1)  # type: ignore[arg-type]  # a transaction
 
-    await journal._start().write(both, None)
+    await journal._start().write(Job(both), None)
     assert [record.seq for record in await journal.read("r")] == [0, 10]
     await journal.aclose()

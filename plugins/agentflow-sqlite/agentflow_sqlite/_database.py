@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from agentflow_kernel.group_commit.ticket import Ticket
+from agentflow_kernel.group_commit.ticket import Job
 from agentflow_sqlite._snapshots import Snapshots
 from agentflow_sqlite._transactions import Transactions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
+    from agentflow_kernel.group_commit.ticket import Ticket
     from agentflow_kernel.group_commit.writer import Writer
     from agentflow_sqlite._store import Store
     from agentflow_sqlite._transactions import Mirror
@@ -32,29 +33,25 @@ class Database:
 
     async def write(self, job: Callable[[sqlite3.Connection], T], size: int | None = None) -> T:
         """What ``job`` returns, durable; see :meth:`Writer.write`."""
-        writer = self._writer or self._start()
-        return await writer.write(job, size)
+        return await self.writer.write(Job(job), size)
 
-    def write_through(self, job: Callable[[sqlite3.Connection], T], size: int) -> Awaitable[T]:
-        """As :meth:`write`, but cancellation waits for it; see :meth:`Writer.write_through`."""
-        writer = self._writer or self._start()
-        return writer.write_through(job, size)
+    @property
+    def writer(self) -> Writer:
+        """What writes the tickets of tasks."""
+        return self._writer or self._start()
 
-    def write_inline(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    def write_inline(self, ticket: Ticket[T]) -> T:
         """The same on the calling thread."""
-        ticket = Ticket(job)
         self.transactions.run([ticket])
         return ticket.result()
 
     async def read(self, query: Callable[[sqlite3.Connection], T], absent: T) -> T:
         """What ``query`` finds in one snapshot; ``absent`` where there is no file yet."""
-        writer = self._writer or self._start()
-        return await writer.read(self._snapshots.run, query, absent)
+        return await self.writer.read(self._snapshots.run, query, absent)
 
     async def aclose(self) -> None:
         """Finish what was accepted and close all connections."""
-        writer = self._writer or self._start()
-        await writer.aclose(self.close)
+        await self.writer.aclose(self.close)
 
     def close(self) -> None:
         """Close all connections, once they are not in use; blocks."""

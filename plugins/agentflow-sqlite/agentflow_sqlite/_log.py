@@ -22,6 +22,7 @@ from agentflow_kernel.contracts.journal import (
     follow_chain,
 )
 from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced
+from agentflow_kernel.group_commit.ticket import Ticket
 from agentflow_sqlite._faults import SQLITE_ERRORS, is_damage
 from agentflow_sqlite._schema import Schema
 from agentflow_sqlite._transactions import Mirror
@@ -109,26 +110,32 @@ REMEMBERED = 10_000
 """Heads kept in mind; the oldest makes room."""
 
 
-class Batch:
+class Batch(Ticket[None]):
     """Records to append at one place, with their bytes, as they are now; ``size`` counts those.
 
-    Called with a connection, it appends them. Raises ``ValueError`` when they are not one batch of this place.
+    Raises ``ValueError`` when they are not one batch of this place.
     """
 
     __slots__ = ("heads", "run_id", "expected_seq", "epoch", "records", "lines", "size")
 
     def __init__(self, heads: Heads, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         check_batch(run_id, expected_seq, epoch, records)
+        super().__init__()
         self.heads = heads
         self.run_id = run_id
         self.expected_seq = expected_seq
         self.epoch = epoch
         self.records = records
-        self.lines = [encode_record(record) for record in records]
-        self.size = sum(map(len, self.lines))
+        self.lines: list[bytes] = []
+        self.size = 0
+        for record in records:
+            line = record.encoded or encode_record(record)
+            self.lines.append(line)
+            self.size += len(line)
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
-        self.heads.append(self, connection)
+    def do(self, transaction: sqlite3.Connection) -> None:
+        """Append them."""
+        self.heads.append(self, transaction)
 
 
 class Head:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from agentflow_kernel.errors import AgentFlowError, StorageUnavailable
 from agentflow_kernel.group_commit.pace import Pace
-from agentflow_kernel.group_commit.ticket import Ticket, closed
+from agentflow_kernel.group_commit.ticket import Job, closed
 from agentflow_sqlite._faults import ENVIRONMENT, LOCKED, SQLITE_ERRORS, primary_code, to_fault
 from agentflow_sqlite._store import RETRY_S
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agentflow_kernel.errors import Executed
+    from agentflow_kernel.group_commit.ticket import Ticket
     from agentflow_sqlite._store import Store
 
 UNTRUSTED = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
@@ -28,7 +29,7 @@ UNTRUSTED = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQL
 class Mirror:
     """What a process remembers of its file, kept in step with the transactions; this one remembers nothing.
 
-    ``gathers`` is the class of jobs that leave rows to be written together, see :meth:`write_out`.
+    ``gathers`` is the class of tickets that leave rows to be written together, see :meth:`write_out`.
     """
 
     gathers: type | None = None
@@ -128,7 +129,7 @@ class Transactions:
                 return
             if self.mirror.is_ahead():
                 with suppress(sqlite3.Error, AgentFlowError):
-                    self._perform(connection, [Ticket(self.mirror.flush)])
+                    self._perform(connection, [Job(self.mirror.flush)])
             self._discard()
 
     def _open(self) -> sqlite3.Connection:
@@ -184,7 +185,7 @@ class Transactions:
                 self._data_version = version
                 self.mirror.forget()
             for ticket in tickets:
-                if ticket.job.__class__ is not self.mirror.gathers:
+                if ticket.__class__ is not self.mirror.gathers:
                     self.mirror.write_out(connection)
                 _do(connection, ticket)
             self.mirror.write_out(connection)
@@ -251,7 +252,7 @@ def _do(connection: sqlite3.Connection, ticket: Ticket[Any]) -> None:
     changes = connection.total_changes
     ticket.error = None
     try:
-        ticket.value = ticket.job(connection)
+        ticket.value = ticket.do(connection)
     except Exception as error:
         if isinstance(error, SQLITE_ERRORS) or connection.total_changes != changes:
             raise

@@ -54,12 +54,12 @@ class SqliteJournal:
     async def append(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append one batch; one that is still waiting for its transaction when it is cancelled is not written."""
         batch = Batch(self._heads, run_id, expected_seq, epoch, records)
-        await self._database.write(batch, batch.size)
+        await self._database.writer.write(batch, batch.size)
 
     def append_shielded(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> Awaitable[None]:
         """Append one batch; cancellation waits until it is decided."""
         batch = Batch(self._heads, run_id, expected_seq, epoch, records)
-        return self._database.write_through(batch, batch.size)
+        return self._database.writer.write_through(batch, batch.size)
 
     def append_inline(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         """Append one batch on the calling thread."""
