@@ -29,6 +29,9 @@ from table import show
 
 def main(words: list[str]) -> None:
     """Measure what was named, or everything."""
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+        return
     short = "--short" in words
     names = [word for word in words if not word.startswith("-")]
     parts = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.errors import PlanInvalid
+from agentflow_planner_fsm._ecmascript import foreign_words
 from agentflow_planner_fsm._event import PROCESSOR
 from agentflow_planner_fsm._reading import SCHEMA, TOO_LARGE
 from agentflow_planner_fsm._scxml_content import OWN, ContentReader
@@ -43,27 +42,6 @@ _EXPRESSIONS = frozenset(
     )
 )
 """The attributes that hold expressions or paths."""
-_FOREIGN = {
-    "===": "write '=='",
-    "!==": "write '!='",
-    "undefined": "write 'has(name)' to ask whether there is a value, or 'null'",
-    "NaN": "numbers are those of JSON",
-    "typeof": "write 'has(name)' to ask whether there is a value",
-    ".length": "write 'len(…)'",
-}
-"""What only ECMAScript has, and what to write instead."""
-_WORDS = re.compile(
-    r"""
-    "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*'  # texts may hold anything
-    | (===|!==) | (?<![\w.])(undefined|NaN|typeof)\b | (\.length)\b
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
-
-def foreign_words(text: str) -> list[str]:
-    """What only ECMAScript has in an expression, outside of its texts."""
-    return [word for found in _WORDS.findall(text) for word in found if word]
 
 
 def read_scxml(text: str | bytes, name: str = "") -> Mapping[str, Any]:
@@ -165,8 +143,9 @@ class _Reader(ContentReader):
             texts = [value for key, value in element.attrib.items() if key in _EXPRESSIONS]
             if local(element) == "script":
                 texts.append(element.text or "")
-            for word in dict.fromkeys(word for text in texts for word in foreign_words(text)):
-                self.find(f"ECMAScript's {word!r} is not read; {_FOREIGN[word]}.", element)
+            found = {word: hint for text in texts for word, hint in foreign_words(text).items()}
+            for word, hint in found.items():
+                self.find(f"ECMAScript's {word!r} is not read; {hint}.", element)
             todo += [child for child in reversed(element) if local(child) != "scxml"]
 
     def _look(self, element: Element, kind: str) -> None:

@@ -220,6 +220,18 @@ def test_what_must_be_a_text_is_one(document: Any, place: str) -> None:
         ("typeof v == 'number'", "'typeof'"),
         ("v === 1", "'===' is not read; write '=='"),
         ("v !== 1", "'!==' is not read; write '!='"),
+        ("v++ == 1", "'++' is not read; write 'name += 1'"),
+        ("1 == v--", "'--' is not read; write 'name -= 1'"),
+        ("2 ** v == 4", "'**'"),
+        ("(v | 1) == 1", "'|' is not read; there are no operators on bits"),
+        ("(v &amp; 1) == 1", "'&'"),
+        ("v.map(x =&gt; x)", "'=>'"),
+        ("v.indexOf ('a') == 0", "'.indexOf()' is not read; there are no methods"),
+        ("Math.max(v, 1) == 1", "'.max()'"),
+        ("v instanceof Array", "'instanceof'"),
+        ("new Date() > v", "'new'"),
+        ("function () { return true }", "'function'"),
+        ("this.v", "'this'"),
     ],
 )
 def test_what_only_ecmascript_has_is_named(condition: str, word: str) -> None:
@@ -228,6 +240,25 @@ def test_what_only_ecmascript_has_is_named(condition: str, word: str) -> None:
     with pytest.raises(PlanInvalid) as caught:
         Machine.load(text)
     assert f"ECMAScript's {word}" in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["var", "let", "const"])
+def test_declarations_of_ecmascript_are_named(word: str) -> None:
+    text = f'<scxml xmlns="http://www.w3.org/2005/07/scxml" version="1.0" datamodel="ecmascript"><script>{word} v = 1'
+    with pytest.raises(PlanInvalid, match=f"ECMAScript's '{word}' is not read; write 'name := value'"):
+        Machine.load(f"{text}</script><state id='s'/></scxml>")
+
+
+def test_what_the_languages_have_in_common_is_read() -> None:
+    """Also names that begin or go on as the words do."""
+    text = LATE.replace('version="1.0"', 'version="1.0" datamodel="ecmascript"')
+    expr = "n--1 == 6 || !(n &gt;= 1 &amp;&amp; newer.new.length2 != variable || has(thisOne)) ? 'ok' : 'bad'"
+    text = text.replace('expr="_event.data"', f'expr="{expr}"')
+    assert "<data" in text
+    text = text.replace("<data ", "<data id='n' expr='5'/><data ", 1)
+    machine = Machine.load(text)
+    machine.send("go", "!")
+    assert machine.data["d"] == "ok"
 
 
 def test_words_of_ecmascript_in_texts_are_texts() -> None:

@@ -52,6 +52,8 @@ CASES: dict[str, str] = {
     "5.5 a parameter of donedata that fails is left out": '<state id="s"><state id="a"><transition target="f"/></state><final id="f"><donedata><param name="k" expr="gone"/><param name="l" expr="2"/></donedata></final><transition event="error.execution" target="t"/></state><state id="t"><transition event="done.state.s" cond="not has(_event.data.k) and _event.data.l == 2" target="pass"/>' + TO_FAIL + "</state>",
     "5.6 content of donedata that fails is empty": '<state id="s"><state id="a"><transition target="f"/></state><final id="f"><donedata><content expr="gone"/></donedata></final><transition event="error.execution" target="t"/></state><state id="t"><transition event="done.state.s" cond="_event.data == null" target="pass"/>' + TO_FAIL + "</state>",
     "5.8 a script of the chart is done before anything is entered": '<datamodel><data id="n" expr="1"/></datamodel><script>n := n + 1</script>' + ask("n == 2"),
+    "5.9 what makes no sense is an error when it is evaluated": ONE
+    + state('<assign location="n" expr="return"/>', met("error.execution", "n == 0")),
     "5.10 there is no event before the first one": ask("not has(_event)"),
     "5.10 no system variable can be changed": ONE + '<state id="s">' + "".join(ENTER.format(f'<assign location="{name}" expr="1"/>') for name in ("_sessionid", "_name", "_ioprocessors", "_event", "_x")) + f'<onentry><send event="a"/></onentry><transition event="error.execution">{ADD}</transition>' + met("a", "n == 5 and _name == 'irp'") + "</state>",
     "5.10 fields of the event cannot be changed": state('<raise event="a"/>', '<transition event="a"><assign location="_event.name" expr="\'x\'"/></transition>', met("error.execution", "_event.name == 'error.execution'")),
