@@ -9,6 +9,7 @@ from agentflow_kernel.contracts.policy import Request
 from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
 from agentflow_kernel.contracts.tool import ToolContext
 from agentflow_kernel.errors import InputInvalid, UnknownName, UsageError
+from agentflow_kernel.flow.graph import CHOICES
 from agentflow_kernel.run.bind import wrap
 from agentflow_kernel.run.drive import Drive
 from agentflow_kernel.schema import find_problems
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.planner import Action, Planner
     from agentflow_kernel.contracts.policy import Call, Policy
     from agentflow_kernel.contracts.provider import ModelReply, Prices, Provider, Usage
-    from agentflow_kernel.contracts.tool import Tool, Toolset
+    from agentflow_kernel.contracts.tool import Tool, ToolOutcome, Toolset
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.flow.asking import Approval
     from agentflow_kernel.run.acting import Parts
     from agentflow_kernel.run.drive import Hear
+    from agentflow_kernel.run.history import History, OnUnknown
     from agentflow_kernel.run.runtime import Context
 
 
@@ -64,7 +66,10 @@ class Agent:
     names the tools the agent may use (``files`` or ``files.read``), all of them when it is ``None``. The policies
     stand round each model call and each tool call, the first one outermost. With ``approve`` (``True``, or options as
     :class:`Approval` has them) a tool with the effect ``effect``, or one that the options name, waits until a person
-    has approved it with exactly its arguments; the planner is told of a refusal as of an error of the tool. ``parts``
+    has approved it with exactly its arguments; the planner is told of a refusal as of an error of the tool.
+    ``on_unknown`` says what becomes of a call with the effect ``effect`` that a crash has left without a word, where
+    nobody can be asked: ``stuck`` parks the run for a person, ``retry`` calls again with the same key, ``fail`` tells
+    the planner of an error. ``parts``
     are the agents, flows and plans that actions of the planner may name; most planners ask for tools only.
     """
 
@@ -72,7 +77,7 @@ class Agent:
 
     __slots__ = (
         "name", "provider", "planner", "instructions", "tools", "only", "policies", "output_schema", "model",
-        "approve", "parts", "_bound",
+        "approve", "on_unknown", "parts", "_bound",
     )  # fmt: skip
 
     def __init__(
@@ -88,8 +93,12 @@ class Agent:
         output_schema: Mapping[str, JSON] | None = None,
         model: ModelSettings = _DEFAULT_MODEL,
         approve: object = None,
+        on_unknown: OnUnknown = "stuck",
         parts: Parts | None = None,
     ) -> None:
+        if on_unknown not in CHOICES["on_unknown"]:
+            known = ", ".join(map(repr, CHOICES["on_unknown"]))
+            raise UsageError(f"Agent {name!r}: on_unknown must be one of {known}, not {on_unknown!r}.")
         self.name = name
         self.provider = provider
         self.planner = planner
@@ -100,6 +109,7 @@ class Agent:
         self.output_schema = output_schema
         self.model = model
         self.approve = _approval(approve)
+        self.on_unknown: OnUnknown = on_unknown
         self.parts = parts
         self._bound: BoundAgent | None = None
 
@@ -197,11 +207,12 @@ class BoundAgent:
             raise UnknownName("tool", action.name, self._tools)
         if action.name in self._asks:
             await self._approve(context, action, path)
-        effect = found[1].effect
+        effect, key = found[1].effect, context.run.key_of(path)
         history = context.run.history
         if effect == "effect" and history is not None:
-            await history.begin_effect(path, "tool", action.name)
-        key = context.run.key_of(path)
+            outcome = await self._begin(history, action, ToolContext(context.run_id, path, key))
+            if outcome is not None and outcome.executed == "yes":
+                return outcome.result
         request = Request(
             "tool",
             action.name,
@@ -216,6 +227,17 @@ class BoundAgent:
         result = cast("JSON", await used)
         _note_attempts(context, request)
         return result
+
+    async def _begin(self, history: History, action: Action, call: ToolContext) -> ToolOutcome | None:
+        """Put on record that a call begins; of one that had begun before, what its receiver says, if it knows."""
+        if call.path in history.intents:
+            from agentflow_kernel.run.outcome import ask_receiver  # only after a crash in the midst of a call
+
+            outcome = await ask_receiver(history, self._tools[action.name], action.arguments, call)
+            if outcome.executed != "maybe":
+                return outcome
+        await history.begin_effect(call.path, "tool", action.name, on_unknown=self.agent.on_unknown)
+        return None
 
     async def _approve(self, context: Context, action: Action, path: str) -> None:
         """Return once a person has approved the call; raises :class:`ApprovalRefused`."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
     from agentflow_kernel.drawing import Picture
     from agentflow_kernel.run.acting import Parts
+    from agentflow_kernel.run.history import OnUnknown
     from agentflow_kernel.run.runtime import Context
 
 
@@ -49,6 +50,7 @@ class Plan(Agent):
         input_schema: Mapping[str, JSON] | None = None,
         model: ModelSettings | None = None,
         approve: object = None,
+        on_unknown: OnUnknown = "stuck",
         parts: Parts | None = None,
     ) -> None:
         if not hasattr(planner, "read"):
@@ -63,6 +65,7 @@ class Plan(Agent):
             policies=policies,
             model=model if model is not None else ModelSettings(),
             approve=approve,
+            on_unknown=on_unknown,
             parts=parts,
         )
         self.document = document

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentflow_kernel.contracts.values import JSON
+    from agentflow_kernel.errors import Executed
 
 Effect = Literal["pure", "idempotent", "effect"]
 """``pure`` changes nothing; ``idempotent`` may run again with the same key; ``effect`` may not without asking."""
@@ -55,6 +56,16 @@ class ToolContext(Value):
         self.attempt = attempt
 
 
+class ToolOutcome(Value):
+    """What a receiver knows of a call: ``executed`` is ``yes``, with its ``result``, ``no``, or ``maybe``."""
+
+    __slots__ = ("executed", "result")
+
+    def __init__(self, executed: Executed, result: JSON = None) -> None:
+        self.executed = executed
+        self.result = result
+
+
 class Toolset(Protocol):
     """A set of tools made from one settings object. Calls may run at the same time."""
 
@@ -72,4 +83,17 @@ class Toolset(Protocol):
 
     async def aclose(self) -> None:
         """Give back what was opened; may be called twice."""
+        ...
+
+
+class ChecksOutcomes(Protocol):
+    """Optional ability of a toolset: to ask the receiver what became of a call with the effect ``effect``."""
+
+    async def check(self, name: str, arguments: Mapping[str, JSON], context: ToolContext) -> ToolOutcome:
+        """Whether the call with the key ``context.key`` has happened; changes nothing.
+
+        Asked when a run goes on after a crash in the midst of the call. With ``yes`` the result stands for the call's,
+        with ``no`` the call is made, with the same key; with ``maybe``, or when this raises, it is as if nobody had
+        been asked: ``on_unknown`` decides.
+        """
         ...

@@ -298,6 +298,7 @@ class Composition:
             output_schema=spec.get("output_schema"),
             model=model,
             approve=spec.get("approve"),
+            on_unknown=spec.get("on_unknown", "stuck"),
             parts=self._parts(spec),
         )
 
@@ -318,6 +319,7 @@ class Composition:
             input_schema=spec.get("input_schema"),
             model=model,
             approve=spec.get("approve"),
+            on_unknown=spec.get("on_unknown", "stuck"),
             parts=self._parts(spec),
         )
 

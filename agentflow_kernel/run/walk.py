@@ -248,7 +248,15 @@ async def _do_once(
         from agentflow_kernel.run.careful import undo_of  # loaded already: a step with a compensation is careful
 
         undo = undo_of(frame, node, value)
-    await history.begin_effect(path, "node", node.name, on_unknown=node.step.on_unknown, undo=undo)
+    outcome = None
+    if node.kind == "tool" and path in history.intents:
+        from agentflow_kernel.run.outcome import ask_about  # only after a crash in the midst of a call
+
+        outcome = await ask_about(frame, node, path, value)
+        if outcome.executed == "yes":
+            return outcome.result, ()
+    if outcome is None or outcome.executed == "maybe":
+        await history.begin_effect(path, "node", node.name, on_unknown=node.step.on_unknown, undo=undo)
     try:
         return await _do(frame, node, path, value)
     except AgentFlowError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.contracts.tool import Tool
+from agentflow_kernel.contracts.tool import Tool, ToolOutcome
 from agentflow_kernel.errors import UnknownName
 
 TYPE_CHECKING = False
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.values import JSON
 
     ToolFunction = Callable[[Mapping[str, JSON]], Awaitable[JSON]]
+    Check = Callable[[str], Awaitable[ToolOutcome]]
 
 
 class FunctionToolset:
@@ -20,6 +21,7 @@ class FunctionToolset:
 
     def __init__(self) -> None:
         self._tools: dict[str, tuple[Tool, ToolFunction]] = {}
+        self._checks: dict[str, Check] = {}
         self.calls: list[tuple[str, Mapping[str, JSON], ToolContext]] = []
 
     def add(
@@ -30,8 +32,14 @@ class FunctionToolset:
         description: str = "",
         parameters: Mapping[str, JSON] | None = None,
         effect: Effect = "pure",
+        check: Check | None = None,
     ) -> None:
-        """Offer ``function`` as a tool; without ``parameters`` it takes any object."""
+        """Offer ``function`` as a tool; without ``parameters`` it takes any object.
+
+        ``check`` says by the key of a call whether it has happened.
+        """
+        if check is not None:
+            self._checks[name] = check
         schema = parameters if parameters is not None else {"type": "object"}
         self._tools[name] = (Tool(name, description or name, schema, effect=effect), function)
 
@@ -45,6 +53,11 @@ class FunctionToolset:
             raise UnknownName("tool", name, self._tools)
         self.calls.append((name, arguments, context))
         return await self._tools[name][1](arguments)
+
+    async def check(self, name: str, arguments: Mapping[str, JSON], context: ToolContext) -> ToolOutcome:
+        """What the check of the tool says; ``maybe`` where it has none."""
+        check = self._checks.get(name)
+        return ToolOutcome("maybe") if check is None else await check(context.key)
 
     async def aclose(self) -> None:
         """There is nothing to give back."""
