@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentflow_kernel import Kernel
     from agentflow_kernel.contracts.journal import Record, RunInfo
 
-PREFIX = "agentflow."
+PREFIX = "dev.agentflow."
 """Stands before the type of a record, so that it is not taken for an event of a flow."""
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")

@@ -35,12 +35,12 @@ def test_events_are_cloud_events_one_a_line(agentflow, two_runs: list[str]) -> N
     found = told(answer)
     for line in answer.out.splitlines():
         assert Event.from_json(line.encode()).id
-    (emitted,) = [each for each in found if not each["type"].startswith("agentflow.")]
+    (emitted,) = [each for each in found if not each["type"].startswith("dev.agentflow.")]
     assert (emitted["type"], emitted["source"], emitted["data"]) == (
         "squares.counted", "agentflow/flow/batch", [0, 1, 4],
     )  # fmt: skip
     assert emitted["id"] == f"{two_runs[0]}/{emitted['seq']}"
-    assert found[0]["type"] == "agentflow.run.started"
+    assert found[0]["type"] == "dev.agentflow.run.started"
     assert [each["runid"] for each in found] == sorted((each["runid"] for each in found), key=two_runs.index)
 
 
@@ -49,8 +49,8 @@ def test_events_are_cloud_events_one_a_line(agentflow, two_runs: list[str]) -> N
     [
         (["squares.counted"], ["squares.counted"]),
         (["squares.*"], ["squares.counted"]),
-        (["agentflow.run.*"], ["agentflow.run.started", "agentflow.run.ended"] * 2),
-        (["squares.*", "agentflow.run.ended"], ["squares.counted", "agentflow.run.ended", "agentflow.run.ended"]),
+        (["dev.agentflow.run.*"], ["dev.agentflow.run.started", "dev.agentflow.run.ended"] * 2),
+        (["squares.*", "dev.agentflow.run.ended"], ["squares.counted", "dev.agentflow.run.ended", "dev.agentflow.run.ended"]),
         (["nothing.*"], []),
     ],
 )
@@ -72,7 +72,7 @@ def test_events_are_replayed_from_a_point(agentflow, two_runs: list[str]) -> Non
 
 def test_events_for_people_are_lines(agentflow, two_runs: list[str]) -> None:
     lines = agentflow("events", "--run", two_runs[0]).out.splitlines()
-    assert lines[0].split()[2:] == [two_runs[0], "agentflow.run.started", "flow/batch"]
+    assert lines[0].split()[2:] == [two_runs[0], "dev.agentflow.run.started", "flow/batch"]
     assert any(line.endswith("tell                  [0,1,4]") for line in lines)
 
 
@@ -103,10 +103,10 @@ def test_events_are_followed_while_another_process_works(start, manifest: str, w
     process = start("events", "--follow", "--interval", "0.05", "-o", "json")
     first = start("run", "app", "holding", "--no-progress")
     found = [json.loads(process.stdout.readline()) for _ in range(2)]
-    assert [each["type"] for each in found] == ["agentflow.run.started", "agentflow.step.completed"]
+    assert [each["type"] for each in found] == ["dev.agentflow.run.started", "dev.agentflow.step.completed"]
     assert first.poll() is None
     (workplace / "released").touch()
-    while found[-1]["type"] != "agentflow.run.ended":
+    while found[-1]["type"] != "dev.agentflow.run.ended":
         found.append(json.loads(process.stdout.readline()))
     assert [each["seq"] for each in found] == list(range(len(found)))
     process.send_signal(signal.SIGINT)
@@ -115,7 +115,7 @@ def test_events_are_followed_while_another_process_works(start, manifest: str, w
 
 
 def test_following_one_run_ends_with_it(start, agentflow, two_runs: list[str]) -> None:
-    process = start("events", "--follow", "--run", two_runs[0], "-t", "agentflow.run.ended", "-o", "json")
+    process = start("events", "--follow", "--run", two_runs[0], "-t", "dev.agentflow.run.ended", "-o", "json")
     out, err = process.communicate(timeout=15)
     assert (process.returncode, err) == (0, "")
     assert json.loads(out)["data"]["status"] == "completed"
