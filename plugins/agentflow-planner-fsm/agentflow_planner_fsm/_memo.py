@@ -68,7 +68,7 @@ class Memo:
             if any(walk[0].guard is not None for walk in walks):
                 found = Walks(walks)
             else:
-                found = self.step(configuration, tuple(dict.fromkeys(walk[0] for walk in walks)), history)
+                found = self._planned(configuration, tuple(dict.fromkeys(walk[0] for walk in walks)), history)
                 if not found.lasting:
                     return found
         self._count()
@@ -80,16 +80,24 @@ class Memo:
         key = configuration, tuple([transition.index for transition in transitions])
         step = self.steps.get(key)
         if step is None:
-            chosen = transitions
-            if len(transitions) > 1:
-                chosen = filtered(self.chart, configuration, transitions, history)
-            step = plan(self.chart, configuration, chosen, history)
-            if any(target.kind == "history" for transition in transitions for target in transition.targets):
-                step.lasting = False
+            step = self._planned(configuration, transitions, history)
             if step.lasting:
                 self._count()
-                step.row = self.row(step.after)
                 self.steps[key] = step
+        return step
+
+    def _planned(self, configuration: int, transitions: tuple[Transition, ...], history: History) -> Microstep:
+        """The microstep, made anew; one that lasts knows the row of what comes after it."""
+        chosen = transitions
+        if len(transitions) > 1:
+            chosen = filtered(self.chart, configuration, transitions, history)
+        step = plan(self.chart, configuration, chosen, history)
+        if step.lasting:
+            for transition in transitions:
+                if transition.way is None and any(target.kind == "history" for target in transition.targets):
+                    step.lasting = False
+                    return step
+            step.row = self.row(step.after)
         return step
 
     def _count(self) -> None:
