@@ -8,7 +8,7 @@ import anyio
 import pytest
 from plans import plan, ref, step
 
-from agentflow_kernel import Flow, Kernel, Parts, Plan
+from agentflow_kernel import Event, Flow, Kernel, Parts, Plan
 from agentflow_kernel.errors import PlanInvalid, RunFailed, RunSuspended
 from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, ScriptedProvider
 from agentflow_planner_llm.dag import Dag
@@ -150,3 +150,18 @@ async def test_run_goes_on_where_another_kernel_left_it() -> None:
         await resumed.signal("go", 5)
         assert await resumed.result() == {"last": 10}
     assert calls.made == [1, 5]
+
+
+async def test_step_may_wait_for_an_event() -> None:
+    """The first event that its condition lets pass is its result."""
+    calls = Calls()
+    document = plan(
+        {"id": "paid", "kind": "wait", "args": {"type": "event", "event": "order.paid", "if": "event.data.n > 1"}},
+        step("last", "kit.double", args={"value": ref("paid.result.data.n")}),
+    )
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(subject(document, calls))
+        await anyio.wait_all_tasks_blocked()
+        for n in (1, 4):
+            await kernel.publish(Event(type="order.paid", source="shop", data={"n": n}))
+        assert await handle.result() == {"last": 8}

@@ -11,6 +11,12 @@ from agentflow_planner_llm.plan import PlanLimits, check_plan, read_plan
 
 MODEL = {"id": "m", "kind": "model", "args": {"prompt": "x"}}
 AGENT = {"id": "h", "kind": "agent", "name": "helper"}
+
+
+def waits(**args: Any) -> dict[str, Any]:
+    return {"id": "w", "kind": "wait", "args": args}
+
+
 READ = step("read", "files.read", args={"path": "a.txt"})
 
 
@@ -214,6 +220,13 @@ BAD: list[tuple[str, Any, str, str, dict[str, Any]]] = [
      "33 seconds", {}),
     ("P011", plan({"id": "m", "kind": "model", "args": {"prompt": "x"}}), "", "1 model calls",
      {"limits": limits(model_calls=0)}),
+    ("P004", plan(waits(type="timer")), "/steps/0/args/seconds", "is required but missing", {}),
+    ("P004", plan(waits(type="signal")), "/steps/0/args/name", "is required but missing", {}),
+    ("P004", plan(waits(type="signal", name="a/b")), "/steps/0/args/name", "must match", {}),
+    ("P004", plan(waits(type="timer", seconds=1, name="x")), "/steps/0/args/name", "is not allowed", {}),
+    ("P004", plan(waits(type="never")), "/steps/0/args/type", "must be one of", {}),
+    ("P011", plan({"id": "q", "kind": "ask", "args": {"question": "?", "timeout_s": 60}}), "", "60 seconds at worst",
+     {"limits": limits(seconds=30)}),
     ("P011", plan(MODEL), "", "asks a model in 'm'; its owner allows 0 US dollars", {"limits": limits(usd=0)}),
     ("P011", plan(MODEL, limits={"tokens": 0}), "/limits/tokens", "asks a model in 'm'; the plan allows 0 tokens", {}),
     ("P011", plan(AGENT), "", "1 model calls", {"limits": limits(model_calls=0)}),
@@ -266,6 +279,12 @@ GOOD: list[tuple[str, Any, dict[str, Any]]] = [
     ("P004", plan(step("a", "files.read", args={"path": "x", "lines": 3})), {}),
     ("P004", plan(READ, step("a", "files.write", args={"path": "x", "text": ref("read.result.text")})), {}),
     ("P004", plan(READ, step("a", "files.touch", args={"any": [ref("read.result"), 1]})), {}),
+    ("P004", plan(waits(type="timer", seconds=3)), {}),
+    ("P004", plan(waits(type="signal", name="go", timeout_s=3, schema={})), {}),
+    ("P004", plan(waits(type="event", event="order.paid", **{"if": "event.data.ok"})), {}),
+    ("P004", plan(waits(type="signal", name=ref("input.name"))), {}),
+    ("P004", plan(waits(type=ref("input.type"))), {}),
+    ("P004", plan({"id": "q", "kind": "ask", "args": {"question": "?", "choices": ["a"], "by": ["lead"]}}), {}),
     ("P005", plan(step("a", args={"x": ref("b.result")}), step("b")), {}),
     ("P005", plan(step("a", args={"x": ref("input.deep[0].path")}), output=ref("a.status")), {}),
     ("P005", plan(step("a", args={"x": ref("state.k")}), state={"k": {"initial": 1}}), {}),

@@ -104,3 +104,45 @@ def test_value_that_fits_has_nothing_wrong_when_parts_of_it_are_references(schem
             shown = with_holes(chance, value, (), holes)
             assert find_certain(shown, schema, schema, holes) == [], (value, shown)
             tried += bool(holes)
+
+
+MAYBE_TEXT = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+FITS: list[tuple[Any, Any, bool]] = [
+    ({"$ref": "#/$defs/t", "$defs": {"t": {"type": "integer"}}}, {"type": "string"}, False),
+    ({"$ref": "#/$defs/t", "$defs": {"t": {"type": "string"}}}, {"type": "string"}, True),
+    ({"type": "integer"}, MAYBE_TEXT, False),
+    ({"type": "null"}, MAYBE_TEXT, True),
+    (MAYBE_TEXT, {"type": "string"}, True),
+    (MAYBE_TEXT, {"type": "integer"}, False),
+    (MAYBE_TEXT, {"oneOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]}, False),
+    ({"anyOf": [{"type": "integer"}, True]}, {"type": "string"}, True),
+    ({"$ref": "elsewhere.json"}, {"type": "string"}, True),
+    ({"$ref": "#"}, {"type": "string"}, True),
+    ({"type": "integer"}, {"$ref": "#/$defs/loop"}, True),
+    ({"type": "integer"}, {"$ref": "#/$defs/text"}, False),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted", "fits"), FITS)
+def test_results_are_compared_behind_references_and_in_their_forms(
+    given: Any, wanted: Any, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P009 where none of the forms of a result fits any that is wanted, and only there."""
+    defs = {"loop": {"$ref": "#/$defs/loop"}, "text": {"type": "string"}}
+    monkeypatch.setitem(TOOLS, "use", Tool("use", "", {"properties": {"x": wanted}, "$defs": defs}))
+    found = findings(plan(step("a", returns=given), step("b", "use", args={"x": ref("a.result")})))
+    assert [each.code for each in found] == ([] if fits else ["P009"])
+
+
+def test_path_into_a_result_is_followed_behind_references() -> None:
+    returns = {"$ref": "#/$defs/page", "$defs": {"page": {"properties": {"n": {"$ref": "#/$defs/n"}},
+               "additionalProperties": False}, "n": {"type": "integer"}}}  # fmt: skip
+    for path in ("a.result.n", "a.result.m", "a.result.n.x"):
+        (found,) = findings(plan(step("a", returns=returns), step("b", "deep", args={"text": ref(path)})))
+        assert found.code == "P009"
+
+
+def test_forms_of_forms_without_number_are_compared_in_time() -> None:
+    forms = {f"f{n}": {"anyOf": [{"$ref": f"#/$defs/f{n + 1}"}] * 30} for n in range(12)}
+    returns = {"$ref": "#/$defs/f0", "$defs": {**forms, "f12": {"type": "integer"}}}
+    assert findings(plan(step("a", returns=returns), step("b", "deep", args={"text": ref("a.result")}))) == []

@@ -17,7 +17,7 @@ from agentflow_kernel.schema import find_problems, read_strictly, write_compactl
 from agentflow_planner_llm._reply import read_reply
 from agentflow_planner_llm.execution.state import Fault
 from agentflow_planner_llm.execution.values import holds
-from agentflow_planner_llm.plan.schemas import ARGUMENTS_OF, result_schema
+from agentflow_planner_llm.plan.schemas import arguments_of, result_schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def check_call(step: Step, arguments: Object, tools: Mapping[str, Tool]) -> Fault | None:
     """Why a call with these arguments cannot be made, or ``None``."""
-    schema: Object | None = ARGUMENTS_OF.get(step.kind)
+    schema: Object | None = arguments_of(step.kind, arguments)
     if step.kind == "tool":
         tool = tools.get(step.name)
         if tool is None:

@@ -10,7 +10,7 @@ from agentflow_planner_llm.plan.finding import ARGUMENTS, MISMATCH, suggest
 from agentflow_planner_llm.plan.fitting import make_fit
 from agentflow_planner_llm.plan.partly import find_certain
 from agentflow_planner_llm.plan.schemas import (
-    ARGUMENTS_OF,
+    arguments_of,
     follow_path,
     mismatch,
     properties_of,
@@ -43,7 +43,7 @@ def check_arguments(graph: Graph, scope: Scope, places: Places, found: list[Plan
             tool = scope.tools.get(step.name)
             schema = None if tool is None else tool.parameters
         else:
-            schema = ARGUMENTS_OF.get(step.kind)
+            schema = arguments_of(step.kind, step.args)
         if schema is None:
             continue
         fit = fits.get(id(schema))
@@ -90,7 +90,7 @@ def _check_reference(
         return
     given, problem = follow_path(produced, reference.path[1:])
     if problem is None and given is not None and wanted is not None:
-        problem = mismatch(given, wanted)
+        problem = mismatch(given, wanted, (produced, schema))
     if problem is not None and not (reference.tolerant and given is None):
         text = f"Step {step.id!r} uses {reference.text!r} where it does not fit: {problem}."
         found.append(PlanFinding(MISMATCH, text, *where, step=step.id))

@@ -113,7 +113,7 @@ def _seconds(step: Step, result: Estimate) -> float:
     each = None if cost is None else cost.seconds
     if step.timeout is not None:
         each = step.timeout if each is None else min(each, step.timeout)
-    if each is None and step.kind == "wait":
+    if each is None and step.kind in {"wait", "ask"}:
         wait = step.args.get("seconds", step.args.get("timeout_s"))
         each = wait if isinstance(wait, int | float) else None
     if each is None:

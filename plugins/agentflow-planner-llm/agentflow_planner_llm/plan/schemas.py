@@ -24,6 +24,10 @@ TRUSTED = "x-trusted"
 BATCH = "x-batch"
 """In a tool's parameters: ``{"tool": …, "parameter": …, "list": …}``, the tool that does many calls of this at once."""
 
+_HOPS = 16
+"""References of a schema that lead to each other and are followed in a row."""
+_FORMS = 3
+"""How many levels forms within forms count for: a small schema can have very many of them."""
 ARGUMENTS_OF: Mapping[str, Object] = {
     "model": {
         "type": "object",
@@ -43,23 +47,17 @@ ARGUMENTS_OF: Mapping[str, Object] = {
     },
     "wait": {
         "type": "object",
-        "properties": {
-            "type": {"enum": ["timer", "signal"]},
-            "seconds": {"type": "number", "minimum": 0},
-            "name": {"type": "string"},
-            "timeout_s": {"type": "number", "exclusiveMinimum": 0},
-            "schema": {"type": "object"},
-        },
+        "properties": {"type": {"enum": ["timer", "signal", "event"]}},
         "required": ["type"],
-        "additionalProperties": False,
     },
     "ask": {
         "type": "object",
         "properties": {
             "question": {"type": "string"},
-            "choices": {"type": "array"},
+            "choices": {"type": "array", "items": {"type": "string"}, "minItems": 1},
             "schema": {"type": "object"},
             "timeout_s": {"type": "number", "exclusiveMinimum": 0},
+            "by": {"type": "array", "items": {"type": "string"}},
         },
         "required": ["question"],
         "additionalProperties": False,
@@ -70,6 +68,27 @@ ARGUMENTS_OF: Mapping[str, Object] = {
     },
 }
 """The schema of ``args`` for the kinds of steps other than tools."""
+
+
+def _wait(needed: str, rule: JSON, more: Object) -> Object:
+    fields: Object = {"type": {"type": "string"}, needed: rule, **more}
+    return {"type": "object", "properties": fields, "required": [needed], "additionalProperties": False}
+
+
+_ANSWER: Object = {"schema": {"type": "object"}, "timeout_s": {"type": "number", "exclusiveMinimum": 0}}
+_WAITS: Mapping[str, Object] = {
+    "timer": _wait("seconds", {"type": "number", "exclusiveMinimum": 0}, {}),
+    "signal": _wait("name", {"type": "string", "pattern": r"^[^!@/\[\]:]+$"}, _ANSWER),
+    "event": _wait("event", {"type": "string"}, {"if": {"type": "string"}, **_ANSWER}),
+}
+"""The schema of the arguments of each type of wait."""
+
+
+def arguments_of(kind: str, args: Object) -> Object | None:
+    """The schema of the arguments of a step that calls no tool; that of a wait by its type."""
+    if kind == "wait" and isinstance(args.get("type"), str):
+        return _WAITS.get(str(args["type"]), ARGUMENTS_OF["wait"])
+    return ARGUMENTS_OF.get(kind)
 
 
 def result_schema(step: Step, tools: Mapping[str, Tool]) -> Object | None:
@@ -84,7 +103,7 @@ def result_schema(step: Step, tools: Mapping[str, Tool]) -> Object | None:
     if step.kind == "emit" or (step.kind == "wait" and step.args.get("type") == "timer"):
         return {"type": "null"}
     if step.kind == "wait":
-        return _object(step.args.get("schema"))
+        return _EVENT if step.args.get("type") == "event" else _object(step.args.get("schema"))
     if step.kind == "ask":
         choices = step.args.get("choices")
         if isinstance(choices, list) and all(isinstance(choice, str) for choice in choices):
@@ -93,13 +112,27 @@ def result_schema(step: Step, tools: Mapping[str, Tool]) -> Object | None:
     return None
 
 
+_EVENT: Object = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "type": {"type": "string"},
+        "source": {"type": "string"},
+        "subject": {},
+        "data": {},
+    },
+    "additionalProperties": False,
+}
+"""What a wait for an event gives."""
+
+
 def _object(value: JSON) -> Object | None:
     return value if isinstance(value, Mapping) else None
 
 
 def follow_path(schema: Object, path: Sequence[str | int]) -> tuple[Object | None, str | None]:
     """The schema of what a path leads to, ``None`` where nothing is said of it; and why the path leads nowhere."""
-    at = schema
+    at = _resolved(schema, schema)
     for part in path:
         names = _types(at)
         if isinstance(part, int):
@@ -117,8 +150,17 @@ def follow_path(schema: Object, path: Sequence[str | int]) -> tuple[Object | Non
             inner = properties.get(part)
         if not isinstance(inner, Mapping):
             return None, None
-        at = inner
+        at = _resolved(inner, schema)
     return at, None
+
+
+def _resolved(schema: Object, root: Object) -> Object:
+    """What a schema refers to, the schema itself where it refers to nothing; ``{}`` where that cannot be found."""
+    for _ in range(_HOPS):
+        if "$ref" not in schema:
+            return schema
+        schema = referred(root, schema["$ref"]) or {}
+    return {}
 
 
 def properties_of(schema: Object) -> Object:
@@ -222,8 +264,24 @@ def referred(root: Object, reference: JSON) -> Object | None:
     return at if isinstance(at, Mapping) else {} if at is True or at is False else None
 
 
-def mismatch(given: Object, wanted: Object, depth: int = 8) -> str | None:
-    """Why no value of one schema fits another, or ``None`` where one may: only what is certain is said."""
+def mismatch(given: Object, wanted: Object, roots: tuple[Object, Object], depth: int = 8) -> str | None:
+    """Why no value of one schema fits another, or ``None`` where one may: only what is certain is said.
+
+    ``roots`` are the schemas that the two are parts of.
+    """
+    if depth <= 0:
+        return None
+    given, wanted = _resolved(given, roots[0]), _resolved(wanted, roots[1])
+    for keyword in ("anyOf", "oneOf"):
+        some = [mismatch(form, wanted, roots, depth - _FORMS) for form in _objects(given.get(keyword))]
+        wished = [mismatch(given, form, roots, depth - _FORMS) for form in _objects(wanted.get(keyword))]
+        for forms, schema in ((some, given), (wished, wanted)):
+            if forms and None not in forms and len(forms) == len(list_of(schema[keyword])):
+                return "; ".join(dict.fromkeys(map(str, forms)))
+    return _mismatch_of_types(given, wanted, roots, depth)
+
+
+def _mismatch_of_types(given: Object, wanted: Object, roots: tuple[Object, Object], depth: int) -> str | None:
     some, allowed = given.get("enum"), wanted.get("enum")
     if isinstance(some, list) and isinstance(allowed, list) and not any(choice in allowed for choice in some):
         return f"{some} has none of {allowed}"
@@ -236,18 +294,18 @@ def mismatch(given: Object, wanted: Object, depth: int = 8) -> str | None:
         have = have | {"integer"}
     if not have & want:
         return f"{_shown(have)} where {_shown(want)} is wanted"
-    if depth and have == {"object"}:
-        return _mismatch_of_objects(given, wanted, depth)
-    if depth and have == {"array"}:
+    if have == {"object"}:
+        return _mismatch_of_objects(given, wanted, roots, depth)
+    if have == {"array"}:
         if "prefixItems" in given or "prefixItems" in wanted:
             return None
         items, wished = _object(given.get("items")), _object(wanted.get("items"))
-        problem = None if items is None or wished is None else mismatch(items, wished, depth - 1)
+        problem = None if items is None or wished is None else mismatch(items, wished, roots, depth - 1)
         return None if problem is None else f"items: {problem}"
     return None
 
 
-def _mismatch_of_objects(given: Object, wanted: Object, depth: int) -> str | None:
+def _mismatch_of_objects(given: Object, wanted: Object, roots: tuple[Object, Object], depth: int) -> str | None:
     have, always, wish = properties_of(given), required_of(given), properties_of(wanted)
     closed = given.get("additionalProperties") is False and not given.get("patternProperties")
     for name in required_of(wanted):
@@ -260,7 +318,7 @@ def _mismatch_of_objects(given: Object, wanted: Object, depth: int) -> str | Non
         if name not in wish and wanted.get("additionalProperties") is False and not patterns:
             return f"{name!r} is not allowed"
         schema, wished = _object(inner), _object(wish.get(name))
-        problem = None if schema is None or wished is None else mismatch(schema, wished, depth - 1)
+        problem = None if schema is None or wished is None else mismatch(schema, wished, roots, depth - 1)
         if problem is not None:
             return f"{name}: {problem}"
     return None
