@@ -12,6 +12,7 @@ import pytest
 
 from agentflow_kernel.errors import AppendConflict, StorageUnavailable
 from agentflow_kernel.group_commit import pace as _pace
+from agentflow_kernel.group_commit import writer as _writer
 from agentflow_kernel.group_commit.pace import Pace
 from agentflow_sqlite.journal import SqliteJournal
 
@@ -103,6 +104,33 @@ async def test_the_other_tasks_have_their_turn(lonely: SqliteJournal, threads, a
         group.cancel_scope.cancel()
     assert threads.count(HERE) == 90
     assert turns > 3
+
+
+async def test_a_task_that_is_cancelled_in_the_turn_of_the_others_has_its_append(
+    lonely: SqliteJournal, threads, author, monkeypatch
+) -> None:
+    """It hears of the cancellation at its next wait, and the lane is free again."""
+    monkeypatch.setattr(_writer, "TURN_S", 0.0)
+    went_on: list[str] = []
+    scope = anyio.CancelScope()
+
+    async def step() -> None:
+        with scope:
+            await lonely.append("r", 0, 1, author("r").write())
+            went_on.append("appended")
+            await anyio.lowlevel.checkpoint()
+            went_on.append("not cancelled")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(step)
+        while not threads:
+            await anyio.lowlevel.checkpoint()
+        scope.cancel()
+    assert threads == [HERE]
+    assert went_on == ["appended"]
+    assert scope.cancelled_caught
+    await lonely.append("s", 0, 1, author("s").write())
+    assert threads == [HERE, HERE]
 
 
 async def test_large_batches_and_blobs_go_to_the_thread(lonely: SqliteJournal, threads, author) -> None:
