@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 import anyio
 
+from agentflow_kernel.contracts.tool import ToolOutcome
 from agentflow_kernel.errors import (
     AskModelAgain,
     Elapsed,
@@ -34,15 +36,16 @@ if TYPE_CHECKING:
 
 
 class FunctionToolsetHarness:
-    """Opens toolsets of three functions."""
+    """Opens toolsets of four functions."""
 
     kind: ClassVar[str] = "tool"
-    declared: ClassVar[Mapping[str, bool]] = {"fails": True, "slow": True, "counts": False}
+    declared: ClassVar[Mapping[str, bool]] = {"fails": True, "slow": True, "counts": False, "checks": True}
     known_deviations: ClassVar[Mapping[str, str]] = {}
     examples: ClassVar[Mapping[str, Arguments]] = {
         "echo": {"text": "é 🐎"},
         "wait": {"seconds": 0},
         "fail": {"how": ""},
+        "send": {"text": "é 🐎"},
     }
     failing: ClassVar[Sequence[tuple[str, Arguments, type[Exception]]]] = [
         ("fail", {"how": "again"}, AskModelAgain),
@@ -59,6 +62,8 @@ class FunctionToolsetHarness:
         toolset.add("echo", _echo, parameters=_takes("text", "string"))
         toolset.add("wait", _wait, parameters=_takes("seconds", "number"))
         toolset.add("fail", _fail, parameters=_takes("how", "string"))
+        check = partial(_has_sent, toolset)
+        toolset.add("send", _echo, parameters=_takes("text", "string"), effect="effect", check=check)
         yield toolset
         await toolset.aclose()
 
@@ -70,6 +75,13 @@ def _takes(name: str, kind: str) -> dict[str, JSON]:
 async def _echo(arguments: Arguments) -> JSON:
     text = str(arguments["text"])
     return {"text": text.encode("utf-8", "replace").decode(), "length": len(text)}
+
+
+async def _has_sent(toolset: FunctionToolset, key: str) -> ToolOutcome:
+    for name, arguments, context in toolset.calls:
+        if (name, context.key) == ("send", key):
+            return ToolOutcome("yes", await _echo(arguments))
+    return ToolOutcome("no")
 
 
 async def _wait(arguments: Arguments) -> JSON:

@@ -9,7 +9,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 from faulty import mutants_in
 
-from agentflow_kernel.contracts.tool import Tool
+from agentflow_kernel.contracts.tool import Tool, ToolOutcome
 from agentflow_kernel.errors import ToolFailed
 from agentflow_kernel.testing import FunctionToolset
 from agentflow_kernel.testing.fakes_harness import FunctionToolsetHarness
@@ -202,8 +202,22 @@ class Booking(FunctionToolset):
         return "booked"
 
 
+@mutant("TOOL-18")
+class Forgets(FunctionToolset):
+    async def check(self, name, arguments, context):
+        outcome = await super().check(name, arguments, context)
+        return ToolOutcome("yes") if outcome.executed == "yes" else outcome
+
+
+@mutant("TOOL-18")
+class Makes(FunctionToolset):
+    async def check(self, name, arguments, context):
+        await self.call(name, arguments, context)
+        return await super().check(name, arguments, context)
+
+
 class CountingHarness(FunctionToolsetHarness):
-    declared = {"fails": True, "slow": True, "counts": True}  # noqa: RUF012 -- as a harness has it
+    declared = {"fails": True, "slow": True, "counts": True, "checks": True}  # noqa: RUF012 -- as a harness has it
     examples = {**FunctionToolsetHarness.examples, "book": {}}  # noqa: RUF012 -- as a harness has it
     made_of = Booking
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from agentflow_specs.members import with_members
 
 if TYPE_CHECKING:
+    from agentflow_kernel.contracts.tool import ChecksOutcomes, Toolset
     from agentflow_kernel.testing import (
         CountingToolHarness,
         FailingToolHarness,
@@ -19,6 +20,7 @@ ABILITIES: Final = {
     "fails": "the harness names calls that go wrong, with their errors",
     "slow": "the harness names a call that lasts until it is cancelled",
     "counts": "there are idempotent tools, and the harness counts how often they took effect",
+    "checks": "the toolset says by its key whether a call with the effect `effect` has happened",
 }
 """What a harness of this kind declares."""
 
@@ -41,3 +43,8 @@ def slow_of(harness: Harness) -> SlowToolHarness:
 def counting_of(harness: Harness) -> CountingToolHarness:
     """The harness as one that counts effects."""
     return cast("CountingToolHarness", with_members(harness, "count_effects"))
+
+
+def checking_of(toolset: Toolset) -> ChecksOutcomes:
+    """The toolset as one that can be asked what became of a call."""
+    return cast("ChecksOutcomes", with_members(toolset, "check"))

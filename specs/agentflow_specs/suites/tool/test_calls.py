@@ -13,7 +13,7 @@ from agentflow_kernel.contracts.tool import ToolContext
 from agentflow_kernel.errors import AgentFlowError, ControlFlow, UnknownName
 from agentflow_kernel.schema import find_problems
 from agentflow_specs.requirement import requirement
-from agentflow_specs.suites.tool.abilities import counting_of, failing_of, tools_of
+from agentflow_specs.suites.tool.abilities import checking_of, counting_of, failing_of, tools_of
 
 if TYPE_CHECKING:
     from agentflow_kernel.contracts.tool import Toolset
@@ -183,3 +183,27 @@ async def test_an_idempotent_tool_takes_effect_once_a_key(toolset: Toolset, harn
         assert await anyio.to_thread.run_sync(counting.count_effects, toolset, name) == 1
         await toolset.call(name, arguments, ToolContext("run", "path", "key-2"))
         assert await anyio.to_thread.run_sync(counting.count_effects, toolset, name) == 2
+
+
+@requirement(
+    "TOOL-18",
+    "MUST",
+    needs="checks",
+    reason="A run that died in the midst of a call asks this before it makes the call again, or does not.",
+    advice="Ask the receiver by the key, not a memory of the toolset, which may have died with the call.",
+)
+async def test_it_is_known_by_its_key_whether_a_call_has_happened(toolset: Toolset, harness: Harness) -> None:
+    """Says of a key whether the call with it has happened, with the result that it gave; asking changes nothing."""
+    asked = checking_of(toolset)
+    names = [tool.name for tool in toolset.tools() if tool.effect == "effect"]
+    assert names, "the harness says that calls with the effect `effect` can be checked"
+    for name in names:
+        arguments = tools_of(harness).examples[name]
+        made, other = ToolContext("run", "path", f"{name}-1"), ToolContext("run", "path", f"{name}-2")
+        for _ in range(2):
+            assert (await asked.check(name, arguments, made)).executed == "no"
+        result = await toolset.call(name, arguments, made)
+        for _ in range(2):
+            outcome = await asked.check(name, arguments, made)
+            assert (outcome.executed, outcome.result) == ("yes", result)
+        assert (await asked.check(name, arguments, other)).executed == "no"
