@@ -88,6 +88,13 @@ def test_cost_of_schemas_does_not_grow_with_the_steps() -> None:
     assert count_calls(lambda: work(wide(400)), "agentflow_kernel/schema") == 0
 
 
+def test_cost_of_tools_that_a_plan_does_not_call_is_nothing() -> None:
+    """A model may be offered hundreds; the plan that it writes calls a few."""
+    document, many = wide(20), {**TOOLS, **{f"tool{n}": TOOLS["files.write"] for n in range(500)}}
+    few = count_calls(lambda: check_plan(document, Scope(TOOLS)))
+    assert count_calls(lambda: check_plan(document, Scope(many))) == few
+
+
 def test_cost_of_a_step_of_a_run_does_not_grow_with_the_plan() -> None:
     """The end of one step looks at what waits for it, and at nothing else."""
     costs = []

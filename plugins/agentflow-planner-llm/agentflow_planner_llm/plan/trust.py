@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def check_trust(graph: Graph, scope: Scope, places: Mapping[str, int], found: list[PlanFinding]) -> None:
     """P014 for every reference in the arguments of a tool."""
-    trusting = {name for name, tool in scope.tools.items() if _names_trusted(tool.parameters)}
+    called = {step.name for step, inside in zip(graph.steps, graph.references, strict=True) if inside}
+    trusting = {name for name in called if name in scope.tools and _names_trusted(scope.tools[name].parameters)}
     if not trusting:
         return
     for number, step in enumerate(graph.steps):
