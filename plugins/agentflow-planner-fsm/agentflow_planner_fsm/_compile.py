@@ -10,7 +10,7 @@ from agentflow_planner_fsm._invocation import read_invokes
 from agentflow_planner_fsm._memo import Memo
 from agentflow_planner_fsm._reading import DUPLICATE, SCHEMA, TOO_LARGE, Reading, shown
 from agentflow_planner_fsm._targets import meet, read_history, read_initial
-from agentflow_planner_fsm._transitions import read_after, read_transitions
+from agentflow_planner_fsm._transitions import read_after, read_catching, read_transitions
 from agentflow_planner_fsm._tree import read_tree
 from agentflow_planner_fsm._variables import read_variables
 from agentflow_planner_fsm.chart import Chart, mask_of
@@ -124,13 +124,14 @@ class _Compiler:
         if "data" in fields:
             values = read_variables(reading, self.data, fields["data"], (*where, "data"), late=self.late)
             state.data = tuple((name, first) for name, first in values.items()) if self.late else ()
+        if "invoke" in fields:
+            place = (*where, "invoke")
+            state.invokes = read_invokes(reading, fields["invoke"], place, state, compile_late, self._nested)
+            read_catching(reading, chart, state)
         if "transitions" in fields:
             read_transitions(reading, chart, state, fields["transitions"])
         if "after" in fields:
             read_after(reading, chart, state, fields["after"])
-        if "invoke" in fields:
-            place = (*where, "invoke")
-            state.invokes = read_invokes(reading, fields["invoke"], place, state, compile_late, self._nested)
         self._sort(state)
         state.busy = bool(state.enter or state.exit or state.invokes or state.data)
 

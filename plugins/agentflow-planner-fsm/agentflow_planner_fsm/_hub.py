@@ -14,8 +14,9 @@ from agentflow_planner_fsm._content import action_id
 from agentflow_planner_fsm._event import Event
 from agentflow_planner_fsm._fault import COMMUNICATION, ContentFailed
 from agentflow_planner_fsm._invocation import Invocation
+from agentflow_planner_fsm._recovery import Attempts, told_of
 from agentflow_planner_fsm._session import Session
-from agentflow_planner_fsm._timers import Timer, Timers
+from agentflow_planner_fsm._timers import Delayed, NextAttempt, Timers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Hub:
         self.count += 1
         return self.count
 
-    def tell(self, name: str, session: Session, **fields: Any) -> None:
+    def tell(self, name: str, session: Session, /, **fields: Any) -> None:
         """Note something in the trace."""
         if self.trace is not None:
             if session.parent is not None:
@@ -162,7 +163,7 @@ class Hub:
         """Deliver an event after so many microseconds."""
         if self.timers.pending >= MOST_PENDING:
             raise ContentFailed(f"more than {MOST_PENDING:,} delayed events", send_id=event.send_id)
-        self.timers.add(Timer(self.now + delay, self.next(), session, event, target, send_id))
+        self.timers.add(Delayed(self.now + delay, self.next(), session, event, target, send_id))
 
     def advance(self, until: int) -> None:
         """Let time go on, firing each timer at its time; each is done with before the next one."""
@@ -174,7 +175,10 @@ class Hub:
                 self.fresh_input()
             self.turns += 1
             try:
-                self.deliver(timer.session, timer.event, timer.target)
+                if isinstance(timer, Delayed):
+                    self.deliver(timer.session, timer.event, timer.target)
+                elif isinstance(timer, NextAttempt):
+                    self._begin_again(timer.session, timer.id)
             except ContentFailed as error:
                 timer.session.fail(error)
                 timer.session.settle()
@@ -199,11 +203,40 @@ class Hub:
             return
         kind, name = spec.kind, spec.name
         action = Action(action_id(id, self.next()), kind, name, given)
-        invocation = Invocation(id, spec, kind, name, action.arguments)
+        invocation = session.invocations[id] = Invocation(id, spec, kind, name, action.arguments)
+        self._start(session, invocation, action)
+
+    def _start(self, session: Session, invocation: Invocation, action: Action) -> None:
         invocation.action_id = action.id
-        session.invocations[id] = invocation
-        self.pending[action.id] = Pending(action, session, id, "")
+        self.pending[action.id] = Pending(action, session, invocation.id, "")
         self.starts.append(action)
+
+    def _try_again(self, session: Session, invocation: Invocation, error: Any) -> bool:
+        """Wait for the next attempt of what has failed; false where there is none to come."""
+        attempts = invocation.attempts
+        if attempts is None:
+            attempts = invocation.attempts = Attempts(invocation.action_id)
+        # the time of the machine parts the runs of one chart, and is the same in a restored one
+        wait = attempts.wait_after(error, invocation.spec.retries, f"{self.chart.name} {self.now}")
+        if wait is None:
+            return False
+        invocation.action_id = ""
+        invocation.waits = True
+        # one for each invocation, so that no bound is needed
+        self.timers.add(NextAttempt(self.now + wait, self.next(), session, invocation))
+        if self.trace is not None:
+            fields = {"kind": invocation.kind, "name": invocation.name, "invocation": invocation.id}
+            told = {"code": told_of(error, "code"), "message": told_of(error, "message")}
+            wait_s = wait / 1_000_000
+            self.tell("retry.scheduled", session, **fields, attempt=attempts.begun, **told, wait_s=wait_s)
+        return True
+
+    def _begin_again(self, session: Session, invocation: Invocation) -> None:
+        """Begin the next attempt, given what the first one was given."""
+        invocation.waits = False
+        if invocation.attempts is not None:
+            id, spec = invocation.attempts.begin(), invocation.spec
+            self._start(session, invocation, Action(id, spec.kind, invocation.name, invocation.arguments))
 
     def call(self, session: Session, action: Action, call: str) -> None:
         """Start an action of content; what comes of it is an internal event."""
@@ -215,6 +248,8 @@ class Hub:
         del session.invocations[invocation.id]
         if invocation.child is not None:
             invocation.child.abandon()
+        elif invocation.waits:
+            self.timers.take_back(session, invocation)
         elif self.pending.pop(invocation.action_id, None) is not None:
             self._take_back(invocation.action_id)
 
@@ -243,7 +278,8 @@ class Hub:
             self._take_call(session, pending, value, outcome)
             return True
         invocation = session.invocations[pending.invoke_id]
-        self._report(session, invocation, value, outcome)
+        if outcome != "error" or not invocation.spec.retries or not self._try_again(session, invocation, value):
+            self._report(session, invocation, value, outcome)
         self.work()
         return True
 

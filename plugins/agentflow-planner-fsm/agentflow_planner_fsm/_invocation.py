@@ -6,6 +6,7 @@ from agentflow_kernel.errors import PlanInvalid
 from agentflow_planner_fsm._content import CALLS, GIVEN, TYPES, keep, read_block, read_call
 from agentflow_planner_fsm._fault import ContentFailed
 from agentflow_planner_fsm._reading import SCHEMA, UNKNOWN_NAME, shown
+from agentflow_planner_fsm._recovery import read_catches, read_retries
 from agentflow_planner_fsm.document import Folder, read_document
 
 TYPE_CHECKING = False
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.policy import ActionKind
     from agentflow_planner_fsm._reading import Reading, Value, Where
+    from agentflow_planner_fsm._recovery import Attempts, Catch, Retry
     from agentflow_planner_fsm._session import Session
     from agentflow_planner_fsm.chart import Block, Chart, State
 
     Compile = Callable[[Any], Chart]
 
 _KEYS = ("id", "id_location", "autoforward", "finalize", "on_restore", "params", "namelist")
+_RECOVERY = ("retry", "catch")
 _MACHINES = ("chart", "chart_expr", "chart_source", "chart_source_expr")
 
 
@@ -44,6 +47,8 @@ class Invoke:
         "autoforward",
         "finalize",
         "on_restore",
+        "retries",
+        "catches",
     )
 
     def __init__(self, state: State, place: int, read: Compile) -> None:
@@ -66,6 +71,8 @@ class Invoke:
         self.autoforward = False
         self.finalize: Block = ()
         self.on_restore: Literal["restart", "fail"] = "restart"
+        self.retries: tuple[Retry, ...] = ()
+        self.catches: tuple[Catch, ...] = ()
 
     def name_for(self, session: Session) -> str:
         """The id of a new invocation; one that the system makes is ``<state>.invoke<n>``."""
@@ -96,7 +103,7 @@ class Invoke:
 class Invocation:
     """One that is under way, or has ended while its state stays active."""
 
-    __slots__ = ("id", "spec", "kind", "name", "arguments", "action_id", "child")
+    __slots__ = ("id", "spec", "kind", "name", "arguments", "action_id", "child", "attempts", "waits")
 
     def __init__(self, id: str, spec: Invoke, kind: str, name: str, arguments: Any) -> None:
         self.id = id
@@ -105,13 +112,17 @@ class Invocation:
         self.name = name
         self.arguments = arguments
         self.action_id = ""
-        """Of the action that it is; ``""`` for a machine, and when it has ended."""
+        """Of the action that it is; ``""`` for a machine, between two attempts, and when it has ended."""
         self.child: Session | None = None
+        self.attempts: Attempts | None = None
+        """What is to be tried again has failed so far; ``None`` before its first error."""
+        self.waits = False
+        """Whether the next attempt is to come."""
 
     @property
     def is_open(self) -> bool:
         """Whether it is still at work."""
-        return bool(self.action_id) or self.child is not None
+        return bool(self.action_id) or self.child is not None or self.waits
 
 
 def read_invokes(
@@ -135,8 +146,11 @@ def _read(reading: Reading, item: Any, where: Where, invoke: Invoke, nested: Cal
         reading.find(SCHEMA, f"Expected one of {known} as what is invoked, found {shown(item)}.", *where)
         return False
     word = words[0]
+    if word in _MACHINES and (key := next((key for key in _RECOVERY if key in item), None)):
+        hint = "Its own states say what becomes of errors."
+        reading.find(SCHEMA, f"{key!r} is for actions: a machine does not fail.", *where, key, suggestion=hint)
     extra = ("data", "type_expr") if word in _MACHINES else (GIVEN[word],)
-    reading.fields(item, (word, *extra, *_KEYS), where, "an invocation")
+    reading.fields(item, (word, *extra, *_KEYS, *_RECOVERY), where, "an invocation")
     if "id" in item and "id_location" in item:
         reading.find(SCHEMA, "'id' and 'id_location' exclude each other.", *where, "id_location")
     if "id" in item:
@@ -152,6 +166,10 @@ def _read(reading: Reading, item: Any, where: Where, invoke: Invoke, nested: Cal
     elif "on_restore" in item:
         invoke.on_restore = item["on_restore"]
     if word in CALLS:
+        if "retry" in item:
+            invoke.retries = read_retries(reading, item["retry"], (*where, "retry"))
+        if "catch" in item:
+            invoke.catches = read_catches(reading, item["catch"], (*where, "catch"))
         invoke.kind = word
         invoke.name, invoke.payload = read_call(reading, item, where, word)
         return True

@@ -14,8 +14,9 @@ from agentflow_kernel.errors import NewerSchema, ProtocolViolation
 from agentflow_planner_fsm._event import Event
 from agentflow_planner_fsm._hub import Hub, Pending
 from agentflow_planner_fsm._invocation import Invocation
+from agentflow_planner_fsm._recovery import Attempts
 from agentflow_planner_fsm._session import Session
-from agentflow_planner_fsm._timers import Timer
+from agentflow_planner_fsm._timers import Delayed, NextAttempt
 from agentflow_planner_fsm.chart import mask_of
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel.contracts.values import JSON
     from agentflow_planner_fsm._invocation import Invoke
+    from agentflow_planner_fsm._timers import Timer
     from agentflow_planner_fsm.chart import Chart
 
 VERSION = 1
@@ -39,13 +41,7 @@ def take_snapshot(hub: Hub) -> dict[str, Any]:
         "count": hub.count,
         "root": _session(hub.root),
         "timers": [
-            {
-                "left": timer.due - hub.now,
-                "session": timer.session.id,
-                "event": timer.event.to_json(),
-                "to": timer.target,
-                "id": timer.send_id,
-            }
+            {"left": timer.due - hub.now, "session": timer.session.id, **_awaited(timer)}
             for timer in hub.timers.ordered()
         ],
         "pending": [
@@ -56,6 +52,13 @@ def take_snapshot(hub: Hub) -> dict[str, Any]:
         "starts": [action.to_json() for action in hub.starts],
         "cancels": list(hub.cancels),
     }
+
+
+def _awaited(timer: Timer) -> dict[str, Any]:
+    """What a timer is for."""
+    if isinstance(timer, Delayed):
+        return {"event": timer.event.to_json(), "to": timer.target, "id": timer.id}
+    return {"attempt": cast("NextAttempt", timer).id.id}
 
 
 def _session(session: Session) -> dict[str, Any]:
@@ -93,6 +96,8 @@ def _invocation(invocation: Invocation) -> dict[str, Any]:
     }
     if invocation.action_id:
         document["action"] = invocation.action_id
+    if invocation.attempts is not None:
+        document["attempts"] = invocation.attempts.to_json()
     if invocation.child is not None:
         document["child"] = _session(invocation.child)
         if spec.chart is None:  # a chart that came as data is in the snapshot
@@ -124,10 +129,15 @@ def _read_hub(hub: Hub, fields: Mapping[str, Any]) -> None:
     sessions = hub.sessions
     for number, item in enumerate(fields["timers"]):
         session = sessions[item["session"]]
-        event = Event.from_json(item["event"])
         # timers had numbers once, all of them below the count; their order is that of the list
-        place = number - len(fields["timers"])
-        hub.timers.add(Timer(hub.now + item["left"], place, session, event, item["to"], item["id"]))
+        due, place = hub.now + item["left"], number - len(fields["timers"])
+        if "attempt" in item:
+            invocation = session.invocations[item["attempt"]]
+            invocation.waits = True
+            hub.timers.add(NextAttempt(due, place, session, invocation))
+        else:
+            event = Event.from_json(item["event"])
+            hub.timers.add(Delayed(due, place, session, event, item["to"], item["id"]))
     for item in fields["pending"]:
         action = Action.from_json(item)
         session = sessions.get(item["session"]) or _ended(hub, item["session"])
@@ -168,6 +178,8 @@ def _read_session(hub: Hub, chart: Chart, fields: Mapping[str, Any], parent: Ses
         spec: Invoke = next(each for each in chart.by_id[item["state"]].invokes if each.place == item["place"])
         invocation = Invocation(item["id"], spec, item["kind"], item["name"], item["given"])
         invocation.action_id = item.get("action", "")
+        if "attempts" in item:
+            invocation.attempts = Attempts.from_json(item["attempts"])
         session.invocations[invocation.id] = invocation
         if "child" in item:
             inner = spec.chart if spec.chart is not None else spec.read(item["chart"])

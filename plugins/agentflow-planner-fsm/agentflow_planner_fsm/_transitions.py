@@ -6,6 +6,7 @@ from agentflow_planner_fsm._content import read_block
 from agentflow_planner_fsm._event import Event, plain_descriptors
 from agentflow_planner_fsm._fault import ContentFailed
 from agentflow_planner_fsm._reading import SCHEMA, TOO_LARGE, microseconds, shown
+from agentflow_planner_fsm._recovery import told_of
 from agentflow_planner_fsm._targets import read_targets
 from agentflow_planner_fsm.chart import Transition
 
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from agentflow_planner_fsm._invocation import Invoke
     from agentflow_planner_fsm._reading import Reading, Value, Where
+    from agentflow_planner_fsm._recovery import Errors
     from agentflow_planner_fsm._session import Session
-    from agentflow_planner_fsm.chart import Chart, Op, State
+    from agentflow_planner_fsm.chart import Chart, Op, State, Test
 
 MOST_TRANSITIONS = 1_000_000
 _KEYS = ("event", "when", "target", "do", "internal", "description")
@@ -72,6 +75,32 @@ def read_after(reading: Reading, chart: Chart, state: State, value: Any) -> None
         stops.append(_stopping(name))
     state.enter = (*((op,) for op in starts), *state.enter)
     state.exit = (*state.exit, tuple(stops))
+
+
+def read_catching(reading: Reading, chart: Chart, state: State) -> None:
+    """The transitions that the invocations of a state catch their errors with; they come before its others."""
+    for invoke in state.invokes:
+        for catch in invoke.catches:
+            transition = _read(reading, chart, state, catch.fields, catch.where)
+            transition.events = (f"error.invoke.{invoke.id or state.id}",)
+            transition.guard = _catching(invoke, catch.errors)
+            transition.label = transition.events[0]
+            if catch.errors is not None:
+                transition.label += f" [{' '.join(sorted(catch.errors))}]"
+            reading.uses_event = True
+
+
+def _catching(invoke: Invoke, errors: Errors) -> Test:
+    """Whether the event is an error of this invocation, and one of these."""
+
+    def catches(session: Session) -> bool:
+        event = session.scope["_event"]
+        invocation = session.invocations.get(event["invokeid"])
+        if invocation is None or invocation.spec is not invoke:
+            return False
+        return errors is None or told_of(event["data"], "code") in errors
+
+    return catches
 
 
 def _as_fields(item: Any) -> Mapping[str, Any]:

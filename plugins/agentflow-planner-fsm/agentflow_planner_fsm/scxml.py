@@ -157,6 +157,9 @@ class _Writer(ContentWriter):
         """An invocation."""
         if fields.get("on_restore", "restart") != "restart":
             raise Unsupported("A statechart as SCXML", "'on_restore' has no form there.")
+        for key in ("retry", "catch"):
+            if key in fields:
+                raise Unsupported("A statechart as SCXML", f"{key!r} has no form there.")
         element = self.add(holder, "invoke")
         for key, name in (("id", "id"), ("id_location", "idlocation"), ("type_expr", "typeexpr")):
             if key in fields:

@@ -21,6 +21,7 @@ class Maker:
         parallel: float = 0.4,
         history: float = 0.45,
         timed: bool = False,
+        recovering: bool = False,
     ) -> None:
         self.random = random.Random(seed)
         self.regions = parallel
@@ -28,6 +29,7 @@ class Maker:
         self.always = always
         self.guarded = guarded
         self.timed = timed
+        self.recovering = recovering
         self.names: list[str] = []
         self.holders: dict[str, str] = {}
         self.parallel: set[str] = set()
@@ -97,8 +99,16 @@ class Maker:
         """A tool, or a machine that takes events and time and talks to who invoked it."""
         kept = {"id": f"i-{name}", "finalize": ["n += 1"]}
         if self.random.random() < 0.5:
-            return {**kept, "tool": "t.t", "with": {"n": {"$expr": "n"}}}
+            return {**kept, "tool": "t.t", "with": {"n": {"$expr": "n"}}, **self.recovery()}
         return {**kept, "autoforward": True, "data": {"m": {"$expr": "n"}}, "chart": INNER}
+
+    def recovery(self) -> dict[str, Any]:
+        """Entries for errors, or none."""
+        if not self.recovering:
+            return {}
+        retry = [{"errors": "X", "attempts": 3, "base_s": 2}, {"attempts": 2, "base_s": 1, "jitter": "none"}]
+        catch = {"errors": self.random.choice(("X", "*")), "target": self.random.choice(self.names), "do": ["n += 1"]}
+        return {key: value for key, value in (("retry", retry), ("catch", catch)) if self.random.random() < 0.9}
 
     def way(self, name: str, number: int) -> dict[str, Any]:
         way: dict[str, Any] = {"do": [{"log": f"{name}.{number}"}]}
@@ -174,6 +184,7 @@ def random_document(seed: int, **options: Any) -> dict[str, Any]:
     """The document of a seed.
 
     Options: the share of transitions without event (``always``), of guards on those (``guarded``), of parallel states
-    and of states with history (``parallel``, ``history``); and ``timed``, with data, delays, calls and invocations.
+    and of states with history (``parallel``, ``history``); ``timed``, with data, delays, calls and invocations;
+    ``recovering``, with entries for the errors of those.
     """
     return Maker(seed, **options).document()

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from agentflow_kernel import Kernel, Plan
-from agentflow_kernel.errors import PlanInvalid, RunFailed, RunSuspended
-from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal
+from agentflow_kernel.errors import Overloaded, PlanInvalid, RunFailed, RunSuspended
+from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, settle
 from agentflow_planner_fsm.document import read_document
 from agentflow_planner_fsm.planner import Statechart
 
@@ -119,6 +119,95 @@ async def test_a_run_goes_on_in_another_kernel_where_it_was() -> None:
         await again.signal("go")
         assert await again.result() == {"amount": 81, "input": None}
     assert shipped == [80]
+
+
+SHIPPING = """
+states:
+  s:
+    invoke:
+      id: ship
+      tool: depot.ship
+      with: {amount: 1}
+      retry: {errors: AF-OVERLOADED, attempts: 4, base_s: 40, factor: 1, max_s: 40, jitter: none}
+      catch: [{errors: AF-OVERLOADED, target: busy}, {target: failed}]
+    transitions: [{event: done.invoke.ship, target: shipped}, {event: stop, target: stopped}]
+  shipped: {final: true, data: {$expr: _event.data}}
+  busy: {final: true, data: {$expr: _event.data.code}}
+  failed: {final: true, data: {$expr: _event.data.code}}
+  stopped: {final: true, data: stopped}
+"""
+
+
+def trying(tried: list[int], *errors: Exception | None) -> FunctionToolset:
+    """A tool that ends with one of these after the other, ``None`` for a result."""
+
+    async def ship(arguments: Any) -> Any:
+        tried.append(len(tried) + 1)
+        error = errors[len(tried) - 1]
+        if error is not None:
+            raise error
+        return tried[-1]
+
+    tools = FunctionToolset()
+    tools.add("ship", ship)
+    return tools
+
+
+@pytest.mark.parametrize(
+    ("errors", "output"),
+    [
+        ((Overloaded("x"), Overloaded("x"), None), 3),
+        ((*[Overloaded("x")] * 4, None), "AF-OVERLOADED"),
+        ((Overloaded("x"), ValueError("x"), None), "AF-TOOL-FAILED"),
+    ],
+)
+async def test_an_invocation_is_tried_again_at_its_time(errors: tuple[Exception | None, ...], output: Any) -> None:
+    clock, tried = FakeClock(), list[int]()
+    async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
+        handle = await kernel.start(plan(SHIPPING, {"depot": trying(tried, *errors)}))
+        for count in range(1, len(errors) - (output != 3)):
+            await settle()
+            await clock.advance(39)
+            await settle()
+            assert len(tried) == count
+            assert [head.status for head in await kernel.runs()] == ["waiting"]
+            await clock.advance(1)
+        assert await handle.result() == output
+    assert len(tried) == len(errors) - (output != 3)
+
+
+async def test_a_signal_that_leaves_the_state_ends_the_wait() -> None:
+    clock, tried = FakeClock(), list[int]()
+    async with Kernel(journal=InProcessJournal(), clock=clock) as kernel:
+        handle = await kernel.start(plan(SHIPPING, {"depot": trying(tried, Overloaded("x"))}))
+        await settle()
+        await handle.signal("stop")
+        assert await handle.result() == "stopped"
+    assert tried == [1]
+
+
+@pytest.mark.parametrize("slept", [15, 100])
+async def test_the_wait_for_the_next_attempt_outlives_the_kernel(slept: int) -> None:
+    """Another kernel waits for the rest of it, or begins the attempt at once where the time is over."""
+    clock, journal, tried = FakeClock(), Kept(), list[int]()
+    order = plan(SHIPPING, {"depot": trying(tried, Overloaded("x"), Overloaded("x"), None)})
+    async with Kernel(journal=journal, clock=clock) as kernel:
+        handle = await kernel.start(order)
+        await settle()
+        await clock.advance(40)
+        await settle()
+        await clock.advance(15)
+    with pytest.raises(RunSuspended):
+        await handle.result()
+    await clock.advance(slept)
+    async with Kernel(journal=journal, clock=clock) as kernel:
+        kernel.add(order)
+        again = await kernel.resume(handle.run_id)
+        await settle()
+        if slept < 25:
+            assert tried == [1, 2]
+            await clock.advance(25 - slept)
+        assert await again.result() == 3
 
 
 async def test_a_chart_that_loops_fails_the_run_with_its_code() -> None:
