@@ -10,9 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-IMPORT_EACH_ALONE = """
-import importlib, os, sys, traceback
-failed = {}
+OTHERS = (
+    "anyio",
+    "asyncio",
+    "click",
+    "httpx2",
+    "hypothesis",
+    "pydantic",
+    "pytest",
+    "rich",
+    "structlog",
+    "trio",
+    "yaml",
+)
+"""Libraries of others that many modules import: once for all is enough."""
+IMPORT_EACH_ALONE = f"""
+import gc, importlib, os, sys, traceback
+import {", ".join(OTHERS)}
+failed = {{}}
+gc.disable()  # nothing here lives for long
 for name in sys.argv[1:]:
     reader, writer = os.pipe()
     child = os.fork()
