@@ -10,7 +10,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 RUN_EACH = """
-import contextlib, io, json, sys
+import contextlib, gc, io, json, sys
 import pytest
 
 class Hurried:
@@ -30,11 +30,12 @@ hurried, runs = json.load(sys.stdin)
 for target, *options in runs:
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        plain = ["-p", "no:randomly", "-p", "no:cacheprovider", "-q", "-ra", "--pyargs"]
+        plain = ["-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:doctest", "-q", "-ra", "--pyargs"]
         plain += ["--timeout", "5" if hurried else "30"]
         plugins = [Hurried()] if hurried else []
         code = pytest.main([*plain, "agentflow_specs", "--harness", target, *options], plugins)
     results[" ".join([target, *options])] = [int(code), output.getvalue()]
+    gc.freeze()  # pytest collects garbage ten times a run, and what is here stays
 print(json.dumps(results))
 """
 

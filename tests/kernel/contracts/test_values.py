@@ -41,6 +41,7 @@ EXAMPLES: list[Value] = [
     source.SourceItem(None, 1),  # type: ignore[arg-type]  # any event will do
     tool.Tool("n", "d", {}),
     tool.ToolContext("r", "p", "k", 1),
+    tool.ToolOutcome("yes", 1),
     Progress("a.b", "r", 0, "", 1.0, {}),
 ]
 
