@@ -13,6 +13,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agents
+import branches
 import durable
 import example
 import manifest
@@ -37,6 +38,7 @@ def main(words: list[str]) -> None:
     parts = {
         "startup": lambda: startup.rows(runs=5 if short else 21),
         "nodes": lambda: nodes.rows(visits=20_000 if short else 200_000),
+        "branches": lambda: branches.rows(branches=20_000 if short else 200_000),
         "durable": lambda: durable.rows(steps=50 if short else 200),
         "agents": lambda: agents.rows(runs=5 if short else 21, many=1_000 if short else 10_000),
         "manifest": lambda: manifest.rows(resources=1_000, runs=3 if short else 9),
