@@ -36,6 +36,8 @@ WHEELS: Final = BUILD / "wheels"
 REPORTS: Final = BUILD / "reports"
 CONSTRAINTS: Final = BUILD / "constraints.txt"
 STARTED: Final = time.time()
+AT_ONCE: Final = os.cpu_count() or 1
+"""What is run side by side."""
 PYTHONS: Final = [entry for entry in re.split(r"[,\s]+", os.environ.get("NOX_PYTHONS", "")) if entry]
 """Interpreters asked for; empty means the one that runs nox."""
 
@@ -133,10 +135,11 @@ def pytest(session: nox.Session, *folders: Path | str, workers: str = "auto", op
     `workers` is how many processes share them: as many as there are processors, or a number; `0` for none but pytest's.
     """
     report = REPORTS / f"{slug(session.name)}.xml"
-    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report), "-n", workers)
+    config = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--junitxml", str(report))
+    shared = ("-n", workers, "--dist", "worksteal")  # else one works on long tests at the end, and the others wait
     chosen = any(Path(arg.partition("::")[0]).exists() for arg in session.posargs)
     paths = () if chosen else map(str, folders)
-    session.run("python", "-m", "pytest", *config, *options, *session.posargs, *paths, env=TEST_ENV)
+    session.run("python", "-m", "pytest", *config, *shared, *options, *session.posargs, *paths, env=TEST_ENV)
 
 
 def slug(name: str) -> str:
@@ -203,6 +206,8 @@ EVERYWHERE: Final = ("agentflow-sqlite", "agentflow-starter")
 
 Those at both ends are tested by the first and the last: what works with both works between them.
 """
+WAITING: Final = ("agentflow-specs",)
+"""Distributions whose tests wait more than they work, for what hangs: twice as many share the processors."""
 
 
 def pairs() -> list[Any]:
@@ -223,7 +228,8 @@ def tests(session: nox.Session, dist: str) -> None:
     """Run a distribution's own tests with its wheel, what it declares to need, and the test tools."""
     install(session, closure(DISTS[dist]), "test")
     first = session.python in {None, *PYTHONS[:1]}
-    pytest(session, DISTS[dist].tests, options=() if first else ("--asyncio-only",))
+    workers = str(2 * AT_ONCE) if dist in WAITING else "auto"
+    pytest(session, DISTS[dist].tests, workers=workers, options=() if first else ("--asyncio-only",))
 
 
 @nox.session
@@ -263,7 +269,6 @@ SERVED: Final = dict.fromkeys(("journal.postgres", "plugin.agentflow-postgres"),
 """What starts the server that a harness needs, in front of the command."""
 LONG: Final = ("journal", "memory", "provider")
 """Kinds with long suites: they begin first, so that nothing waits for one at the end."""
-AT_ONCE: Final = os.cpu_count() or 1
 
 
 @nox.session
