@@ -90,11 +90,8 @@ async def ask(value):
 COMMAND = """
 import sys
 from agentflow_cli import main
-from agentflow_cli.telemetry_setup import exporting
 
-with exporting():
-    code = main()
-sys.exit(code)
+sys.exit(main())
 """
 
 
@@ -266,7 +263,7 @@ def test_a_command_sends_its_runs_with_their_retries(collector, tmp_path) -> Non
     )
     assert (done.returncode, done.stdout) == (0, "answered\n"), done.stderr
     lines = ["run ask", "  node ask agentflow.node.kind=call", "    * retry.scheduled", "    * retry.scheduled"]
-    assert render(collector.spans, ["agentflow.node.kind"]).splitlines() == lines
+    assert render(collector.spans, ["agentflow.node.kind"]).splitlines() == lines, done.stderr
     event = collector.one("node ask").events[0]
     told = attributes_of(event)
     assert (told["agentflow.code"], told["agentflow.attempt"]) == ("AF-PEER-UNAVAILABLE", 1)

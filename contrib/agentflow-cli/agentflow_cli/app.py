@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -51,6 +52,9 @@ COMMANDS: Final = {
 COMPLETE: Final = "_AGENTFLOW_COMPLETE"
 """The variable by which a shell asks for completions; the script of `agentflow completion` sets it."""
 
+ENDING_S: Final = 0.25
+"""How long threads that are left at the end may take to end too."""
+
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
     if wanted:
@@ -78,9 +82,14 @@ def agentflow() -> None:
 def leave(code: int) -> int:
     """The exit code, unless a thread would keep the process from ending: then the process ends here.
 
-    A node's function that runs in a thread cannot be stopped; its run has given it up by now.
+    A node's function that runs in a thread cannot be stopped; its run has given it up by now. Threads that are just
+    ending have a moment for it: a process that ends here calls nobody who wanted to be called at its exit.
     """
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+    others = [each for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
+    end = time.monotonic() + ENDING_S
+    for thread in others:
+        thread.join(max(end - time.monotonic(), 0.0))
+    if any(thread.is_alive() for thread in others):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or nobody reads
                 stream.flush()
