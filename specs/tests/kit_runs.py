@@ -31,7 +31,7 @@ for target, *options in runs:
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         plain = ["-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:doctest", "-q", "-ra", "--pyargs"]
-        plain += ["--timeout", "10" if hurried else "30"]
+        plain += ["--timeout", "10", "--assert", "plain"] if hurried else ["--timeout", "30"]
         plugins = [Hurried()] if hurried else []
         code = pytest.main([*plain, "agentflow_specs", "--harness", target, *options], plugins)
     results[" ".join([target, *options])] = [int(code), output.getvalue()]

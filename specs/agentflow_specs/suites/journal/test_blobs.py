@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
+def told(data: bytes) -> tuple[int, str, bytes]:
+    """Length, hash and beginning: to show how megabytes differ would take minutes."""
+    return len(data), sha256(data).hexdigest(), bytes(data[:16])
+
+
 @requirement(
     "JOURNAL-30",
     "MUST",
@@ -28,7 +33,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_blob_comes_back_by_its_hash(journal: Journal, data: bytes) -> None:
     """Gives back any bytes, also none, under the SHA-256 that storing them returned."""
     assert await journal.put_blob(data) == sha256(data).hexdigest()
-    assert bytes(await journal.get_blob(sha256(data).hexdigest())) == data
+    assert told(await journal.get_blob(sha256(data).hexdigest())) == told(data)
 
 
 @requirement(
@@ -54,7 +59,7 @@ async def test_the_same_bytes_are_one_blob(journal: Journal) -> None:
 async def test_a_large_blob_comes_back(journal: Journal) -> None:
     """Stores a blob of 8 MiB."""
     data = b"0123456789abcdef" * (8 * 1024 * 1024 // 16)
-    assert await journal.get_blob(await journal.put_blob(data)) == data
+    assert told(await journal.get_blob(await journal.put_blob(data))) == told(data)
 
 
 @requirement(
