@@ -9,7 +9,7 @@ from agentflow_kernel.contracts.policy import Request
 from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
 from agentflow_kernel.contracts.tool import ToolContext
 from agentflow_kernel.errors import InputInvalid, UnknownName, UsageError
-from agentflow_kernel.flow.graph import CHOICES
+from agentflow_kernel.flow.graph import check_choice
 from agentflow_kernel.run.bind import wrap
 from agentflow_kernel.run.drive import Drive
 from agentflow_kernel.schema import find_problems
@@ -96,9 +96,7 @@ class Agent:
         on_unknown: OnUnknown = "stuck",
         parts: Parts | None = None,
     ) -> None:
-        if on_unknown not in CHOICES["on_unknown"]:
-            known = ", ".join(map(repr, CHOICES["on_unknown"]))
-            raise UsageError(f"Agent {name!r}: on_unknown must be one of {known}, not {on_unknown!r}.")
+        check_choice(f"Agent {name!r}", "on_unknown", on_unknown)
         self.name = name
         self.provider = provider
         self.planner = planner

@@ -55,6 +55,13 @@ CHOICES = {
 """What options may be that have a few values."""
 
 
+def check_choice(what: str, option: str, value: object) -> None:
+    """Raise :class:`UsageError` unless the option may have this value."""
+    if value not in CHOICES[option]:
+        known = ", ".join(map(repr, CHOICES[option]))
+        raise UsageError(f"{what}: {option} must be one of {known}, not {value!r}.")
+
+
 class Graph:
     """Steps in the order they were added; the first one starts unless ``start`` says otherwise."""
 

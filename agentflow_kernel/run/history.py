@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Line = tuple[RecordType, str, JSON, str, int]
     """A record to be: type, path, payload, input hash, and about how many characters the payload has as text."""
 
-_LARGE = ("input", "output", "ask")
+_LARGE = ("input", "output", "ask", "state")
 """Members of the payloads of ``run.*`` and ``wait.*`` records that may be of any size."""
 
 _SURELY_SMALL = INLINE_LIMIT_BYTES // 4

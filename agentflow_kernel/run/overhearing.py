@@ -44,14 +44,8 @@ class OverheardRequest(ModelRequest):
 
 def overheard(request: ModelRequest, hear: Hear) -> OverheardRequest:
     """The request, to be heard."""
-    heard = OverheardRequest(
-        request.messages,
-        model=request.model,
-        tools=request.tools,
-        output_schema=request.output_schema,
-        max_tokens=request.max_tokens,
-        temperature=request.temperature,
-        key=request.key,
-    )
+    heard = OverheardRequest.__new__(OverheardRequest)
+    for name in request.content:  # whatever a request may have some day
+        setattr(heard, name, getattr(request, name))
     heard.hear = hear
     return heard

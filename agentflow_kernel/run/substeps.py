@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.errors import AgentFlowError, NonDeterminism, UsageError
-from agentflow_kernel.flow.graph import CHOICES
+from agentflow_kernel.errors import AgentFlowError, NonDeterminism
+from agentflow_kernel.flow.graph import check_choice
 from agentflow_kernel.run.bind import is_coroutine_function
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.history import refuse_unknown
@@ -28,9 +28,7 @@ async def run_step(context: Context, path: str, call: Call, effect: Effect, on_u
     run, history, kept = context.run, context.run.history, context.kept
     name, function, arguments = call
     for option, value in (("effect", effect), ("on_unknown", on_unknown)):
-        if value not in CHOICES[option]:
-            known = ", ".join(map(repr, CHOICES[option]))
-            raise UsageError(f"step({name!r}): {option} must be one of {known}, not {value!r}.")
+        check_choice(f"step({name!r})", option, value)
     input_hash = ""
     try:
         if history is not None:

@@ -94,7 +94,17 @@ async def test_a_call_that_has_not_happened_is_made_with_its_key(kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["agent", "flow"])
-@pytest.mark.parametrize("says", [ToolOutcome("maybe"), PeerUnavailable("down"), RuntimeError("broken"), None])
+@pytest.mark.parametrize(
+    "says",
+    [
+        ToolOutcome("maybe"),
+        PeerUnavailable("down"),
+        RuntimeError("broken"),
+        None,
+        ToolOutcome("surely"),  # type: ignore[arg-type]  # a toolset that does not keep its contract
+        True,
+    ],
+)
 async def test_where_nobody_knows_the_run_is_parked(kind: str, says: Any) -> None:
     bank = Bank(says)
     end, _ = await killed_and_resumed(bank, kind)
@@ -124,3 +134,15 @@ async def test_where_nobody_knows_the_planner_is_told_if_that_is_set() -> None:
 def test_a_setting_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match=r"on_unknown must be one of 'stuck', 'retry', 'fail', not 'guess'"):
         make_agent(TURNS, None, on_unknown="guess")
+
+
+async def test_a_receiver_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentflow_kernel.run.outcome.CHECK_S", 0.01)
+    bank = Bank(ToolOutcome("yes"))
+
+    async def hang(*_: Any) -> Any:
+        await anyio.sleep_forever()
+
+    bank.toolset.check = hang  # type: ignore[method-assign]
+    end, _ = await killed_and_resumed(bank, "flow")
+    assert isinstance(end, RunSuspended)
