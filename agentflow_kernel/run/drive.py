@@ -86,12 +86,12 @@ class Drive:
                 await Parallel(self).run()
             else:
                 raise PlanFailed(task.name, "AF-PLAN-STALLED", "The planner waits for nothing and starts nothing.")
-        end, state = self.end, self._last_state()
+        end, (state, size) = self.end, self._last_state()
         if end.error is not None:
             raise PlanFailed(task.name, end.code, end.error, state)
         if state is not None:
             last: dict[str, JSON] = {"state": state, "open": [], "timer": None}
-            self.lines = (*self.lines, ("decision", self.context.path, last, "", 0))
+            self.lines = (*self.lines, ("decision", self.context.path, last, "", size))
         return Settled(end.output, self.lines) if self.lines else end.output
 
     def _only_action(self) -> Action | None:
@@ -101,15 +101,18 @@ class Drive:
         (action,) = self.open.values()
         return None if is_streamed(action) else action
 
-    def _last_state(self) -> JSON:
-        """The planner's state at its end, for a picture of the run; ``None`` where nobody draws one, or it is large."""
+    def _last_state(self) -> tuple[JSON, int]:
+        """The planner's state at its end, for a picture of the run, and its size as text.
+
+        The state is ``None`` where nobody draws one, or it is large.
+        """
         if self.context.run.history is None or not hasattr(self.planner, "graph"):
-            return None
+            return None, 0
         try:
             state, text = to_json(self.planner.dump(self.state), self.context.path)
         except NotSerialisable:
-            return None
-        return state if len(text) <= _LARGEST_END else None
+            return None, 0
+        return (state, len(text)) if len(text) <= _LARGEST_END else (None, 0)
 
     def _begin(self, task: Task, value: JSON) -> bool:
         """Begin, or go on where the record ends; whether it is a beginning."""

@@ -197,8 +197,9 @@ class Execution:
         """
         if self.run.history is None:
             return None
+        size = len(to_json(payload["state"], "")[1]) if "state" in payload else 0  # all else in it is small
         try:
-            await self.run.history.commit([(kind, "", payload, "", 0)])  # type: ignore[list-item]  # a record type
+            await self.run.history.commit([(kind, "", payload, "", size)])  # type: ignore[list-item]  # a record type
         except Exception as error:  # noqa: BLE001 -- whatever it is, those who wait for the run must hear of its end
             self._warn("run.end_not_recorded", error)
             return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from planner_kit import Script, make_agent
 from span_kit import Listening
 
 from agentflow_kernel import Context, Event, Flow, Kernel, Parts, Plan
+from agentflow_kernel.contracts.planner import Decision, End
 from agentflow_kernel.errors import PlanInvalid, RunFailed, UsageError
 from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, settle
 
@@ -291,3 +293,24 @@ async def test_a_plan_has_a_span_round_what_its_actions_do(monkeypatch: pytest.M
     assert listening.tree() == [("run p", [("node p", [("plan p", below)])])]
     span = listening.one("plan p")
     assert dict(span.attributes) == {"agentflow.plan.name": "p", "agentflow.path": "p"}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_large_state_at_the_end_is_kept_beside_the_record_of_it(fails: bool) -> None:
+    class Wordy(InTurn):
+        def step(self, state: dict[str, Any], observation: Any) -> Any:
+            return Decision(end=End(error="It is over.") if fails else End("done"))
+
+        def dump(self, state: dict[str, Any]) -> Any:
+            return {"at": 1, "text": "€" * 100_000}
+
+    async with Kernel(journal=InProcessJournal()) as kernel:
+        handle = await kernel.start(Plan("p", Wordy(), {"steps": []}), None)
+        with suppress(RunFailed):
+            await handle.result()
+        records = {record.type: record for record in await kernel.history(handle.run_id)}
+        whole = {record.type: record for record in await kernel.history(handle.run_id, whole=True)}
+    last = "run.ended" if fails else "decision"
+    assert records[last].ref
+    assert len(str(records[last].payload)) < 1000
+    assert whole[last].payload["state"]["text"] == "€" * 100_000  # type: ignore[call-overload, index]  # an object
