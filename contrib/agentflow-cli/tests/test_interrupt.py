@@ -5,6 +5,7 @@ import select
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -91,3 +92,23 @@ def test_an_ignored_signal_stays_ignored(environment, script: str, manifest: str
         (workplace / "released").touch()
         process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
+
+
+def test_a_thread_that_is_just_ending_keeps_nobody_from_being_called_at_the_exit() -> None:
+    """Such as what counts lines or sends traces; one that does not end is left alone."""
+    code = (
+        "import atexit, sys, threading, time\n"
+        "from agentflow_cli import app\n"
+        "atexit.register(print, 'called', flush=True)\n"
+        "lasts_s, app.ENDING_S = map(float, sys.argv[1:])\n"
+        "threading.Thread(target=time.sleep, args=[lasts_s]).start()\n"
+        "sys.exit(app.leave(3))\n"
+    )
+
+    def left(*seconds: str) -> tuple[int, str]:
+        command = [sys.executable, "-c", code, *seconds]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+        return done.returncode, done.stdout
+
+    assert left("0.2", "10") == (3, "called\n")
+    assert left("60", "0.05") == (3, "")
