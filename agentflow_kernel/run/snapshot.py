@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_kernel.contracts.journal import Record
+from agentflow_kernel.errors import Fenced
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.history import History, visit_of
 
@@ -88,9 +89,13 @@ async def _put(
 
 
 async def _fold(history: History) -> History:
-    """What is on record, as a new owner would take it up."""
+    """What is on record, as a new owner would take it up. Raises :class:`Fenced`: one has done so meanwhile."""
     folded = History(history.journal, history.run_id, clock=history.clock, epoch=history.epoch)
-    await folded.load(await history.journal.read(history.run_id))
+    records = await history.journal.read(history.run_id)
+    if records and records[-1].epoch > history.epoch:
+        history.broken = history.broken or Fenced(history.run_id, history.epoch, records[-1].epoch)
+        raise history.broken
+    await folded.load(records)
     return folded
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,14 @@ def calls(machine: Machine, *events: str) -> int:
         nonlocal count
         count += kind == "call"
 
+    gc.disable()
     sys.setprofile(note)
     try:
         for event in events:
             machine.send(event)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 

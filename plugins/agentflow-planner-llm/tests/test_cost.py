@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,13 @@ def count_calls(action: Callable[[], object]) -> int:
         counted += event == "call" and "agentflow_planner_llm" in frame.f_code.co_filename
 
     before = sys.getprofile()
+    gc.disable()
     sys.setprofile(count)
     try:
         action()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return counted
 
 

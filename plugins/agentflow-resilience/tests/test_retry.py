@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import sys
 import tracemalloc
@@ -326,11 +327,13 @@ def test_retry_costs_a_happy_call_one_call_and_one_coroutine(bench, finish, make
 
     def calls(target) -> list[str]:
         names: list[str] = []
+        gc.disable()
         sys.setprofile(lambda frame, event, _: names.append(frame.f_code.co_qualname) if event == "call" else None)
         try:
             finish(target(request))
         finally:
             sys.setprofile(None)
+            gc.enable()
         return names
 
     bare, wrapped = calls(script), calls(call)

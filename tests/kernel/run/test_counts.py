@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
@@ -90,11 +91,13 @@ async def calls_of(flow: Flow) -> int:
         entered += event == "call"
 
     coroutine = flow.run(1)
+    gc.disable()
     sys.setprofile(profile)
     try:
         await coroutine
     finally:
         sys.setprofile(None)
+        gc.enable()
     return entered
 
 

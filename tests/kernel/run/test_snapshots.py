@@ -10,7 +10,7 @@ import pytest
 from engine_kit import DurableJournal, Effects, check_history
 
 from agentflow_kernel import Context, Flow, Kernel, Node, StateKey
-from agentflow_kernel.errors import RunFailed, StorageUnavailable
+from agentflow_kernel.errors import RunFailed, RunSuspended, StorageUnavailable
 from agentflow_kernel.run import snapshot
 from agentflow_kernel.run.history import History
 from agentflow_kernel.run.history_limits import Limits
@@ -214,6 +214,39 @@ async def test_a_signal_that_is_being_appended_meanwhile_is_waited_for(fails: bo
         records = await kernel.history(handle.run_id, whole=True)
     (folded,) = [record for record in records if record.type == "snapshot"]
     assert [name for _, name, _ in folded.payload["standing"]["buffered"]] == ["go"]
+
+
+class ReadLate(InProcessJournal):
+    """Its first owner's first reading, for a snapshot, takes until another owner has the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading, self.go_on = anyio.Event(), anyio.Event()
+
+    async def read(self, run_id: str, from_seq: int = 0) -> Sequence[Record]:
+        if not self.reading.is_set():
+            self.reading.set()
+            await self.go_on.wait()
+        return await super().read(run_id, from_seq)
+
+
+@pytest.mark.keeps_memory("the first reading is that of the snapshot")
+async def test_an_owner_that_lost_the_run_while_it_read_for_a_snapshot_stops() -> None:
+    """The new one has written more: the old one would wait for ever for what it has not written itself."""
+    journal, limits = ReadLate(), Limits(snapshot_records=2)
+    flow = Flow("f").step(lambda value: value, name="a", blocking="inline").step(lambda value: value, name="b")
+    with anyio.fail_after(10):
+        async with Kernel(journal=journal, limits=limits) as first, Kernel(journal=journal, limits=limits) as second:
+            handle = await first.start(flow, 1)
+            await journal.reading.wait()
+            second.add(flow)
+            taken = await second.resume(handle.run_id)
+            assert await taken.result() == 1
+            records = await second.history(handle.run_id, whole=True)
+            journal.go_on.set()
+            with pytest.raises(RunSuspended, match="epoch 1 is over, the run now belongs to epoch 2"):
+                await handle.result()
+            assert await second.history(handle.run_id, whole=True) == records
 
 
 async def test_what_is_to_be_undone_outlives_the_snapshot() -> None:
