@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -48,6 +49,8 @@ def asleep(words: list[str], ledger: Ledger, state: str) -> subprocess.Popen[byt
         wait_until(lambda: ledger.count() > mark or first.poll() is not None)  # noqa: B023 -- called at once
         assert first.poll() is None, "it was too quick"
         first.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # until then it may still take the lock
+        assert first.poll() is None, "it was too quick"
         if is_free(f"{state}/journal.db"):
             return first
         first.send_signal(signal.SIGCONT)
