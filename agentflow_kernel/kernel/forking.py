@@ -112,7 +112,7 @@ class _Plan:
         """Make the history that was taken over that of a new run, if it can be."""
         history = self.history
         self._refuse_undone()
-        unknown = sorted(history.intents.difference(history.done))
+        unknown = sorted(history.intents.keys() - history.done.keys())
         if unknown:
             raise UsageError(
                 f"Run {self.run_id} has begun {unknown[0]!r} and nobody knows whether it took effect. Look at the "

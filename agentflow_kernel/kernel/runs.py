@@ -309,9 +309,8 @@ class Runs:
         name, flow = self._wiring.find(str(started["name"]))
         flow.bound(loopless=False)
         lease: Line = ("lease", "", {"owner": await self._own(), **verdict.lease()}, "", 0)
-        begun = await self._begun(run_id) if verdict.decide else {}
         try:
-            await history.commit_and_take([lease, *verdict.lines(history, begun)])
+            await history.commit_and_take([lease, *verdict.lines(history)])
         except (AppendConflict, Fenced) as error:
             owner = (await self.journal.head(run_id)).owner
             raise RunBusy(run_id, f"{owner.rpartition('-')[0]}, which has just taken it") from error
@@ -321,11 +320,6 @@ class Runs:
         if self._inbox is not None:
             await take_in(self._inbox, run)
         return self._begin(run, flow, started["input"], resumed=True)
-
-    async def _begun(self, run_id: str) -> dict[str, Mapping[str, JSON]]:
-        """What the intents of a run say, by path."""
-        records = await self.records(run_id)
-        return {record.path: await self.payload(record) for record in records if record.type == "step.intent"}
 
     async def _settled(self, head: RunInfo, records: Sequence[Record]) -> RunHandle:
         from agentflow_kernel.errors import RunCancelled, RunFailed

@@ -50,8 +50,8 @@ class Verdict:
             if self.decide.get(path) != "done":
                 raise UsageError(f"A result was given for step {path!r}, which is not decided as done.")
 
-    def lines(self, history: History, begun: Mapping[str, Mapping[str, JSON]]) -> list[Line]:
-        """What goes on record behind the lease; ``begun`` is what the intents on record say, by path.
+    def lines(self, history: History) -> list[Line]:
+        """What goes on record behind the lease.
 
         A step that is decided as done is undone like any other if the run fails.
         Raises :class:`UnknownName` for a step that was not begun, or whose outcome is known.
@@ -63,8 +63,10 @@ class Verdict:
                 raise UnknownName(f"step of run {history.run_id} whose outcome is unknown", path, open_effects)
             told: dict[str, JSON] = {"decided": outcome, "by": self.by}
             if outcome == "done":
-                undo = {name: value for name, value in begun.get(path, {}).items() if name == "undo"}
-                payload, text = to_json({"result": self.results.get(path), **undo, **told}, path)
+                undo = history.intents[path]
+                if undo is not None:
+                    told["undo"] = undo
+                payload, text = to_json({"result": self.results.get(path), **told}, path)
                 lines.append(("step.completed", path, payload, ACCEPTED, len(text)))
             else:
                 lines.append(("step.failed", path, {"code": "AF-OUTCOME-UNKNOWN", **told}, "", 0))

@@ -65,8 +65,8 @@ class History:
         """Completed steps by path."""
         self.decisions: dict[str, Mapping[str, JSON]] = {}
         """The last decision of each planner by the path of its action."""
-        self.intents: set[str] = set()
-        """Effects that were begun; those not in ``done`` may or may not have happened."""
+        self.intents: dict[str, JSON] = {}
+        """Effects that were begun, and what would undo each; those not in ``done`` may or may not have happened."""
         self.given_up: set[str] = set()
         """Those of which a person has decided that they count as failed."""
         self.unpublished: dict[str, Mapping[str, JSON]] = {}
@@ -138,12 +138,12 @@ class History:
         elif record.type == "decision":
             self.decisions[record.path] = payload
         elif record.type == "step.intent":
-            self.intents.add(record.path)
+            self.intents[record.path] = payload.get("undo")
         elif record.type == "step.failed":
             if payload.get("decided") == "fail":
                 self.given_up.add(record.path)
             else:
-                self.intents.discard(record.path)
+                self.intents.pop(record.path, None)
         elif record.type == "event.emitted":
             self.unpublished[f"{self.run_id}/{record.seq}"] = payload
         elif record.type == "event.published":

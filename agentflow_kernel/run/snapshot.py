@@ -113,7 +113,7 @@ def leave_out(history: History, visit: str) -> None:
     """Forget all that a visit has done, so that it is done anew."""
     history.done = {path: record for path, record in history.done.items() if visit_of(path) != visit}
     history.decisions = {path: saved for path, saved in history.decisions.items() if visit_of(path) != visit}
-    history.intents = {path for path in history.intents if visit_of(path) != visit}
+    history.intents = {path: undo for path, undo in history.intents.items() if visit_of(path) != visit}
     history.given_up = {path for path in history.given_up if visit_of(path) != visit}
     standing = history.standing
     for name in BY_PATH if standing is not None else ():
@@ -151,6 +151,7 @@ def fold(
     With ``open_ids`` the run is within the visit, and of its planner's actions only those are kept.
     """
     kept = _keeper(visit, open_ids)
+    begun = {path: undo for path, undo in sorted(history.intents.items()) if kept(path) and path not in history.done}
     done: dict[str, object] = {
         path: [record.input_hash, record.payload, record.seq]
         for path, record in history.done.items()
@@ -161,7 +162,8 @@ def fold(
         "position": history.position if position is None else position,
         "done": done,
         "decisions": {path: saved for path, saved in history.decisions.items() if kept(path)},
-        "intents": sorted(path for path in history.intents if kept(path) and path not in history.done),
+        "intents": list(begun),
+        "undo": {path: undo for path, undo in begun.items() if undo is not None},
         "given_up": sorted(path for path in history.given_up if kept(path)),
         "unpublished": dict(history.unpublished),
         "standing": None if history.standing is None else _dump(history.standing, kept),
@@ -183,7 +185,8 @@ def restore(history: History, payload: Mapping[str, JSON]) -> None:
         record.input_hash = cast("str", input_hash)
         history.done[path] = record
     history.decisions = dict(cast("Mapping[str, Mapping[str, JSON]]", payload["decisions"]))
-    history.intents = set(cast("list[str]", payload["intents"]))
+    undo = cast("Mapping[str, JSON]", payload.get("undo", {}))  # snapshots of earlier forms have none
+    history.intents = {path: undo.get(path) for path in cast("list[str]", payload["intents"])}
     history.given_up = set(cast("list[str]", payload["given_up"]))
     history.unpublished = dict(cast("Mapping[str, Mapping[str, JSON]]", payload["unpublished"]))
     history.position = cast("Mapping[str, JSON] | None", payload["position"])
@@ -227,7 +230,7 @@ def _let_go(history: History, standing: Standing | None, kept: Callable[[str], b
     """Forget in this process what the snapshot has left out: nothing of it is ever recalled again."""
     history.done = {path: record for path, record in history.done.items() if kept(path) or _undoes(record)}
     history.decisions = {path: saved for path, saved in history.decisions.items() if kept(path)}
-    history.intents = {path for path in history.intents if kept(path)}
+    history.intents = {path: undo for path, undo in history.intents.items() if kept(path)}
     if standing is None:
         return
     for name in BY_PATH:

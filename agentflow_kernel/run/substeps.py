@@ -84,7 +84,7 @@ async def _take_back(context: Context, path: str, error: AgentFlowError) -> None
     context.kept.pop(f"{path} begun", None)
     if history is not None:
         await history.commit([("step.failed", path, {"code": error.code}, "", 0)])
-        history.intents.discard(path)
+        history.intents.pop(path, None)
 
 
 async def _call(context: Context, function: Callable[..., Any], arguments: Sequence[Any]) -> object:

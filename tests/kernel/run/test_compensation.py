@@ -11,6 +11,7 @@ import pytest
 from engine_kit import DurableJournal, Effects, ProcessDied, check_history, completed
 
 from agentflow_kernel import Context, Flow, Kernel
+from agentflow_kernel.contracts.journal import compacted_to
 from agentflow_kernel.errors import (
     FlowInvalid,
     ManifestErrors,
@@ -23,6 +24,7 @@ from agentflow_kernel.errors import (
 from agentflow_kernel.flow import Branch, Compensation
 from agentflow_kernel.kernel.verdict import Verdict
 from agentflow_kernel.manifest import read
+from agentflow_kernel.run.history_limits import Limits
 from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
 
 if TYPE_CHECKING:
@@ -336,9 +338,14 @@ def test_a_manifest_is_told_what_is_wrong(compensate: str, finding: str, tmp_pat
     assert finding in str(errors.value)
 
 
+@pytest.mark.parametrize("folded", [False, True], ids=["whole", "folded"])
 @pytest.mark.parametrize("ends", ["failed", "cancelled"])
-async def test_a_step_that_a_person_decided_to_be_done_is_undone_too(ends: str) -> None:
-    """With the input that it was begun with, and the result that the person gave."""
+async def test_a_step_that_a_person_decided_to_be_done_is_undone_too(ends: str, folded: bool) -> None:
+    """With the input that it was begun with, also where a snapshot has taken the place of the record of that.
+
+    And with the result that the person gave.
+    """
+    limits = Limits(snapshot_records=3 if folded else 1000, compact=True)
     saga, begun, journal = Saga(), anyio.Event(), InProcessJournal()
 
     async def charge(value: Any) -> Any:
@@ -349,14 +356,15 @@ async def test_a_step_that_a_person_decided_to_be_done_is_undone_too(ends: str) 
     async with Kernel(journal=journal) as kernel:
         run_id = (await kernel.start(flow, 1)).run_id
         await begun.wait()
-    async with Kernel(journal=journal) as kernel:
+    async with Kernel(journal=journal, limits=limits) as kernel:
         kernel.add(flow)
         await (await kernel.resume(run_id)).ended()
+        assert bool(compacted_to(await kernel.history(run_id, whole=True))) is folded
         verdict = Verdict(decide={"charge": "done"}, results={"charge": {"receipt": 7}})
         handle = await kernel.resume(run_id, verdict=verdict)
         if ends == "cancelled":
             await handle.cancel()
         await handle.ended()
-        check_history(await kernel.history(run_id))
+        check_history(await kernel.history(run_id, whole=True))
     assert handle.status == ends
     assert saga.undone == [("charge!compensate", {"input": "seat 1", "result": {"receipt": 7}})]
