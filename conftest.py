@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,9 @@ OURS = [
     "agentflow_sqlite",
     "agentflow_tools",
 ]
+# how long an example takes says something of the machine, nothing of what is tested
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 SHORT_COMMITS = ["sqlite3.Connection.execute", "sqlite3.Cursor.fetchone"]
 LOOKING_UP = ["os.stat", "os.path.abspath"]
 

@@ -29,6 +29,13 @@ OFFERED = {
 ENTRY_POINTS = "".join(f"[agentflow.{group}]\n{name} = standin_plugin\n" for group, name in OFFERED.items())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have patience: a test here starts processes, some of them dozens, and each takes seconds on a busy machine."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @dataclass(frozen=True)
 class Answer:
     """How one call of the command ended."""
@@ -105,7 +112,7 @@ def agentflow(environment: dict[str, str]) -> Any:
             capture_output=True,
             encoding="utf-8",
             check=False,
-            timeout=15,
+            timeout=50,
             env={**environment, **extra},
         )
         return Answer(done.returncode, done.stdout, done.stderr)
@@ -150,7 +157,7 @@ def at_terminal(environment: dict[str, str]) -> Any:
             default_signals()
             variables = {**environment, "TERM": "xterm", "COLUMNS": "150"}
             os.execve(SCRIPT, ["agentflow", *arguments], variables)  # noqa: S606 - the command itself, no shell
-        shown, keys, end = b"", dict(press or {}), time.monotonic() + 15
+        shown, keys, end = b"", dict(press or {}), time.monotonic() + 50
         while time.monotonic() < end:
             for file in [file for file in keys if file.exists()]:
                 os.write(terminal, keys.pop(file))

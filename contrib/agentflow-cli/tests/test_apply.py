@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
+import select
 import signal
 import subprocess
 import sys
@@ -199,7 +199,7 @@ def test_an_interrupted_run_of_an_applied_flow_is_resumed(start, agentflow, mani
     process = start("run", "flow/holding", "--no-progress")
     wait_for(workplace / "holding", process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=15)
+    _, err = process.communicate(timeout=50)
     assert process.returncode == 130
     assert "Go on with: agentflow resume " in err
     (workplace / "released").touch()
@@ -210,7 +210,7 @@ def test_an_interrupted_run_of_an_applied_flow_is_resumed(start, agentflow, mani
 def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
     while not file.exists():
         assert process.poll() is None, process.communicate()
-        os.sched_yield()
+        select.select([], [], [], 0.005)
 
 
 def test_two_at_once_lose_nothing(agentflow, write) -> None:
@@ -257,7 +257,7 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(agentflow, write, workplace:
     write("b.yaml", FLOW % ("one", "new"), FLOW % ("two", "new"), FLOW % ("three", "new"))
     seen = []
     for moment in range(1, 100):
-        done = subprocess.run([sys.executable, "-c", DIE, str(moment)], check=False, timeout=15)
+        done = subprocess.run([sys.executable, "-c", DIE, str(moment)], check=False, timeout=50)
         found = json.loads(agentflow("get", "flows", "-o", "json").out)
         seen.append((*sorted({each["spec"]["nodes"]["one"]["emit"] for each in found}), len(found)))
         assert seen[-1] in {("old", 2), ("new", 3)}

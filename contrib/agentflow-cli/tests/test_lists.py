@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import select
 import signal
 import sys
 import unicodedata
@@ -279,11 +280,11 @@ def test_a_watch_ends_with_130_at_ctrl_c(start, manifest: str) -> None:
     """As `kubectl get --watch` does, and without a word."""
     process = start("get", "runs", "--watch", "--interval", "0.05", "-o", "json")
     first = start("run", "app", "evil", "--no-progress")
-    assert first.wait(timeout=15) == 0
+    assert first.wait(timeout=50) == 0
     while json.loads(process.stdout.readline())["status"] != "completed":
         pass
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=15)
+    out, err = process.communicate(timeout=50)
     assert (process.returncode, out, err) == (130, "", "")
 
 
@@ -292,7 +293,7 @@ def test_a_watch_ends_when_nobody_reads(start, agentflow, applied: str) -> None:
     process = start("get", "flows", "--watch", "--interval", "30")
     assert process.stdout.readline().startswith("NAME")
     process.stdout.close()
-    assert process.wait(timeout=15) == 0
+    assert process.wait(timeout=50) == 0
 
 
 def test_a_watched_resource_may_go(start, agentflow, applied: str) -> None:
@@ -310,11 +311,12 @@ def test_a_watched_run_is_followed_to_its_end(start, manifest: str, workplace: P
     first = start("run", "app", "holding", "--no-progress")
     while not (workplace / "holding").exists():
         assert first.poll() is None
+        select.select([], [], [], 0.005)
     listed = start("get", "runs", "-o", "name")
-    run_id = listed.communicate(timeout=15)[0].strip().removeprefix("run/")
+    run_id = listed.communicate(timeout=50)[0].strip().removeprefix("run/")
     process = start("describe", "run", run_id, "--watch", "--interval", "0.05", "-o", "json")
     assert json.loads(process.stdout.readline())["type"] == "run.started"
     (workplace / "released").touch()
-    out, err = process.communicate(timeout=15)
+    out, err = process.communicate(timeout=50)
     assert (process.returncode, err) == (0, "")
     assert json.loads(out.splitlines()[-1])["type"] == "run.ended"

@@ -30,7 +30,7 @@ async def ask(value, context):
     answer = await context.wait("approved", schema=SCHEMA)
     return answer["by"]
 """
-DEADLINE_S = 15
+DEADLINE_S = 50
 
 
 @pytest.fixture

@@ -32,12 +32,12 @@ def test_a_signal_taken_by_another_thread_wakes_the_loop() -> None:
             with waking(loop):
                 thread = threading.Timer(0.05, raise_here)
                 thread.start()
-                await asyncio.wait_for(come.wait(), 5)
+                await asyncio.wait_for(come.wait(), 30)
                 thread.join()
         finally:
             signal.signal(signal.SIGUSR1, before)
 
-    open_before = len(os.listdir("/proc/self/fd"))
+    open_before = set(os.listdir("/proc/self/fd"))
     asyncio.run(main())
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert set(os.listdir("/proc/self/fd")) <= open_before  # what other tests have left open may be closed meanwhile
     assert signal.set_wakeup_fd(-1) == -1

@@ -23,7 +23,7 @@ def newly_loaded(statement: str) -> set[str]:
     """The modules outside the kernel that a statement loads in a fresh interpreter."""
     code = f"import sys; before = set(sys.modules)\n{statement}\nloaded = sorted(set(sys.modules) - before)\n"
     code += "import json; print(json.dumps(loaded))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
     return {name for name in json.loads(done.stdout) if not name.startswith("agentflow_kernel")}
 
 

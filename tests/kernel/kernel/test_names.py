@@ -123,6 +123,6 @@ def test_making_a_kernel_loads_no_event_loop() -> None:
         "from agentflow_kernel import Flow, Kernel\nkernel = Kernel()\nkernel.add(Flow('f').step(str))\n"
         "assert kernel.run_sync('f', 1) == '1'\nprint(*sorted(set(sys.modules) - before))"
     )
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, timeout=15)
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, timeout=50)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & {"asyncio", "anyio", "json", "pydantic", "structlog", "typing", "yaml", "hashlib"}

@@ -110,7 +110,7 @@ async def crash(kernel: Kernel, store: Store) -> None:
 
 
 async def tick(clock: FakeClock, until: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while not until():
             await clock.advance(0.5)
             await anyio.lowlevel.checkpoint()
@@ -159,7 +159,7 @@ async def test_a_request_reaches_the_owner_through_the_journal_at_once() -> None
         with pytest.raises(UnknownRun):
             await signal_run(elsewhere, "nobody", "go", 1)
         sent = await signal_run(elsewhere, handle.run_id, "go", 5, signal_id="mine")
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             assert await handle.result() == 5
         assert (sent, clock.monotonic()) == ("mine", moment)
         with pytest.raises(RunEnded):
@@ -172,7 +172,7 @@ async def test_a_cancellation_from_elsewhere_ends_the_run() -> None:
     async with Kernel(journal=store.worker(), clock=clock) as kernel, Kernel(journal=store.worker()) as elsewhere:
         handle = await kernel.start(waiting())
         await cancel_run(elsewhere, handle.run_id)
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await handle.ended()
         assert handle.status == "cancelled"
 
@@ -208,7 +208,7 @@ async def test_a_worker_adopts_the_runs_of_a_dead_one_and_finishes_them(
         worker = Kernel(journal=store.worker(), clock=clock, adopt=True)
         worker.add(waiting())
         async with worker:
-            with anyio.fail_after(10):
+            with anyio.fail_after(30):
                 while len(worker._open._handles) < 3:
                     await clock.advance(0.02)
                     await anyio.lowlevel.checkpoint()

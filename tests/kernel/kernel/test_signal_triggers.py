@@ -105,7 +105,7 @@ def open_kernel(tmp_path: Path) -> Callable[..., Kernel]:
 async def test_the_events_of_a_key_reach_one_run_in_their_order(open_kernel: Callable[..., Kernel]) -> None:
     """More runs than ``max_runs`` wait for their next event meanwhile: those at rest are not at work."""
     async with open_kernel(journal=InProcessJournal()) as kernel:
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             handles = await kernel.fire("moves")
             results = [await handle.result() for handle in handles]
     assert len(handles) == 20
@@ -131,7 +131,7 @@ async def test_events_of_the_bus_are_signals_too_and_late_ones_have_no_effect(
         for number in range(4):
             data = {"n": number, "last": 1}
             await kernel.publish(Event("order.paid", data, source="shop", id=str(number), subject="order/7"))
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await kernel.idle()
         (head,) = await kernel.runs()
         records = await kernel.history(head.run_id)

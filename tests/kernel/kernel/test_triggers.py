@@ -236,6 +236,7 @@ async def test_a_firing_that_is_cancelled_closes_the_source_and_goes_on_next_tim
             group.start_soon(lambda: kernel.fire("numbers", overrides={"follow": True}))
             log = code_of(kernel, "log")
             await until(log, ["asked after", 2])
+            await until(log, ["work", 2])
             group.cancel_scope.cancel()
         assert log[-2:] == [["iterator closed"], ["closed"]]
         await kernel.idle()

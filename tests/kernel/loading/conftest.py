@@ -68,7 +68,7 @@ class Site:
         path = os.pathsep.join([str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
         env = {**os.environ, "PYTHONPATH": path, **environment}
         command = [sys.executable, *options, "-c", code]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=20)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=50)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 

@@ -43,7 +43,7 @@ def test_each_bad_plugin_is_named_with_its_distribution_and_cause(site) -> None:
     """All five in one go, beside good ones of which nothing is said."""
     site.write_good_plugins()
     expected = site.write_bad_plugins()
-    findings = found(site, timeout_s=5)
+    findings = found(site)
     assert {finding.distribution: finding.level for finding in findings} == dict.fromkeys(expected, "error")
     assert len(findings) == len(expected)
     for finding in findings:
@@ -99,9 +99,9 @@ def test_a_hang_is_told_by_its_stage_and_stopped_in_time(site, head, more, stage
     site.write_toolset("agentflow-x", "x", head=head, more=more)
     (site.folder / "agentflow_x" / "slow.py").write_text("import time\ntime.sleep(60)\n")
     before = time.monotonic()
-    (finding,) = found(site, timeout_s=2)
-    assert finding.problem == f"hangs {stage}: no answer within 2 s, so it was stopped"
-    assert time.monotonic() - before < 15
+    (finding,) = found(site, timeout_s=5)
+    assert finding.problem == f"hangs {stage}: no answer within 5 s, so it was stopped"
+    assert time.monotonic() - before < 50
 
 
 @pytest.mark.parametrize("head", ["time.sleep(60)\n", ""])
@@ -114,9 +114,9 @@ def test_what_a_plugin_starts_ends_with_it(site, tmp_path, head) -> None:
         f"open({str(pids)!r}, 'w').write(str(child.pid))\n"
     )
     site.write_toolset("agentflow-x", "x", head=start + head)
-    found(site, timeout_s=3)
+    found(site, timeout_s=8)
     process = int(pids.read_text())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while is_alive(process) and time.monotonic() < deadline:
         os.sched_yield()
     assert not is_alive(process)
@@ -128,8 +128,8 @@ def test_a_plugin_that_forks_and_goes_on_does_not_hold_the_doctor_up(site) -> No
         "agentflow-x", "x", head="import os, time\nif os.fork() == 0:\n    time.sleep(60)\n    os._exit(0)\n"
     )
     before = time.monotonic()
-    assert found(site, timeout_s=30) == []
-    assert time.monotonic() - before < 20
+    assert found(site, timeout_s=50) == []
+    assert time.monotonic() - before < 45
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,11 @@ def test_what_is_not_admitted_is_noted_and_not_imported(site, tmp_path, monkeypa
 def test_children_run_a_few_at_a_time_without_threads(site, tmp_path) -> None:
     """At most four at once, none left behind, no thread and no descriptor more than before."""
     log = tmp_path / "log"
-    head = f"import time\nopen({str(log)!r}, 'a').write('+')\ntime.sleep(0.3)\nopen({str(log)!r}, 'a').write('-')\n"
+    head = (
+        f"import time\nopen({str(log)!r}, 'a').write('+')\n"
+        f"while open({str(log)!r}).read().count('+') < 2: time.sleep(0.01)\n"  # one alone would wait until it is killed
+        f"time.sleep(0.3)\nopen({str(log)!r}, 'a').write('-')\n"
+    )
     for number in range(9):
         site.write_toolset(f"agentflow-x{number}", f"x{number}", head=head)
     children = set(psutil.Process().children(recursive=True))
@@ -252,11 +256,13 @@ def test_an_interrupted_doctor_leaves_no_child(site, tmp_path, monkeypatch) -> N
     )
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        if pids.exists() and pids.read_text():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 3)
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
         with pytest.raises(KeyboardInterrupt):
             found(site, timeout_s=30)
     finally:

@@ -17,7 +17,7 @@ from agentflow_kernel.manifest._path import linked, unrolled, written
 if TYPE_CHECKING:
     from pathlib import Path
 
-SAME_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2_000)
+SAME_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 """Each example overwrites the same file, which is all that the fixture gives; two seconds bound the slowest."""
 
 BITS = [

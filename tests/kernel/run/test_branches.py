@@ -83,7 +83,7 @@ async def test_branches_run_at_the_same_time() -> None:
         await here.wait()
         return "right"
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         assert await forked(left=left, right=right).run() == {"left": "left", "right": "right"}
 
 

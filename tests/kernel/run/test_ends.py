@@ -235,7 +235,7 @@ async def test_a_cancelled_run_names_the_threads_it_left_behind() -> None:
     def stubborn(value: object, context: Context) -> None:
         context.run.services.grace_s = 0.01
         inside.set()
-        release.wait(10)
+        release.wait(30)
 
     async with Kernel(journal=InProcessJournal()) as kernel:
         handle = await kernel.start(Flow("f").step(stubborn))

@@ -46,7 +46,7 @@ HEAVY = {
 def test_a_plain_flow_loads_neither_an_event_loop_nor_anything_else_that_is_heavy() -> None:
     """In a fresh interpreter: a branch, a batch and a nested flow of plain functions, by ``run_sync``."""
     command = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{QUIET}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=15)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50)
     output, loaded = json.loads(done.stdout)
     assert output == 14
     assert not {name.partition(".")[0] for name in loaded} & HEAVY, loaded

@@ -92,7 +92,7 @@ def test_looking_at_our_own_lock_does_not_free_it(tmp_path: Path) -> None:
         "print(is_alive(sys.argv[1], sys.argv[2]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", ask, str(tmp_path), name], capture_output=True, text=True, check=True, timeout=15
+        [sys.executable, "-c", ask, str(tmp_path), name], capture_output=True, text=True, check=True, timeout=50
     )
     assert done.stdout == "True\n"
     owner.release()
@@ -147,7 +147,7 @@ def test_owners_that_come_and_go_at_the_same_time_never_lose_their_locks(tmp_pat
     code = f"import sys; sys.path[:0] = {sys.path!r}\n{COME_AND_GO}"
     command = [sys.executable, "-c", code, str(tmp_path)]
     children = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    errors = [child.communicate(timeout=20)[1] for child in children]
+    errors = [child.communicate(timeout=50)[1] for child in children]
     assert errors == ["", "", ""]
 
 

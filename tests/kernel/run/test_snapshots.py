@@ -235,7 +235,7 @@ async def test_an_owner_that_lost_the_run_while_it_read_for_a_snapshot_stops() -
     """The new one has written more: the old one would wait for ever for what it has not written itself."""
     journal, limits = ReadLate(), Limits(snapshot_records=2)
     flow = Flow("f").step(lambda value: value, name="a", blocking="inline").step(lambda value: value, name="b")
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with Kernel(journal=journal, limits=limits) as first, Kernel(journal=journal, limits=limits) as second:
             handle = await first.start(flow, 1)
             await journal.reading.wait()

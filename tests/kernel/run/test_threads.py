@@ -30,7 +30,7 @@ async def run_until(flow: Flow, inside: threading.Event, *, grace_s: float) -> R
 
     async with anyio.create_task_group() as group:
         group.start_soon(work)
-        assert await anyio.to_thread.run_sync(inside.wait, 10)
+        assert await anyio.to_thread.run_sync(inside.wait, 30)
         group.cancel_scope.cancel()
     return run
 
@@ -75,7 +75,7 @@ async def test_a_thread_that_does_not_end_is_left_behind_and_named() -> None:
 
     def work(value: object) -> None:
         inside.set()
-        release.wait(10)
+        release.wait(30)
 
     try:
         run = await run_until(Flow("f").step(Flow("inner").step(work)), inside, grace_s=0.01)
@@ -91,7 +91,7 @@ async def test_a_call_that_never_got_a_thread_is_not_waited_for() -> None:
 
     def hold() -> None:
         inside.set()
-        release.wait(10)
+        release.wait(30)
 
     limiter = anyio.to_thread.current_default_thread_limiter()
     before = limiter.total_tokens

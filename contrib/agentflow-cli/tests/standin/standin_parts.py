@@ -41,7 +41,7 @@ class FileJournal:
 
     async def runs(self, *, status=None, limit=100):
         names = os.listdir(self.folder) if self.folder.is_dir() else []
-        infos = [await self.head(name) for name in names if "." not in name]
+        infos = [await self.head(name) for name in names if "." not in name and self._records(name)]
         infos.sort(key=lambda info: (info.started_at, info.run_id), reverse=True)
         return [info for info in infos if status is None or info.status == status][:limit]
 
@@ -76,10 +76,11 @@ class FileJournal:
 
     def _records(self, run_id) -> list[Record]:
         try:
-            lines = (self.folder / run_id).read_bytes().splitlines()
+            written = (self.folder / run_id).read_bytes()
         except FileNotFoundError:
             return []
-        return [decode_record(line) for line in lines]
+        whole = written[: written.rfind(b"\n") + 1]  # another process may be in the middle of its next line
+        return [decode_record(line) for line in whole.splitlines()]
 
 
 class Lines:
