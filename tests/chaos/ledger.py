@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,14 +30,24 @@ class Ledger:
         """What was applied, each key once."""
         self._process = subprocess.Popen([sys.executable, str(HERE / "sink.py"), str(self.address), str(self.file)])
         wait_until(lambda: self.address.exists() and self.file.exists())
+        self._asker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._asker.settimeout(60)
+        self._asker.bind(str(folder / "asker"))
 
     def lines(self) -> list[dict[str, Any]]:
         """Every effect so far, in order."""
-        return [json.loads(line) for line in self.file.read_bytes().splitlines()]
+        self.catch_up()
+        whole, _, _ = self.file.read_bytes().rpartition(b"\n")  # the rest is being written
+        return [json.loads(line) for line in whole.splitlines()]
 
     def count(self) -> int:
-        """How many effects there are so far."""
+        """How many effects are written so far."""
         return self.file.read_bytes().count(b"\n")
+
+    def catch_up(self) -> None:
+        """Wait until everything is written that was sent so far: who sent it may be dead for long."""
+        self._asker.sendto(b"", str(self.address))
+        self._asker.recv(1)
 
     def clear(self) -> None:
         """Forget the ledger; the sink appends, so it goes on at the start, and what was applied stays applied."""
@@ -43,8 +55,16 @@ class Ledger:
 
     def stop(self) -> None:
         """End the sink."""
+        self._asker.close()
         self._process.kill()
         self._process.wait()
+
+
+def put_to_sleep(process: subprocess.Popen[bytes]) -> None:
+    """Stop a child that lives; returns when it has stopped: until then a thread may still get the lock it waits for."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    assert process.poll() is None, "it has ended"
 
 
 def wait_until(condition: Callable[[], object], limit_s: float = 60) -> None:

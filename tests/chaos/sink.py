@@ -2,7 +2,8 @@
 
 Usage: ``python sink.py SOCKET FILE``. Each datagram becomes one line of FILE, written before the next is read: what a
 receiver does that does not look at keys. It is applied, and becomes a line of ``FILE.applied`` too, unless its key has
-been: all that the receiver knows of the effect is the key that the engine has made for it.
+been: all that the receiver knows of the effect is the key that the engine has made for it. An empty datagram is
+answered with another: whatever was sent before it is written by then.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ def main(address: str, file: str) -> None:
     applied, lines = (os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for name in (f"{file}.applied", file))
     known = set()
     while True:
-        line = receiver.recv(65536)
+        line, asker = receiver.recvfrom(65536)
+        if not line:
+            receiver.sendto(b"", asker)
+            continue
         key = json.loads(line)["key"]
         if key not in known:
             known.add(key)

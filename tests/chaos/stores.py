@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 JOURNALS = ("sqlite", "leveldb", "postgres")
 """Those that outlive a process."""
 LEASE_S = 1.0
-"""How long a dead worker keeps its runs where the journal has leases; the least that it takes."""
+"""How long a dead worker keeps its runs where the journal has leases; the least that it takes.
+
+One that lives, on a machine that stands still for as long, loses them as well.
+"""
 LISTED = 1_000_000
 
 
@@ -28,22 +31,25 @@ def installed() -> list[str]:
 
 
 @contextmanager
-def store(name: str) -> Iterator[str]:
-    """The word for an empty journal of this plugin; skips the test where it needs a server that is not there."""
+def store(name: str, lease_s: float = LEASE_S) -> Iterator[str]:
+    """The word for an empty journal of this plugin, with leases of that length if it has any.
+
+    Skips the test where it needs a server that is not there.
+    """
     if name != "postgres":
         yield name
         return
     server = PostgresServer()
     server.open()
     try:
-        yield f"postgres:{json.dumps(settings_of(server))}"
+        yield f"postgres:{json.dumps(settings_of(server, lease_s))}"
     finally:
         server.close()
 
 
-def settings_of(server: PostgresServer) -> dict[str, object]:
+def settings_of(server: PostgresServer, lease_s: float) -> dict[str, object]:
     """Settings of a journal that no other test uses."""
-    return {"dsn": server.dsn, "schema": f"chaos_{secrets.token_hex(6)}", "lease_s": LEASE_S}
+    return {"dsn": server.dsn, "schema": f"chaos_{secrets.token_hex(6)}", "lease_s": lease_s}
 
 
 async def nobody_works(word: str, state: str) -> bool:

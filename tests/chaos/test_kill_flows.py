@@ -67,6 +67,7 @@ def test_no_kill_loses_or_doubles_anything(journal: str, ledger: Ledger, tmp_pat
     told = json.loads(last.stdout)
     assert told["ended"] == {"as expected": count}
     assert landed >= 0.9 * kills, f"only {landed} of {kills} kills landed while work was in flight (seed {SEED})"
+    ledger.catch_up()
     auditor.ledger = Effects.from_lines(ledger.file.read_bytes().splitlines())
     audit = anyio.run(audited, auditor, journal, state)
     assert not audit.violations, (SEED, audit.violations[:5])

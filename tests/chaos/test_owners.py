@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from ledger import CHILD, HERE, Ledger, wait_until
+from ledger import CHILD, HERE, Ledger, put_to_sleep, wait_until
 from process import open_journal
 
 from agentflow_kernel.testing.auditor import find_problems
@@ -44,15 +43,14 @@ def asleep(words: list[str], ledger: Ledger, state: str) -> subprocess.Popen[byt
     One that is stopped in the middle of a transaction keeps everybody from writing: they get ``StorageUnavailable``.
     """
     first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=CHILD)
+    mark = 40
     while True:
-        mark = ledger.count() + 40
         wait_until(lambda: ledger.count() > mark or first.poll() is not None)  # noqa: B023 -- called at once
         assert first.poll() is None, "it was too quick"
-        first.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # until then it may still take the lock
-        assert first.poll() is None, "it was too quick"
+        put_to_sleep(first)
         if is_free(f"{state}/journal.db"):
             return first
+        mark = ledger.count()
         first.send_signal(signal.SIGCONT)
 
 
@@ -111,7 +109,7 @@ def test_an_owner_that_lost_its_runs_writes_nothing_more(ledger: Ledger, tmp_pat
         assert second.returncode == 0, second.stderr.decode()[-2000:]
         assert json.loads(second.stdout)["ended"] == {"as expected": COUNT}
         before = anyio.run(histories, state)
-        mark = ledger.count()
+        mark = len(ledger.lines())
     finally:
         first.send_signal(signal.SIGCONT)
     first.communicate(timeout=120)

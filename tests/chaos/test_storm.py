@@ -95,6 +95,7 @@ async def test_half_of_all_runs_are_cancelled_at_random_instants() -> None:
     """All of them end within seconds of the last cancellation, once each; the others are untouched until the close."""
     dice, journal = random.Random(SEED), InProcessJournal(keep_ended=RUNS)
     await anyio.to_thread.run_sync(int)
+    gc.collect()  # what others have left is not ours
     before, tasks = left_behind(), await tasks_of_loop()
     flow = storm_flow()
     async with Kernel(journal=journal) as kernel:
@@ -125,7 +126,7 @@ async def test_half_of_all_runs_are_cancelled_at_random_instants() -> None:
         await _check_ends(journal, doomed)
     assert await tasks_of_loop() == tasks
     gc.collect()
-    assert left_behind() == before
+    assert [name for name, count in left_behind().items() if count > before[name]] == []
     print(f"{len(doomed)} of {RUNS} runs cancelled, all ended {took:.2f} s after the last one was (seed {SEED})")
     assert took < 4 * PROMISE_S
 

@@ -118,7 +118,7 @@ def newly_loaded(statement: str, *, after: str = "") -> set[str]:
         f"import sys\n{after}\nbefore = set(sys.modules)\n{statement}\n"
         "loaded = sorted(set(sys.modules) - before)\nimport json\nprint(json.dumps(loaded))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=15)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 

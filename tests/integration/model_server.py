@@ -67,7 +67,7 @@ def serving(respond: Callable[[Received], Answer]) -> Iterator[ScriptedServer]:
     thread = threading.Thread(target=anyio.run, args=(main,))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(50)
         yield found[0]
     finally:
         stop.set()

@@ -38,7 +38,7 @@ def of_log(log: Path) -> dict[str, str]:
 def agentflow(*words: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> Result:
     """Run one command to its end."""
     done = subprocess.run(
-        [*PROGRAM, *words], env=env or environment(), cwd=cwd, capture_output=True, timeout=60, check=False
+        [*PROGRAM, *words], env=env or environment(), cwd=cwd, capture_output=True, timeout=110, check=False
     )
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -46,7 +46,7 @@ def charge(value):
 async def wait(value, context):
     return await context.wait("go")
 """
-LIMIT_S = 30
+LIMIT_S = 60
 
 pytestmark = [pytest.mark.timeout(200), pytest.mark.blocking]
 

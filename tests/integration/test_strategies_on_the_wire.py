@@ -92,7 +92,7 @@ async def test_every_strategy_ends_as_it_should_with_a_fault_in_its_middle(
     assert set(used.values()) == {(True, False)}
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(200)
 @pytest.mark.blocking  # a kernel reads its settings when it opens
 def test_every_strategy_goes_on_after_a_kill(tmp_path: Path) -> None:
     """Killed while each waits for the end of an answer: no question that was answered is asked again."""

@@ -8,6 +8,7 @@ starting one. Where neither is to be had the test is skipped with the command th
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -19,7 +20,9 @@ from typing import ClassVar, NoReturn
 
 import pytest
 
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
+PORTS = range(15_000, 32_000)
+"""Below those that the system gives away by itself, while a server is prepared or restarted."""
 
 
 def not_there(name: str, install: str) -> NoReturn:
@@ -107,7 +110,7 @@ class Service:
         process.send_signal(number)
         for child in children:
             _send(child, number)
-        process.wait(30)
+        process.wait(60)
         self._process = None
 
     def restart(self, *, kill: bool = False) -> None:
@@ -117,8 +120,11 @@ class Service:
 
     def pause(self) -> None:
         """Stop it and its children in the middle of what they do: nothing answers, nothing is closed."""
-        for pid in [self._own().pid, *self._children()]:
+        paused = [self._own().pid, *self._children()]
+        for pid in paused:
             _send(pid, signal.SIGSTOP)
+        while not all(map(_rests, paused)):  # until then one may go on with what it is waiting for
+            time.sleep(0.001)
 
     def go_on(self) -> None:
         """Go on after :meth:`pause`."""
@@ -150,9 +156,22 @@ def _send(pid: int, number: signal.Signals) -> None:
         return
 
 
+def _rests(pid: int) -> bool:
+    """Whether a process has stopped or is no more."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "TtZX"
+
+
 def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on which nobody listens, and which no connection and no listener without a port of its own is given."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))  # not by `random`: processes of a test run share its seed
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

@@ -35,7 +35,7 @@ async def results(monkeypatch: pytest.MonkeyPatch, folder: Path, *, rest: int = 
         async def note(event: Any) -> None:
             told.append(event.type)
 
-        with anyio.fail_after(15):
+        with anyio.fail_after(50):
             handles = await kernel.fire("deliveries")
             outputs = [await handle.result() for handle in handles[: len(handles) - rest]]
             await kernel.idle(resting=True)

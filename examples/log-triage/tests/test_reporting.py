@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -99,6 +99,7 @@ def test_a_report_without_attacks_is_sound_and_says_why(report, facts, note: str
     assert "SEVERITY" not in found["text"]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_nothing_from_the_log_can_steer_a_terminal_or_break_a_table(module, text: str) -> None:
     reporting = module("reporting")

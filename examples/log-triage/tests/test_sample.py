@@ -46,7 +46,7 @@ def test_the_clock_passes_the_end_of_a_month_and_a_year(module) -> None:
 def test_the_command_writes_as_many_lines_as_asked(tmp_path: Path, lines: int) -> None:
     out = tmp_path / "made.log"
     command = [sys.executable, str(EXAMPLE / "make_sample.py"), "--lines", str(lines)]
-    subprocess.run([*command, "--out", str(out)], check=True, timeout=15)
-    printed = subprocess.run(command, check=True, capture_output=True, timeout=15).stdout
+    subprocess.run([*command, "--out", str(out)], check=True, timeout=50)
+    printed = subprocess.run(command, check=True, capture_output=True, timeout=50).stdout
     assert out.read_bytes() == printed
     assert printed.count(b"\n") == lines

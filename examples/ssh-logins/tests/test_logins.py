@@ -21,7 +21,7 @@ def logins(folder: Path, *inputs: str, **variables: str) -> dict[str, Any]:
     words = [word for each in inputs for word in ("--input", each)]
     environment = {**os.environ, **variables}
     done = subprocess.run(
-        [*command, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=18
+        [*command, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=50
     )
     assert done.returncode == 0, done.stderr
     (run,) = json.loads(done.stdout)["runs"]

@@ -66,7 +66,7 @@ async def test_closing_a_stream_closes_the_connection(make_provider, ask) -> Non
         provider = make_provider(server.url)
         async with aclosing(provider.stream(ask)) as pieces:
             assert await anext(pieces) == "hel"
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await server.gone.wait()
         await provider.aclose()
 
@@ -81,7 +81,7 @@ async def test_cancelling_closes_the_connection(make_provider, ask, steps) -> No
             group.start_soon(provider.complete, ask)
             await server.began.wait()
             group.cancel_scope.cancel()
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await server.gone.wait()
         await provider.aclose()
 
@@ -101,7 +101,7 @@ async def test_closing_the_provider_ends_calls_under_way(make_provider, ask, ste
 
     async with ScriptedServer([held if steps else silent]) as server:
         provider = make_provider(server.url)
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as group:
                 group.start_soon(call, provider)
                 await server.began.wait()
@@ -123,13 +123,13 @@ async def test_silence_ends_with_elapsed(make_provider, ask) -> None:
     assert caught.value.executed == "maybe"
 
 
-@pytest.mark.parametrize("read_timeout_s", [0.1, 5])
+@pytest.mark.parametrize("read_timeout_s", [0.7, 5])
 async def test_a_slow_drip_ends_with_the_time_of_the_call(make_provider, ask, read_timeout_s) -> None:
     """Each byte comes in time, the whole does not."""
-    drip = [step for _ in range(200) for step in (HELLO[0], Delay(0.02))]
+    drip = [step for _ in range(2000) for step in (HELLO[0], Delay(0.02))]
     async with ScriptedServer([Answer.stream(*drip)]) as server:
-        provider = make_provider(server.url, call_timeout_s=0.3, read_timeout_s=read_timeout_s)
-        with anyio.fail_after(3), pytest.raises(Elapsed, match=r"within 0\.3 s"):
+        provider = make_provider(server.url, call_timeout_s=0.8, read_timeout_s=read_timeout_s)
+        with anyio.fail_after(30), pytest.raises(Elapsed, match=r"within 0\.8 s"):
             await provider.complete(ask)
         await provider.aclose()
 
@@ -137,9 +137,9 @@ async def test_a_slow_drip_ends_with_the_time_of_the_call(make_provider, ask, re
 async def test_silence_before_the_answer_ends_with_the_time_of_the_call(make_provider, ask) -> None:
     async with ScriptedServer([Answer(0, steps=[Wait(anyio.Event())])]) as server:
         provider = make_provider(server.url, call_timeout_s=0.2, read_timeout_s=5)
-        with anyio.fail_after(3), pytest.raises(Elapsed, match=r"within 0\.2 s") as caught:
+        with anyio.fail_after(30), pytest.raises(Elapsed, match=r"within 0\.2 s") as caught:
             await provider.complete(ask)
-        with anyio.fail_after(3):
+        with anyio.fail_after(30):
             await server.gone.wait()
         await provider.aclose()
     assert caught.value.executed == "maybe"

@@ -6,11 +6,13 @@ from itertools import pairwise
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentflow_http.sse import EventSplitter
 from agentflow_kernel.errors import ProtocolViolation
+
+LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def split(*chunks: bytes, limit: int = 1_000) -> list[tuple[bytes, bytes]]:
@@ -63,6 +65,7 @@ PIECES = st.sampled_from(
 )
 
 
+@LIMITS
 @given(st.lists(PIECES, max_size=30).map(b"".join), st.lists(st.integers(0, 60)))
 def test_any_split_gives_the_same_events(stream, cuts) -> None:
     """Down to the middle of a character or of CR LF."""
@@ -71,6 +74,7 @@ def test_any_split_gives_the_same_events(stream, cuts) -> None:
     assert split(*chunks) == split(stream)
 
 
+@LIMITS
 @given(st.lists(PIECES.filter(lambda piece: b"\xef" not in piece and b"id" not in piece), max_size=30).map(b"".join))
 def test_events_are_those_that_httpx2_reads(stream) -> None:
     """Of those with data: httpx2 gives events without any too, which the specification drops."""

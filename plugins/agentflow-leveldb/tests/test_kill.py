@@ -19,7 +19,7 @@ def anyio_backend() -> str:
 
 
 @pytest.mark.anyio
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_no_acknowledged_record_is_lost_when_writers_are_killed(folder: str, killed) -> None:
     """Each of many children is killed at another moment; all batches are whole, those acknowledged are there."""
     acknowledged: dict[str, int] = {}

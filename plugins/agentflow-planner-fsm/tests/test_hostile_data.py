@@ -116,7 +116,7 @@ def test_data_that_double_with_each_step_end_early() -> None:
 data: {s: [1]}
 states: {a: {transitions: [{when: "true", target: a, do: ["s = [s, s]"]}]}}
 """)
-    assert time.process_time() - begun < 10
+    assert time.process_time() - begun < 40  # without that bound it goes on for minutes; here it took 2 to 4 s
 
 
 @pytest.mark.parametrize("piece", ["x = 1 in l", "x = l == m", "x = l[i - i] == m[0]", "x = [l, l]"])

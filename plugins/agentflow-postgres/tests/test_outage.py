@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 from postgres_server import PostgresServer
 from service import free_port
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -50,10 +50,14 @@ async def test_no_append_is_lost_or_doubled_while_the_server_restarts(
             await one.append(run_id, len(records), 1, more)
             records.extend(more)
 
-    async with journal() as one, journal() as other:
+    async with journal(outage_s=120) as one, journal(outage_s=120) as other:
         tasks = [asyncio.create_task(load(each, f"{n}-{m}")) for n, each in enumerate((one, other)) for m in range(8)]
-        for _ in range(4):
+        for turn in range(4):
             await asyncio.sleep(0.4)
+            while (  # noqa: ASYNC110 -- the disk is slow
+                sum(map(len, acknowledged.values())) < 32 * (turn + 1) and not any(task.done() for task in tasks)
+            ):
+                await asyncio.sleep(0.02)
             await asyncio.to_thread(server.restart, kill=kill)
         counts = [len(records) for records in acknowledged.values()]
         while any(len(records) < count + 4 for records, count in zip(acknowledged.values(), counts, strict=True)):
@@ -76,7 +80,7 @@ async def test_a_server_that_stays_away_is_unavailable(server: PostgresServer, j
         for call in (one.append("r", 1, 1, chain("r", 2)[1:]), one.read("r"), one.runs(), one.put_blob(b"x")):
             with pytest.raises(StorageUnavailable, match="does not answer"):
                 await call
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 25  # by itself it is waited for 30 s
         await asyncio.to_thread(server.start)
         await one.append("r", 1, 1, chain("r", 2)[1:])
         assert await one.read("r") == chain("r", 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentflow_sources._cutter import Cutter
@@ -15,6 +15,7 @@ def test_cutting_all_begins_with_the_chunks_that_are_full() -> None:
     assert cutter.holds_nothing
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=12).map(lambda piece: piece.replace(b"\x01", b"\n"))), st.integers(1, 4))
 def test_chunks_are_what_was_taken_and_never_more_than_they_may_be(pieces: list[bytes], lines: int) -> None:
     """However the bytes come; the count is that of the lines in the chunk."""

@@ -112,35 +112,31 @@ async def test_a_file_is_read_when_it_has_not_changed_for_a_while(inbox, make) -
     found: list = []
     source = make(clock, settle_s=5)
 
+    ended = anyio.Event()
+
     async def follow() -> None:
         async for item in source.events():
             found.append(item.event.data["size_bytes"])  # noqa: PERF401 -- looked at meanwhile
+        ended.set()
+
+    async def tick(seconds: int) -> None:
+        """Move the time by seconds, each once the source waits again, unless it has ended."""
+        for _ in range(seconds):
+            while not clock._sleepers and not ended.is_set():  # noqa: ASYNC110 -- a thread ends the wait, by real time
+                await anyio.sleep(0.001)
+            if ended.is_set():
+                return
+            await clock.advance(1)
 
     async with anyio.create_task_group() as group:
         group.start_soon(follow)
         for size in (2, 3, 4):
-            await tick(clock, 3)
+            await tick(3)
             path.write_bytes(b"x" * size)
-        await tick(clock, 4)
+        await tick(4)
         assert found == []
-        await tick(clock, 4)
+        await tick(4)
     assert found == [4]
-
-
-async def tick(clock: FakeClock, seconds: int) -> None:
-    for _ in range(seconds):
-        if not await slept(clock):
-            return
-        await clock.advance(1)
-
-
-async def slept(clock: FakeClock) -> bool:
-    """Whether the source waits again; it may have ended."""
-    for _ in range(300):
-        if clock._sleepers:
-            return True
-        await anyio.sleep(0.001)
-    return False
 
 
 async def test_following_finds_new_files(inbox, put, make) -> None:

@@ -101,12 +101,12 @@ def entries(folder: Path) -> list[dict]:
 
 def wait_for(path: Path) -> None:
     """Return when another process has made the file."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.002)
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(600)
 def test_a_follower_that_is_killed_loses_nothing_and_tells_nothing_twice(tmp_path: Path) -> None:
     """Chunks by their ids: the same id has the same content, and all of them together are the log."""
     command = [sys.executable, "-c", FOLLOWER, str(tmp_path)]
@@ -121,13 +121,13 @@ def test_a_follower_that_is_killed_loses_nothing_and_tells_nothing_twice(tmp_pat
             if not writer.is_alive():  # before the first follower there is nothing that it would have to find
                 wait_for(tmp_path / "state" / "spool" / "tail" / "origin")
                 writer.start()
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while (tmp_path / "ledger").stat().st_size == before and time.monotonic() < deadline:
                 time.sleep(0.002)
             time.sleep(chance.random() * 0.15)
             at_work += (tmp_path / "ledger").stat().st_size > before
             child.send_signal(signal.SIGKILL)
-            _, told = child.communicate(timeout=10)
+            _, told = child.communicate(timeout=60)
             assert child.returncode == -signal.SIGKILL, told.decode()
     finally:
         writer.stopping.set()

@@ -441,11 +441,11 @@ async def test_user_threads_cannot_hold_up_the_journal(journal: SqliteJournal, a
     limiter = anyio.to_thread.current_default_thread_limiter()
     async with anyio.create_task_group() as group:
         for _ in range(int(limiter.total_tokens)):
-            group.start_soon(anyio.to_thread.run_sync, opened.wait, 10)
+            group.start_soon(anyio.to_thread.run_sync, opened.wait, 50)
         while limiter.available_tokens:
             await anyio.lowlevel.checkpoint()
         try:
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 await journal.append("r", 0, 1, author("r").write())
                 assert len(await journal.read("r")) == 1
         finally:

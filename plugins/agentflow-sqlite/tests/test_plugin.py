@@ -64,7 +64,7 @@ def test_plugin_journal_declares_its_abilities() -> None:
 
 def test_plugin_loads_neither_driver_nor_models() -> None:
     """Registering loads a handful of modules, and neither sqlite3 nor pydantic nor anyio."""
-    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True, timeout=15)
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True, timeout=50)
     loaded = json.loads(done.stdout)
     assert "agentflow_sqlite._plugin" in loaded
     assert len(loaded) <= 15
@@ -76,7 +76,7 @@ def test_plugin_journal_module_loads_without_event_loop_or_models() -> None:
     code = (
         "import agentflow_sqlite.journal, sys; print([n for n in ('anyio', 'pydantic', 'asyncio') if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=15)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
     assert done.stdout.strip() == "[]"
 
 

@@ -156,7 +156,7 @@ async def test_every_commit_waits_for_the_disk(journal: SqliteJournal, author) -
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_no_acknowledged_record_is_lost_when_writers_are_killed(path: str, child) -> None:

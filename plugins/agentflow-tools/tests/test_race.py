@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECONDS = 3.0
+MOST_S = 40.0
+"""On a machine that is so busy that there is little to count after the time above."""
 
 SWAP = """
 import ctypes, os, sys
@@ -60,8 +62,8 @@ def test_no_swap_is_fast_enough_to_lead_out(folder, opener, swapped) -> None:
     """Three seconds of opening while names are swapped: what is read was always inside."""
     below = Root(str(folder), "root", opener=opener)
     inside = refused = escaped = 0
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
+    begun = time.monotonic()
+    while (spent := time.monotonic() - begun) < SECONDS or (min(inside, refused) <= 100 and spent < MOST_S):
         for path in ("file", "folder/file", "a/deep/file"):
             try:
                 with below.open(path) as opened:
@@ -83,8 +85,8 @@ def test_no_swap_leads_a_search_out(folder, opener, swapped, clock) -> None:
     below = Root(str(folder), "root", opener=opener)
     settings = FilesSettings(root="root")
     found = {"inside": 0, "outside": 0}
-    end = time.monotonic() + SECONDS / 2
-    while time.monotonic() < end:
+    begun = time.monotonic()
+    while (spent := time.monotonic() - begun) < SECONDS / 2 or (found["inside"] <= 100 and spent < MOST_S):
         for text in found:
             asked = Searching(".", text, regex=False, ignore_case=False, files="*", max_matches=10)
             with contextlib.suppress(ToolFailed):
