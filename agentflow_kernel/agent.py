@@ -9,6 +9,7 @@ from agentflow_kernel.contracts.policy import Request
 from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
 from agentflow_kernel.contracts.tool import ToolContext
 from agentflow_kernel.errors import InputInvalid, UnknownName, UsageError
+from agentflow_kernel.flow.asking import schema_problems
 from agentflow_kernel.flow.graph import check_choice
 from agentflow_kernel.run.bind import wrap
 from agentflow_kernel.run.drive import Drive
@@ -97,6 +98,8 @@ class Agent:
         parts: Parts | None = None,
     ) -> None:
         check_choice(f"Agent {name!r}", "on_unknown", on_unknown)
+        for problem in schema_problems("output_schema", output_schema):
+            raise UsageError(f"Agent {name!r}: {problem}.")
         self.name = name
         self.provider = provider
         self.planner = planner

@@ -6,6 +6,7 @@ from typing import cast
 
 from agentflow_kernel.agent import Agent, ModelSettings, scope_of, tools_of
 from agentflow_kernel.errors import InputInvalid, PlanInvalid, Unsupported, UsageError
+from agentflow_kernel.flow.asking import schema_problems
 from agentflow_kernel.schema import find_problems
 
 TYPE_CHECKING = False
@@ -55,6 +56,8 @@ class Plan(Agent):
     ) -> None:
         if not hasattr(planner, "read"):
             raise UsageError(f"Plan {name!r}: its planner follows no document; give it to an agent instead.")
+        for problem in schema_problems("input_schema", input_schema):
+            raise UsageError(f"Plan {name!r}: {problem}.")
         super().__init__(
             name,
             cast("Provider", _NoProvider(name)) if provider is None else provider,

@@ -48,6 +48,7 @@ class Ask:
             yield "choices must be a list of texts with at least one"
         if self.choices is not None and self.schema is not None:
             yield "a question has either choices or a schema"
+        yield from schema_problems("schema", self.schema)
         yield from _subject_problems(self.by)
         yield from time_problems("timeout_s", self.timeout_s)
 
@@ -95,6 +96,7 @@ class Wait:
             yield from _condition_problems(self.only_if)
         if self.signal is not None and (not self.signal or any(mark in self.signal for mark in "!@/[]:")):
             yield f"{self.signal!r} is no name for a signal: expected a text without the characters ! @ / [ ] :"
+        yield from schema_problems("schema", self.schema)
         yield from time_problems("seconds", self.seconds)
         yield from time_problems("timeout_s", self.timeout_s)
 
@@ -168,6 +170,16 @@ def time_problems(name: str, seconds: object) -> Iterator[str]:
         return
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < 1e12:
         yield f"{name} must be a number of seconds above 0, not {seconds!r}"
+
+
+def schema_problems(name: str, schema: object) -> Iterator[str]:
+    """A problem where something that is given is no JSON Schema, or is a misspelt one."""
+    if schema is not None:
+        from agentflow_kernel.schema import find_schema_problems  # only who gives a schema pays
+
+        problems = find_schema_problems(schema)
+        if problems:
+            yield f"{name} is no sound JSON Schema: {'; '.join(problems)}"
 
 
 def _condition_problems(text: str) -> Iterator[str]:

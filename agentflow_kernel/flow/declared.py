@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.contracts.finding import Finding
 from agentflow_kernel.errors import nearest
+from agentflow_kernel.flow.asking import schema_problems
 from agentflow_kernel.flow.finding import OPTION, STATE_KEY, UNKNOWN_VALUE, UNWRITTEN
 from agentflow_kernel.flow.key import NOTHING, SCOPES
 from agentflow_kernel.flow.reducer import REDUCERS
@@ -33,11 +34,13 @@ def check_keys(keys: Mapping[str, StateKey[Any]], reducers: Mapping[str, str | R
             yield Finding(OPTION, text + _hint(str(key.reducer), REDUCERS), *where, "reducer")
         if name in reducers and key.reducer is not None:
             yield Finding(STATE_KEY, f"state key {name!r} has two reducers", *where, "reducer")
+        for problem in schema_problems(f"state key {name!r}: its schema", key.schema):
+            yield Finding(OPTION, problem, *where, "schema")
         default = key.fresh()
-        problem = None if default is NOTHING else key.problem(default)
-        if problem is not None:
-            place = f" at {problem[0]}" if problem[0] else ""
-            text = f"the default of state key {name!r} does not fit its own schema{place}: {problem[1]}"
+        misfit = None if default is NOTHING else key.problem(default)
+        if misfit is not None:
+            place = f" at {misfit[0]}" if misfit[0] else ""
+            text = f"the default of state key {name!r} does not fit its own schema{place}: {misfit[1]}"
             yield Finding(STATE_KEY, text, *where, "default")
     for name in reducers if keys else ():
         if name not in keys:

@@ -180,6 +180,9 @@ class Graph:
             if not callable(reducer) and reducer not in REDUCERS:
                 text = f"the reducer of {key!r} must be one of {', '.join(map(repr, REDUCERS))} or a function"
                 yield Finding(OPTION, f"{text}, not {reducer!r}", "reducers", key)
+        for what, schema in (("input_schema", self.input_schema), ("state_schema", self.state_schema)):
+            for problem in () if schema is None else _schema_problems(f"its {what}", schema):
+                yield Finding(OPTION, problem, what)
         steps: object = self.max_steps
         if not isinstance(steps, int) or steps < 1:
             yield Finding(OPTION, f"its max_steps must be a whole number of at least 1, not {steps!r}", "max_steps")
@@ -360,6 +363,12 @@ def _time_problems(name: str, seconds: object) -> Iterator[str]:
     from agentflow_kernel.flow.asking import time_problems  # lazy: only flows with limits pay
 
     yield from time_problems(name, seconds)
+
+
+def _schema_problems(name: str, schema: object) -> Iterator[str]:
+    from agentflow_kernel.flow.asking import schema_problems  # lazy: only flows with a schema pay
+
+    yield from schema_problems(name, schema)
 
 
 def actions_of(target: object, *, approve: bool) -> tuple[str, ...]:

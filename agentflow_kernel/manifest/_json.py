@@ -47,6 +47,23 @@ class Json(Shape):
         return REJECTED if value is BROKEN else value
 
 
+class Schema(Json):
+    """A JSON Schema that means what it says; a misspelt one is a finding."""
+
+    __slots__ = ()
+
+    def read(self, node: Node, path: Path, context: Context) -> Any:
+        """The schema."""
+        known = len(context.scope.findings)
+        value = super().read(node, path, context)
+        if len(context.scope.findings) == known:  # else parts of it may be missing
+            from agentflow_kernel.schema import find_schema_problems  # only manifests with schemas pay
+
+            for problem in find_schema_problems(value):
+                value = context.found(f"This is no sound JSON Schema: {problem}.", (node.line, node.column), path)
+        return value
+
+
 class Data(Shape):
     """A reference to a value of the run, ``{"$ref": "parse.result.items"}``, or a ``list`` or ``text`` in its place."""
 

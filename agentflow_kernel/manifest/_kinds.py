@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentflow_kernel.manifest._json import Data, Json
+from agentflow_kernel.manifest._json import Data, Json, Schema
 from agentflow_kernel.manifest._mention import Code, File, Link, Plugin, PrefixedLink, ToolLink
 from agentflow_kernel.manifest._record import AtMostOne, ExactlyOne, FirstKey, FlagOr, Needs, Record, Short
 from agentflow_kernel.manifest._shape import Choice, ListOf, MapOf, Name, Nullable, Number, Text
@@ -31,7 +31,7 @@ _METADATA = Record(
 )
 
 _SETTINGS = Json("a mapping of settings", mapping=True, setting=True)
-_SCHEMA = Json("a mapping: a JSON Schema", mapping=True)
+_SCHEMA = Schema("a mapping: a JSON Schema", mapping=True)
 _POLICIES = ListOf(Link("Policy"), "a list of names of resources of kind Policy, outermost first")
 
 

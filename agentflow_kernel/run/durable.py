@@ -72,9 +72,15 @@ class DurableCalls:
         Each signal is consumed by one wait, the one that began first. With ``schema`` (JSON Schema) the sender of a
         value that does not fit gets :class:`InputInvalid`; one that came too early to be refused is left out.
         The wait goes on after a restart of the process, and so does its time-out.
-        Raises :class:`Elapsed` after ``timeout_s`` seconds, and does so again in a resumed run.
+        Raises :class:`Elapsed` after ``timeout_s`` seconds, and does so again in a resumed run; :class:`UsageError`
+        for a schema that is none.
         """
         _check_name("wait", name)
+        if schema is not None:
+            from agentflow_kernel.flow.asking import schema_problems  # only nodes that use it pay
+
+            for problem in schema_problems("schema", schema):
+                raise UsageError(f"wait({name!r}): {problem}.")
         context = _context_of(self, "Waiting for a signal")
         if timeout_s is None and not context.run.reachable:
             raise Unsupported(

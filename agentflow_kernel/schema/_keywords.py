@@ -163,9 +163,18 @@ def _not(check: Check, value: JSON, rule: JSON, _schema: Object, path: str) -> N
 
 
 def _ref(check: Check, value: JSON, rule: JSON, _schema: Object, path: str) -> None:
-    part = check.root
     if not isinstance(rule, str) or not (rule == "#" or rule.startswith("#/")):
         return  # an anchor or another document: not ours to find
+    for part in lookup(check.root, rule):
+        check.value(value, part, path)
+
+
+def lookup(root: JSON, rule: str) -> Sequence[JSON]:
+    """What the reference ``#`` or ``#/…`` leads to in a document, alone in a list; an empty one where it leads nowhere.
+
+    ``rule`` begins with ``#``.
+    """
+    part = root
     if "%" in rule:
         from urllib.parse import unquote  # lazy: only for references with escapes
 
@@ -177,8 +186,8 @@ def _ref(check: Check, value: JSON, rule: JSON, _schema: Object, path: str) -> N
         elif isinstance(part, (list, tuple)) and name.isdecimal() and int(name) < len(part):
             part = part[int(name)]
         else:
-            return
-    check.value(value, part, path)
+            return ()
+    return (part,)
 
 
 def _bound(measure: Callable[[JSON], float | None], fits: Callable[[float, float], bool], text: str) -> Keyword:

@@ -142,10 +142,11 @@ def test_every_place_may_refer_to_data(manifest_of: Callable[..., Manifest]) -> 
         "parse: {emit: x, each: {$ref: input.lines}, input: [{$ref: item}, {a: {$ref: event.data}}], next: group}",
         "group: {emit: x, each: [1, {$ref: parse.result}], input: {$ref: 'parse.result.a b[-1].c'}}",
     )
-    text += "  output: {a: {$ref: group.result}, b: 1}\n  display: {$ref: input}\n  input_schema: {$ref: '#/x', y: 1}\n"
+    text += "  output: {a: {$ref: group.result}, b: 1}\n  display: {$ref: input}\n"
+    text += "  input_schema: {$ref: '#/$defs/x', $defs: {x: {}}}\n"
     (flow,) = manifest_of(text).resources
     assert flow.spec["nodes"]["parse"]["input"] == [{"$ref": "item"}, {"a": {"$ref": "event.data"}}]
-    assert flow.spec["input_schema"] == {"$ref": "#/x", "y": 1}
+    assert flow.spec["input_schema"] == {"$ref": "#/$defs/x", "$defs": {"x": {}}}
 
 
 @pytest.mark.parametrize(

@@ -362,8 +362,16 @@ async def test_a_wait_says_what_is_wrong_with_its_time(timeout_s: Any) -> None:
     assert failed.value.code == "AF-USAGE"
 
 
-async def test_a_wait_says_what_is_wrong_with_its_schema() -> None:
-    """What cannot go on record ends the run with its own error, not with one of the engine."""
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"enum": {1}}, r"wait\('go'\): schema is no sound JSON Schema: /enum: must be a list"),
+        ({"type": "strin"}, r"/type: 'strin' is no type \(did you mean 'string'\?\)"),
+        ({"const": {1}}, r"schema\.const is a set"),
+    ],
+)
+async def test_a_wait_says_what_is_wrong_with_its_schema(schema: Any, problem: str) -> None:
+    """What is no schema, or cannot go on record, ends the run with its own error, not with one of the engine."""
     async with Kernel(journal=InProcessJournal()) as kernel:
-        with pytest.raises(RunFailed, match=r"schema\.enum is a set"):
-            await kernel.run(waiting(schema={"enum": {1}}))
+        with pytest.raises(RunFailed, match=problem):
+            await kernel.run(waiting(schema=schema))
