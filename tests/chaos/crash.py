@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.testing import Audit
     from agentflow_kernel.testing.faults import CrashAt
 
-MOST_S = 15
+MOST_S = 60
 """Of real time, for one process: after that its run hangs."""
 
 

@@ -28,7 +28,7 @@ from agentflow_sqlite.memory import SqliteMemory
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.anyio, pytest.mark.chaos, pytest.mark.timeout(300)]
 
 LONG = os.environ.get("AGENTFLOW_CHAOS", "short") == "long"
 SEED = int(os.environ.get("AGENTFLOW_CHAOS_SEED", "20251"))

@@ -100,7 +100,7 @@ async def test_a_full_disk_loses_nothing_and_heals_without_a_restart(small_disk:
             assert (await journal.head(run_id)).status == "completed"
         before = {handle.run_id: len(await journal.read(handle.run_id)) for handle in handles}
         make_space(small_disk, way)
-        with anyio.fail_after(10):  # by itself, and soon
+        with anyio.fail_after(30):  # by itself, and soon
             recovery = await kernel.recover()
             assert recovery.found == recovery.resumed == len(handles) - len(acknowledged)
             for handle in recovery.handles:

@@ -32,7 +32,7 @@ async def fill(journal: SqliteJournal, author, numbers: range, *, open_: range =
 async def test_a_kill_in_the_middle_leaves_whole_runs(path: str, journal: SqliteJournal, author, child) -> None:
     """Each run is there with all its records and its payload, or gone; the open ones are all there."""
     await fill(journal, author, range(200), open_=range(5))
-    process = child("prune.py", path)
+    process = child("prune.py", path, 50)
     for _ in range(3):
         assert process.line()
     process.kill()

@@ -1,4 +1,7 @@
-"""Delete ended runs, two at a time, until killed; a line for each transaction. Arguments: the file."""
+"""Delete ended runs, two at a time, until killed; a line for each transaction. Arguments: the file, most transactions.
+
+After those it waits for a line: whoever kills may come late.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ import anyio
 from agentflow_sqlite.journal import SqliteJournal
 
 
-async def main(path: str) -> None:
+async def main(path: str, most: int) -> None:
     journal = SqliteJournal(path, busy_timeout_s=15)
-    while gone := await journal.prune(1_000_000.0, limit=2):
-        print(*gone, flush=True)
+    for _ in range(most):
+        print(*await journal.prune(1_000_000.0, limit=2), flush=True)
         await journal.collect(grace_s=-1.0)
+    sys.stdin.readline()
     await journal.aclose()
 
 
-anyio.run(main, sys.argv[1])
+anyio.run(main, sys.argv[1], int(sys.argv[2]))
