@@ -35,13 +35,18 @@ class Owner:
         while True:
             self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
             path = os.path.join(self._folder, self.name)
-            file = open(path, "xb", buffering=0)  # noqa: SIM115 -- held until release
-            fcntl.lockf(file, fcntl.LOCK_EX)  # who looks whether we are alive holds it for a moment
+            _OURS.add(path)  # before it is there: another thread of this process would take it for a leftover
+            try:
+                file = open(path, "xb", buffering=0)  # noqa: SIM115 -- held until release
+                fcntl.lockf(file, fcntl.LOCK_EX)  # who looks whether we are alive holds it for a moment
+            except BaseException:
+                _OURS.discard(path)
+                raise
             if os.path.exists(path):
                 break
+            _OURS.discard(path)
             file.close()  # another process took it for a leftover before it was locked
         self._file = file
-        _OURS.add(path)
         return self.name
 
     def release(self) -> None:

@@ -133,7 +133,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(example: Path, ledger: Led
         repeated += len(doubled)
         assert reports(state) == expected, f"kill {number} at effect {moment} (seed {SEED}): the report differs"
         assert {line["path"] for line in before + after} == paths, "an effect is missing"
-    assert landed >= 0.9 * KILLS, f"only {landed} of {KILLS} kills landed while work was in flight"
+    assert landed >= KILLS - max(1, KILLS // 10), f"only {landed} of {KILLS} kills landed while work was in flight"
     print(
         f"{KILLS} kills, {landed} landed in flight, lost 0, completed steps run again 0, in flight repeated {repeated}"
     )

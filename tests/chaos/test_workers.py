@@ -130,7 +130,7 @@ def test_killed_workers_lose_no_run_and_no_effect(workers: Workers) -> None:
     wait_until(lambda: len(workers.runs()) == expected, 600)
     wait_until(lambda: all_ended(workers), 600)
     doubled = check(workers, expected)
-    assert landed >= 0.9 * KILLS
+    assert landed >= KILLS - max(1, KILLS // 10)
     print(f"{KILLS} kills, {landed} in flight, {expected} runs, lost 0, in flight repeated {doubled} (seed {SEED})")
 
 

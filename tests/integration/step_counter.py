@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FEW = 4
 """Steps of the runs whose cost is taken away: what a run costs beside its steps."""
-TRIES = 3
+TRIES = 5
 """Of which the least counts: now and then the kernel looks after something else meanwhile."""
 
 

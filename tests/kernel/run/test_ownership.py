@@ -69,6 +69,26 @@ def child(tmp_path: Path) -> Iterator[Child]:
     made.close()
 
 
+def test_an_owner_that_comes_in_another_thread_takes_no_lock_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the system the lock of a process is its own in all of its threads: closing the file would free it."""
+    first, second, exists = Owner(str(tmp_path)), Owner(str(tmp_path)), os.path.exists
+
+    def come_between(path: str) -> bool:
+        if os.path.isfile(path):
+            monkeypatch.undo()
+            second.acquire()
+            return True
+        return exists(path)
+
+    monkeypatch.setattr(os.path, "exists", come_between)
+    names = {first.acquire(), second.name}
+    assert set(os.listdir(tmp_path / "owners")) == names
+    first.release()
+    second.release()
+
+
 def test_an_owner_is_alive_until_it_releases(tmp_path: Path) -> None:
     """Its name begins with the process id; releasing twice does no harm."""
     owner = Owner(str(tmp_path))
