@@ -199,11 +199,14 @@ def find_requests(state: str, run_id: str) -> list[Request]:
     found = []
     for name in names:
         file = os.path.join(folder, name)
-        request = _read(file)
-        if request is not None:
-            found.append(request)
-        else:
-            os.rename(file, file + _REFUSED)
+        try:
+            request = _read(file)
+            if request is None:
+                os.rename(file, file + _REFUSED)
+            else:
+                found.append(request)
+        except FileNotFoundError:  # an owner of before has just removed it: what it says is on record
+            continue
     return found
 
 

@@ -225,6 +225,21 @@ def test_a_file_that_is_no_request_is_put_aside_and_hides_no_other(tmp_path: Pat
     assert (tmp_path / "inbox" / "run" / "0.json.refused").read_text() == text
 
 
+def test_a_request_that_is_taken_while_one_looks_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the owner of before, who removes what it has put on record."""
+    state, listed = str(tmp_path), os.listdir
+    leave_signal(state, "run", "go", 1)
+    leave_signal(state, "run", "go", 2)
+
+    def late(folder: str) -> list[str]:
+        names = sorted(listed(folder))
+        os.unlink(os.path.join(folder, names[0]))
+        return names
+
+    monkeypatch.setattr(os, "listdir", late)
+    assert [request.value for request in find_requests(state, "run")] == [2]
+
+
 def test_requests_come_in_the_order_in_which_they_were_left(tmp_path: Path) -> None:
     for number in range(20):
         leave_signal(str(tmp_path), "run", "go", number)
