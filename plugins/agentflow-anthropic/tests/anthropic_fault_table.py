@@ -90,7 +90,7 @@ CASES = [
     Case("silence", lambda: Answer.stream(*HALF, Wait(anyio.Event())), errors.Elapsed, MAYBE,
          settings={"read_timeout_s": 0.1}),
     Case("a slow drip", _stream(*WHOLE[:1], *[step for _ in range(100) for step in (WHOLE[1], Delay(0.02))]),
-         errors.Elapsed, MAYBE, settings={"call_timeout_s": 0.3}),
+         errors.Elapsed, MAYBE, settings={"call_timeout_s": 1.0}),
     Case("malformed JSON", _stream(*HALF, b'event: content_block_delta\ndata: {"index": \n\n'),
          errors.ProtocolViolation, MAYBE),
     Case("bytes that are no UTF-8", _stream(*HALF, UMLAUT.replace(b"\xa5", b"")), errors.ProtocolViolation, MAYBE),

@@ -100,7 +100,7 @@ CASES = (
         "silence before the answer", Answer.stream(Delay(5)), errors.Elapsed, "maybe", settings={"read_timeout_s": 0.1}
     ),
     FaultCase(
-        "slow drip", Answer.stream(*[_HI, Delay(0.05)] * 40), errors.Elapsed, "maybe", settings={"call_timeout_s": 0.3}
+        "slow drip", Answer.stream(*[_HI, Delay(0.05)] * 40), errors.Elapsed, "maybe", settings={"call_timeout_s": 1.0}
     ),
     FaultCase("redirect", Answer(307, headers={"location": "https://example.org/"}), errors.UsageError, "no"),
     FaultCase(
