@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentflow_kernel.errors import StateConflict, UsageError
+from agentflow_kernel.flow.state import copied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,9 +77,10 @@ def joined(
 
 def reduced(key: str, reducer: str | Reduce, before: object, value: object, path: str) -> object:
     """What a reducer makes of the value so far and the one that the visit or branch at ``path`` has written."""
-    reduce = REDUCERS[reducer] if isinstance(reducer, str) else reducer
     try:
-        return reduce(before, value)
+        if isinstance(reducer, str):
+            return REDUCERS[reducer](before, value)
+        return reducer(copied(before), copied(value))  # it may be tried before it counts, and may change them in place
     except (TypeError, ValueError) as error:
         name = reducer if isinstance(reducer, str) else getattr(reducer, "__name__", "its reducer")
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentflow_kernel.errors import InputInvalid, UsageError
+from agentflow_kernel.flow.state import copied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Template:
             if path[1:2] != ["result"]:
                 raise UsageError(f"Reference {text!r}: a node's data is {path[0]}.result, then a path into it.")
             path = [path[0], *path[2:]]
+        elif path[0] == "state":  # what its nodes have committed is theirs alone to change
+            return lambda roots, item: copied(_follow(roots, path, text))
         return lambda roots, item: _follow(roots, path, text)
 
 

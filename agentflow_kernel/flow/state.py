@@ -244,13 +244,13 @@ class StateView:
         return self._state.version_of(self._slot(key))
 
     def snapshot(self) -> dict[str, object]:
-        """All keys as this visit sees them, private ones by their own names."""
+        """All keys as this visit sees them, private ones by their own names; copies, as :meth:`get` gives them."""
         found = {}
         for slot in {**self._base, **self._writes}:
             owner, mark, name = slot.rpartition("\x1f")
             value = self._now(slot)
             if value is not _ABSENT and (not mark or owner == self._node):
-                found[name] = value
+                found[name] = copied(value)
         return found
 
     def diff(self) -> dict[str, list[object]]:
@@ -261,8 +261,11 @@ class StateView:
         return dict(self._writes)
 
     def commit(self) -> dict[str, list[object]]:
-        """Make the writes visible and return them; used by the engine when the visit is complete."""
-        diff = self.diff()
+        """Make the writes visible and return them; used by the engine when the visit is complete.
+
+        They are copies: what the node keeps of them is its own from here on.
+        """
+        diff = {slot: copied(change) for slot, change in self._writes.items()}
         self._state.commit((diff,), node=self._node, base=self._version, seen=self._seen)
         return diff
 
@@ -345,20 +348,21 @@ class BranchState(SharedState):
 
 def copied(value: Any, made: dict[int, Any] | None = None) -> Any:
     """A copy of lists and objects, however deep; whatever else is in them is shared. ``made`` are those begun."""
+    kind = value.__class__
+    if kind not in (list, dict):
+        return value
     made = {} if made is None else made
     if id(value) in made:  # it holds itself, which only a run without a journal can keep
         return made[id(value)]
-    if isinstance(value, list):
+    if kind is list:
         items: list[Any] = []
         made[id(value)] = items
         items.extend(copied(child, made) for child in value)
         return items
-    if isinstance(value, dict):
-        members: dict[Any, Any] = {}
-        made[id(value)] = members
-        members.update((key, copied(child, made)) for key, child in value.items())
-        return members
-    return value
+    members: dict[Any, Any] = {}
+    made[id(value)] = members
+    members.update((key, copied(child, made)) for key, child in value.items())
+    return members
 
 
 def refuse_others(diff: object, keys: Iterable[str | StateKey[Any]], node: str) -> None:

@@ -13,6 +13,7 @@ from agentflow_kernel.errors import (
     UsageError,
 )
 from agentflow_kernel.flow.node import DEFAULT, Route
+from agentflow_kernel.flow.state import copied
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, sentence, text_of
 from agentflow_kernel.run.settle import SKIPPED, Joined, settle
@@ -216,7 +217,10 @@ async def _chunk(owner: Step, task: tuple[Frame, BoundNode, object], path: str, 
     template, history = node.step.input, frame.run.history
     value = item if template is None else template.fill(frame.roots, item)
     input_hash = ""
-    if history is not None:
+    if history is None:
+        if value.__class__ in (list, dict):
+            value = copied(value)  # as a journal would give it: no item sees what another one does to its input
+    else:
         value, text = to_json(value, node.name)
         input_hash = hash_text(text)
         record = history.recall(path, input_hash)

@@ -147,7 +147,7 @@ def _bind_steps(
 def _bind_ways(node: BoundNode, *, loopless: bool, place: str) -> None:
     """Bind each way that the node may choose beside others: the steps from its route up to the join."""
     graph, join = node.graph, str(node.step.join)
-    node.forks, node.mode = True, VISIT
+    node.forks, node.mode, node.direct = True, VISIT, False
     part = Graph.__new__(Graph)
     part.__dict__.update(graph.__dict__)
     part.output = None
@@ -242,7 +242,7 @@ def _add_care(node: BoundNode, *, loopless: bool) -> None:
     if step.approve is not None or node.undo is not None or timed:
         node.careful, node.mode = True, VISIT
     node.plain = not node.careful and not (node.effect == "effect" and node.kind in LEAVES)
-    node.direct = node.direct and node.plain and node.call is None
+    node.direct = node.direct and node.plain and node.call is None and not node.forks
 
 
 def _bind_branch(step: Step, fork: BoundNode, *, loopless: bool) -> BoundNode:

@@ -7,7 +7,7 @@ from agentflow_kernel.errors import FlowInvalid, SeveralFailed, StopFlow, UsageE
 from agentflow_kernel.flow.finding import JOIN
 from agentflow_kernel.flow.node import Route
 from agentflow_kernel.flow.reducer import joined
-from agentflow_kernel.flow.state import BranchState
+from agentflow_kernel.flow.state import BranchState, copied
 from agentflow_kernel.run.batch import one_of, work_through
 from agentflow_kernel.run.bind import AWAIT, VISIT
 from agentflow_kernel.run.fault import ENDS_RUN, is_broken
@@ -26,16 +26,25 @@ if TYPE_CHECKING:
 
 
 class Roots(dict[str, object]):
-    """What a branch knows: its own state once it has written, and everything that was known at the fork."""
+    """What a branch knows: its own state once it has written, and everything that was known at the fork.
 
-    __slots__ = ("_before",)
+    With ``apart`` it has copies, as a journal would give it: no branch sees what another one does to its input.
+    """
 
-    def __init__(self, before: Mapping[str, object]) -> None:
+    __slots__ = ("_before", "_taken")
+
+    def __init__(self, before: Mapping[str, object], *, apart: bool) -> None:
         super().__init__()
         self._before = before
+        self._taken: dict[str, object] | None = {} if apart else None
 
     def __missing__(self, name: str) -> object:
-        return self._before[name]
+        taken = self._taken
+        if taken is None:
+            return self._before[name]
+        if name not in taken:
+            taken[name] = copied(self._before[name])
+        return taken[name]
 
 
 class BranchFrame(Frame):
@@ -45,7 +54,7 @@ class BranchFrame(Frame):
 
     def __init__(self, parent: Frame, prefix: str, values: Mapping[str, object]) -> None:
         super().__init__(parent.run, parent.graph, None, prefix)
-        self.roots = Roots(parent.roots)
+        self.roots = Roots(parent.roots, apart=parent.run.history is None)
         self._values = values
         self._rules = parent.rules
 
@@ -154,9 +163,12 @@ class _Join:
         self.failures: list[tuple[Exception, str]] = []
         """Errors of branches that the join can do without, or could, with their paths."""
         self.value: object = None
+        self.apart = False
+        """Whether each branch needs a copy of the value, as a journal would give it."""
 
     async def run(self, value: object) -> dict[str, object]:
         self.value = value
+        self.apart = self.frame.run.history is None and value.__class__ in (list, dict)
         await work_through(len(self.branches), self.parallel.concurrency, self._one, self.frame.run)
         names = [branch.name for branch in self.branches if branch.name in self.results]
         branches = [(f"{self.path}/{name}", self.frames[name]) for name in names if name in self.frames]
@@ -169,7 +181,8 @@ class _Join:
         if self.needed and len(self.results) >= self.needed and self.parallel.rest == "cancel":
             return True
         if run.quiet and branch.mode != VISIT and not self.needed:
-            result = branch.quick(self.value)  # type: ignore[misc]  # set together with the mode
+            value = copied(self.value) if self.apart else self.value
+            result = branch.quick(value)  # type: ignore[misc]  # set together with the mode
             if branch.mode == AWAIT:
                 result = await result
         else:
@@ -198,7 +211,7 @@ class _Join:
         frame = self.frames[branch.name] = BranchFrame(self.frame, f"{self.path}/", self.values)
         if run.listener is not None:
             run.tell("branch.started", path, {"node": self.node.name, "branch": branch.name})
-        result = await visit(frame, branch, self.value)
+        result = await visit(frame, branch, copied(self.value) if self.apart else self.value)
         self.finished += 1
         if run.listener is not None:
             fields = {"node": self.node.name, "branch": branch.name, "done": self.finished, "total": len(self.branches)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.errors import ApprovalRefused
 from agentflow_kernel.flow.node import REFUSED, Route
+from agentflow_kernel.flow.state import copied
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.questions import approve_action
 from agentflow_kernel.run.runtime import Context
@@ -42,19 +43,24 @@ async def carefully(
         work = _in_time(frame, path, (f"Flow {node.inner.graph.name!r}", whole), work, keeps=True)  # type: ignore[union-attr]  # asked just now
     if limit_s is not None:
         work = _in_time(frame, path, (f"Node {node.name!r}", limit_s), work, keeps=False)
+    undo: tuple[JSON, int] | None = None if node.undo is None else undo_of(frame, node, value)
     result, lines = await work()
-    if node.undo is not None:
-        undo, size = undo_of(frame, node, value)
-        lines = (*lines, ("compensation.started", path, undo, "", size))
+    if undo is not None:
+        lines = (*lines, ("compensation.started", path, undo[0], "", undo[1]))
     return result, lines
 
 
 def undo_of(frame: Frame, node: BoundNode, value: object) -> tuple[JSON, int]:
-    """What its compensation has to know of a step beside the result, and about how large that is as text."""
+    """What its compensation has to know of a step beside the result, and about how large that is as text.
+
+    The input is as it was before the call, whatever the node does to it.
+    """
     size = 0
     if frame.run.history is not None:
         value, text = to_json(value, node.name)
         size = len(text)
+    else:
+        value = copied(value)
     return {"node": node.place, "input": value}, size  # type: ignore[dict-item]  # JSON where it must be
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentflow_kernel.flow.fork import WORKERS
 from agentflow_kernel.flow.graph import next_of
 from agentflow_kernel.flow.node import JOINED, Route
+from agentflow_kernel.flow.state import copied
 from agentflow_kernel.run.batch import work_through
 from agentflow_kernel.run.branches import BranchFrame, merge, values_of
 from agentflow_kernel.run.walk import run_frame
@@ -28,7 +29,6 @@ class WayFrame(BranchFrame):
     def __init__(self, parent: Frame, prefix: str, values: Mapping[str, object], start: BoundNode) -> None:
         super().__init__(parent, prefix, values)
         self.graph = start.graph
-        self.roots["input"] = parent.roots["input"]
 
 
 async def run_choices(frame: Frame, node: BoundNode, path: str, choices: Choices) -> Route:
@@ -48,10 +48,10 @@ async def run_choices(frame: Frame, node: BoundNode, path: str, choices: Choices
         action = actions[index]
         start = node.ways[action]
         if start is None:  # it leads to the join at once
-            results[action] = choices.value
+            results[action] = copied(choices.value)
             return False
         way = frames[action] = WayFrame(frame, f"{path}/{action}/", values, start)
-        results[action] = await run_frame(way, start, choices.value)
+        results[action] = await run_frame(way, start, copied(choices.value))
         return False
 
     await work_through(len(actions), WORKERS, one, frame.run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.flow.fork import Spread
 from agentflow_kernel.flow.node import DEFAULT, Route
+from agentflow_kernel.flow.state import copied
 from agentflow_kernel.run.canonical import to_json
 
 TYPE_CHECKING = False
@@ -120,7 +121,7 @@ def _remember(run: Run, lines: Sequence[Line], result: object) -> None:
                 run.undo = []
             undo: Mapping[str, JSON] = line[2]  # type: ignore[assignment]  # an object, by the careful visit
             value = result.value if isinstance(result, Route) else result
-            run.undo.append((line[1], str(undo["node"]), {"input": undo["input"], "result": value}))  # type: ignore[dict-item]  # JSON where it must be
+            run.undo.append((line[1], str(undo["node"]), {"input": undo["input"], "result": copied(value)}))
 
 
 async def publish_lines(run: Run, first: int, lines: Sequence[Line]) -> None:
