@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 MANY = 150
 """More attempts than any policy makes."""
-LATE_S = 1.5
+LATE_S = 4.0
 """When a call that the policy should have ended after half a second is given up."""
 
 
