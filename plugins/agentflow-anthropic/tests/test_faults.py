@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import random
+
 import anthropic
+import anyio
 import pytest
 from anthropic_fault_table import CASES, play
 
+from agentflow_anthropic.provider import create_provider
+from agentflow_anthropic.settings import AnthropicSettings
+from agentflow_anthropic.testing import answer
+from agentflow_http.testing import ScriptedServer
+from agentflow_kernel.contracts.clock import SystemClock
+from agentflow_kernel.contracts.plugin import PluginContext
+from agentflow_kernel.contracts.provider import Message, ModelRequest
+
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _warm() -> None:
+    """What the SDK works out at its first call takes longer than some of the calls here may."""
+
+    async def call() -> None:
+        async with ScriptedServer([answer("Hi")]) as server:
+            settings = AnthropicSettings(base_url=server.url, api_key="k-0123456789", transport="sdk")
+            provider = create_provider(settings, PluginContext("x", clock=SystemClock(), random=random.Random(0)))
+            await provider.complete(ModelRequest([Message("user", "Hi")]))
+            await provider.aclose()
+
+    anyio.run(call)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -146,7 +146,7 @@ async def test_a_second_turn_shows_the_calls_and_their_results(make_provider) ->
 async def test_a_stream_without_done_is_whole_once_it_has_a_reason_to_stop(make_provider, end) -> None:
     """However it ends after that, and with the usage that came in between."""
     async with ScriptedServer([Answer.stream(*says("Hi"), *end)]) as server:
-        reply = await make_provider(server.url, read_timeout_s=0.2).complete(HI)
+        reply = await make_provider(server.url, read_timeout_s=1.0).complete(HI)
     assert (reply.message.text, reply.stop_reason, reply.usage.input_tokens) == ("Hi", "end", 1_200)
 
 

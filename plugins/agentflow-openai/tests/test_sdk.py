@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import sys
 
+import anyio
 import pytest
 from openai_faults import CASES
 
 from agentflow_http.testing import Answer, ScriptedServer
+from agentflow_kernel.contracts.clock import SystemClock
+from agentflow_kernel.contracts.plugin import PluginContext
 from agentflow_kernel.contracts.provider import Message, ModelRequest, ToolInfo
 from agentflow_kernel.errors import UsageError
+from agentflow_openai.provider import OpenAIProvider
+from agentflow_openai.settings import OpenAISettings
 from agentflow_openai.testing import USAGE, calls, says, streamed
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +29,20 @@ HI = ModelRequest(
     key="run-1-ask",
 )
 _NOT_COMPARED = {"accept", "accept-encoding", "host", "user-agent", "content-length"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _warm() -> None:
+    """What the SDK works out at its first call takes longer than some of the calls here may."""
+
+    async def call() -> None:
+        async with ScriptedServer([streamed(*says("Hi"))]) as server:
+            settings = OpenAISettings(base_url=f"{server.url}/v1", api_key=KEY, model="terra", transport="sdk")
+            provider = OpenAIProvider(settings, PluginContext("x", clock=SystemClock(), random=random.Random(0)))
+            await provider.complete(HI)
+            await provider.aclose()
+
+    anyio.run(call)
 
 
 @pytest.fixture
