@@ -90,16 +90,17 @@ async def test_a_server_that_hangs_is_not_waited_for_for_ever(
     server: PostgresServer, journal: Open, chain: Chain
 ) -> None:
     """It may have kept the batch: the error says so, and what is on record is one or the other."""
-    async with journal(outage_s=1, statement_timeout_s=0.5) as one:
-        await one.append("r", 0, 1, chain("r", 1))
+    async with journal() as patient, journal(outage_s=1, statement_timeout_s=0.5) as one:
+        await patient.append("r", 0, 1, chain("r", 1))  # to make the tables may take a slow disk longer
+        await one.append("r", 1, 1, [])  # nothing, but over the connection that is then there
         await asyncio.to_thread(server.pause)
         with pytest.raises(StorageUnavailable) as caught:
             await one.append("r", 1, 1, chain("r", 2)[1:])
         assert caught.value.executed == "maybe"
         await asyncio.to_thread(server.go_on)
         with contextlib.suppress(AppendConflict):
-            await one.append("r", 1, 1, chain("r", 2)[1:])
-        assert await one.read("r") == chain("r", 2)
+            await patient.append("r", 1, 1, chain("r", 2)[1:])
+        assert await patient.read("r") == chain("r", 2)
 
 
 async def test_a_batch_whose_answer_was_lost_is_recognised(
