@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 POOLS = ("AnyIO worker thread", "Trio thread", "asyncio_")
 """Names of threads that belong to the event loop; it keeps them for the next one."""
 DESCRIPTORS = 256
+END_S = 10.0
+"""How long what is just ending may take: a thread, a process, a task of what stands for a service."""
 
 
 def find_leaks(harness: Harness, use: Callable[[object], Awaitable[object]], backend: str) -> list[str]:
@@ -29,18 +32,26 @@ def find_leaks(harness: Harness, use: Callable[[object], Awaitable[object]], bac
         async with harness.open() as subject:
             await use(subject)
         await anyio.wait_all_tasks_blocked()
-        more = count_tasks(backend) - tasks
-        left.extend([f"{more} tasks"] if more > 0 else [])
+        try:
+            await wait_for_tasks(backend, tasks)
+        except TimeoutError:
+            left.append(f"{count_tasks(backend) - tasks} tasks")
 
     anyio.run(once, backend=backend)
     gc.collect()
     threads, files, children = open_threads(), open_files(), child_processes()
     anyio.run(once, backend=backend)
-    gc.collect()
-    left += [f"thread {name}" for name in open_threads().values() if name not in threads.values()]
-    left += [f"file descriptor {number}" for number in open_files() - files]
-    left += [f"child process {number}" for number in child_processes() - children]
-    return left
+
+    def more() -> list[str]:
+        gc.collect()
+        found = [f"thread {name}" for name in open_threads().values() if name not in threads.values()]
+        found += [f"file descriptor {number}" for number in open_files() - files]
+        return found + [f"child process {number}" for number in child_processes() - children]
+
+    end = time.monotonic() + END_S
+    while (found := more()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return left + found
 
 
 def count_tasks(backend: str) -> int:
@@ -55,11 +66,11 @@ def count_tasks(backend: str) -> int:
 
 
 async def wait_for_tasks(backend: str, number: int) -> None:
-    """Return when there are no more tasks than this; raises ``TimeoutError`` after five seconds.
+    """Return when there are no more tasks than this; raises ``TimeoutError`` after ten seconds.
 
     What stands for a service may be a task of the same event loop, which notices a moment later that it was left.
     """
-    with anyio.fail_after(5):
+    with anyio.fail_after(END_S):
         while count_tasks(backend) > number:  # noqa: ASYNC110 -- a task that ends tells nobody
             await anyio.sleep(0.01)
 

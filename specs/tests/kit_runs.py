@@ -20,6 +20,8 @@ class Hurried:
         settings.load_profile("hurried")
 
     def pytest_collection_finish(self):
+        from agentflow_specs import leaks
+        leaks.END_S = 0.3
         for name, module in list(sys.modules.items()):
             if name.startswith("agentflow_specs.suites"):
                 for limit in {"PATIENCE_S", "END_S", "SOON_S"}.intersection(vars(module)):
@@ -49,7 +51,7 @@ def run_each(runs, folder, *, hurried=False):
     paths = os.pathsep.join([str(FOLDER), *filter(None, sys.path)])
     done = subprocess.run(
         [sys.executable, "-c", RUN_EACH], input=json.dumps([hurried, list(runs.values())]), cwd=folder, text=True,
-        env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, check=True, timeout=280,
+        env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, check=True, timeout=580,
     )  # fmt: skip
     found = json.loads(done.stdout)
     return {name: tuple(found[" ".join(words)]) for name, words in runs.items()}

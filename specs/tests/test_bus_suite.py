@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kit_runs import run_each
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(600)
 
 RUNS = {
     "the bus of the process": ["agentflow_kernel.testing.inprocess_harness:InProcessBusHarness"],

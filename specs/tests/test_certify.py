@@ -19,7 +19,7 @@ from agentflow_kernel.settings import PluginRule, Settings
 from agentflow_specs.certification import Report, certify
 from agentflow_specs.command import certify_command
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(600)
 
 HARNESS = """
 from contextlib import asynccontextmanager

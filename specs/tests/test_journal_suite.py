@@ -25,7 +25,7 @@ RUNS = {
     "no such": [SOUND, "--require", "JOURNAL-00"],
 }
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

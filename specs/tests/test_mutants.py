@@ -7,7 +7,7 @@ from mutants import MODULES, mutants_of, try_mutants
 
 from agentflow_specs.requirement import kinds, requirements_of
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_every_suite_has_its_mutants() -> None:

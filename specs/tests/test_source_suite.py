@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kit_runs import run_each
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

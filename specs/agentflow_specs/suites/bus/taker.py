@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.bus import Outcome, Subscription
     from agentflow_kernel.testing import Harness
 
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 30.0
 """How long a delivery may take."""
 RETRY_S: Final = 0.05
 """After how many seconds the takers ask for an event again."""

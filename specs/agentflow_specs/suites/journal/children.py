@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 3
 """Records of each batch of a child."""
-TIMEOUT_S: Final = 15
+TIMEOUT_S: Final = 50
 
 
 def run_child(target: str, command: str, place: str, *arguments: str) -> dict[str, Any]:

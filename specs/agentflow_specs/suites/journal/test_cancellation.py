@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 MOMENTS = 25
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 """How long a journal may take for what it does next after a cancellation."""
 
 

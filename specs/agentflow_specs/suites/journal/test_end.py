@@ -97,7 +97,7 @@ async def test_closing_while_appends_are_under_way_settles_each(journal: Journal
         except StorageUnavailable:
             outcomes[number] = "refused"
 
-    with anyio.fail_after(15):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             for number in range(10):
                 group.start_soon(work, number)

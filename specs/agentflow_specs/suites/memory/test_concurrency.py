@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WRITERS = 100
 MOMENTS = 20
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 
 
 @requirement(

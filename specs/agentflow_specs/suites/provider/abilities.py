@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, cast
 
+import anyio
+
 from agentflow_kernel.contracts.provider import Message, ModelReply, ModelRequest, ToolInfo
 from agentflow_specs.members import with_members
 
@@ -34,10 +36,10 @@ ABILITIES: Final = {
 }
 """What a harness of this kind declares."""
 
-PATIENCE_S: Final = 15.0
+PATIENCE_S: Final = 30.0
 """How long one call of the suite may take."""
 
-SOON_S: Final = 5.0
+SOON_S: Final = 20.0
 """How long it may take to go away."""
 
 TOOLS: Final = (
@@ -78,6 +80,20 @@ def secret_of(harness: Harness) -> str:
 def slow(harness: Harness) -> SlowProviderHarness:
     """The harness as one that holds an answer back."""
     return cast("SlowProviderHarness", with_members(harness, "hold_next", "wait_gone"))
+
+
+async def begun(harness: Harness, provider: Provider, before: int) -> None:
+    """Return once a held answer has begun: where the far side counts, it has had more requests than ``before``."""
+    counts = harness.declared["service"]
+    with anyio.fail_after(PATIENCE_S):
+        while counts and requests_of(harness, provider) <= before:  # noqa: ASYNC110 -- it tells nobody
+            await anyio.sleep(0.01)
+    await anyio.sleep(0.5)
+
+
+def requests_of(harness: Harness, provider: Provider) -> int:
+    """How many requests the far side has had; 0 where it does not count."""
+    return failing(harness).count_requests(provider) if harness.declared["service"] else 0
 
 
 def pieces_of(provider: Provider, request: ModelRequest) -> AsyncGenerator[str | ModelReply, None]:

@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 from agentflow_kernel.errors import AgentFlowError, PeerUnavailable
 from agentflow_specs.leaks import count_tasks, find_leaks, wait_for_tasks
 from agentflow_specs.requirement import requirement
-from agentflow_specs.suites.provider.abilities import PATIENCE_S, SOON_S, ask, slow
+from agentflow_specs.suites.provider.abilities import PATIENCE_S, SOON_S, ask, begun, requests_of, slow
 
 if TYPE_CHECKING:
     from agentflow_kernel.contracts.provider import Provider
@@ -68,18 +68,22 @@ async def test_cancelled_calls_leave_the_provider_in_order(provider: Provider, a
 async def test_a_cancelled_call_closes_its_connection(provider: Provider, harness: Harness, anyio_backend: str) -> None:
     """Ends a call that lasts at once when it is cancelled; raises that on, and the far side sees that it has gone."""
     await provider.complete(ask())
-    before = count_tasks(anyio_backend)
+    before, asked = count_tasks(anyio_backend), requests_of(harness, provider)
     returned: list[object] = []
 
     async def work() -> None:
-        returned.append(await provider.complete(ask()))
-        await checkpoint()
-        returned.append("the cancellation was swallowed")
+        with scope:
+            returned.append(await provider.complete(ask()))
+            await checkpoint()
+            returned.append("the cancellation was swallowed")
 
     slow(harness).hold_next(provider)
-    began = time.monotonic()
-    with anyio.move_on_after(0.5) as scope:
-        await work()
+    async with anyio.create_task_group() as group:
+        scope = anyio.CancelScope()
+        group.start_soon(work)
+        await begun(harness, provider, asked)
+        began = time.monotonic()
+        scope.cancel()
     assert returned == []
     assert scope.cancelled_caught
     assert time.monotonic() - began < SOON_S
@@ -194,6 +198,7 @@ async def test_closing_ends_a_call_that_is_held(provider: Provider, harness: Har
     """Ends a call that the far side holds back with `PeerUnavailable` and `executed` "maybe", and closes soon."""
     await provider.complete(ask())
     raised: list[str] = []
+    asked = requests_of(harness, provider)
 
     async def work() -> None:
         with pytest.raises(PeerUnavailable) as refused:
@@ -201,10 +206,10 @@ async def test_closing_ends_a_call_that_is_held(provider: Provider, harness: Har
         raised.append(refused.value.executed)
 
     slow(harness).hold_next(provider)
-    with anyio.fail_after(SOON_S):
+    with anyio.fail_after(PATIENCE_S + SOON_S):
         async with anyio.create_task_group() as group:
             group.start_soon(work)
-            await anyio.sleep(0.5)
+            await begun(harness, provider, asked)
             await provider.aclose()
         await slow(harness).wait_gone(provider)
     assert raised == ["maybe"]

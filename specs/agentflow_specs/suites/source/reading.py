@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.source import Source, SourceItem
     from agentflow_kernel.contracts.values import JSON
 
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 """How long a reading may take."""
 
 

@@ -12,7 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from agentflow_kernel.errors import AgentFlowError
-from agentflow_specs.leaks import count_tasks, find_leaks
+from agentflow_specs.leaks import count_tasks, find_leaks, wait_for_tasks
 from agentflow_specs.requirement import requirement
 from agentflow_specs.suites.source.abilities import failing_of, slow_of, sources_of
 from agentflow_specs.suites.source.reading import PATIENCE_S, reading, take
@@ -48,13 +48,12 @@ async def test_cancelled_readings_leave_the_input_in_order(harness: Harness, any
     for moment in range(MOMENTS):
         async with harness.open() as subject:
             await cancelled(cast("Source", subject), sources.items, moment)
-    await anyio.wait_all_tasks_blocked()
-    assert count_tasks(anyio_backend) == before
+    await wait_for_tasks(anyio_backend, before)
 
 
 async def cancelled(source: Source, count: int, moment: int) -> None:
     """A reading that is cancelled after so many turns of the event loop."""
-    with anyio.fail_after(END_S):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             group.start_soon(take, source, count)
             for _ in range(moment):
@@ -83,8 +82,7 @@ async def test_a_wait_ends_when_it_is_cancelled(harness: Harness, anyio_backend:
         assert given == []
         assert scope.cancelled_caught
         assert time.monotonic() - began < END_S
-    await anyio.wait_all_tasks_blocked()
-    assert count_tasks(anyio_backend) == before
+    await wait_for_tasks(anyio_backend, before)
 
 
 @requirement(

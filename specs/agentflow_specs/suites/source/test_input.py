@@ -165,4 +165,4 @@ async def test_a_wait_does_not_hold_up_the_event_loop(harness: Harness) -> None:
                 gaps.append(anyio.current_time() - before)
             group.cancel_scope.cancel()
     assert sorted(gaps)[len(gaps) // 2] < 0.2, "the loop stood still"
-    assert max(gaps) < 3.0
+    assert max(gaps) < 10.0
