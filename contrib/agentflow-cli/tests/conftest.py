@@ -112,7 +112,7 @@ def agentflow(environment: dict[str, str]) -> Any:
             capture_output=True,
             encoding="utf-8",
             check=False,
-            timeout=50,
+            timeout=120,
             env={**environment, **extra},
         )
         return Answer(done.returncode, done.stdout, done.stderr)
@@ -157,7 +157,7 @@ def at_terminal(environment: dict[str, str]) -> Any:
             default_signals()
             variables = {**environment, "TERM": "xterm", "COLUMNS": "150"}
             os.execve(SCRIPT, ["agentflow", *arguments], variables)  # noqa: S606 - the command itself, no shell
-        shown, keys, end = b"", dict(press or {}), time.monotonic() + 50
+        shown, keys, end = b"", dict(press or {}), time.monotonic() + 120
         while time.monotonic() < end:
             for file in [file for file in keys if file.exists()]:
                 os.write(terminal, keys.pop(file))

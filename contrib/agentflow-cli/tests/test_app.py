@@ -136,7 +136,7 @@ def test_a_closed_pipe_is_quiet(environment: dict[str, str], script) -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.close()
-        _, err = process.communicate(timeout=50)
+        _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, b"")
 
 
@@ -144,7 +144,7 @@ def test_a_full_disk_is_an_error(environment: dict[str, str], script) -> None:
     """An answer that cannot be written is not passed over."""
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [script, "plugins"], stdout=full, stderr=subprocess.PIPE, check=False, env=environment, timeout=50
+            [script, "plugins"], stdout=full, stderr=subprocess.PIPE, check=False, env=environment, timeout=120
         )
     assert done.returncode == 1
     assert done.stderr.startswith(b"error[AF-IO]: [Errno 28] ")
@@ -153,7 +153,7 @@ def test_a_full_disk_is_an_error(environment: dict[str, str], script) -> None:
 def test_closed_streams_are_no_error(environment: dict[str, str], script) -> None:
     """Without standard output and standard error there is nobody to tell, and that is all."""
     command = 'exec "$0" plugins >&- 2>&-'
-    done = subprocess.run(["bash", "-c", command, script], check=False, env=environment, timeout=50)
+    done = subprocess.run(["bash", "-c", command, script], check=False, env=environment, timeout=120)
     assert done.returncode == 0
 
 

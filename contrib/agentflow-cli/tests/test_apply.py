@@ -199,7 +199,7 @@ def test_an_interrupted_run_of_an_applied_flow_is_resumed(start, agentflow, mani
     process = start("run", "flow/holding", "--no-progress")
     wait_for(workplace / "holding", process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=50)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Go on with: agentflow resume " in err
     (workplace / "released").touch()
@@ -257,7 +257,7 @@ def test_a_kill_at_any_moment_leaves_all_or_nothing(agentflow, write, workplace:
     write("b.yaml", FLOW % ("one", "new"), FLOW % ("two", "new"), FLOW % ("three", "new"))
     seen = []
     for moment in range(1, 100):
-        done = subprocess.run([sys.executable, "-c", DIE, str(moment)], check=False, timeout=50)
+        done = subprocess.run([sys.executable, "-c", DIE, str(moment)], check=False, timeout=120)
         found = json.loads(agentflow("get", "flows", "-o", "json").out)
         seen.append((*sorted({each["spec"]["nodes"]["one"]["emit"] for each in found}), len(found)))
         assert seen[-1] in {("old", 2), ("new", 3)}

@@ -38,7 +38,7 @@ def charge(value):
 def say(value):
     return value
 """
-DEADLINE_S = 50
+DEADLINE_S = 120
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def words(environment: dict[str, str], script: str) -> Callable[..., list[str]]:
             "COMP_CWORD": str(len(given)),
             "_AGENTFLOW_COMPLETE": "bash_complete",
         }
-        done = subprocess.run([script], env=variables, capture_output=True, text=True, check=False, timeout=50)
+        done = subprocess.run([script], env=variables, capture_output=True, text=True, check=False, timeout=120)
         assert done.stderr == ""
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
@@ -106,7 +106,7 @@ def test_paths_are_left_to_the_shell(environment: dict[str, str], script: str, g
     """It knows which names there are, and how to quote them."""
     variables = {**environment, "COMP_WORDS": "\n".join(["agentflow", *given]), "COMP_CWORD": str(len(given))}
     variables["_AGENTFLOW_COMPLETE"] = "bash_complete"
-    done = subprocess.run([script], env=variables, capture_output=True, text=True, check=True, timeout=50)
+    done = subprocess.run([script], env=variables, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == f"{kind},ap\n"
 
 
@@ -122,7 +122,7 @@ def test_a_broken_state_is_no_completion(workplace: Path, environment: dict[str,
             "COMP_CWORD": str(len(given)),
             "_AGENTFLOW_COMPLETE": "bash_complete",
         }
-        done = subprocess.run([script], env=variables, capture_output=True, text=True, check=False, timeout=50)
+        done = subprocess.run([script], env=variables, capture_output=True, text=True, check=False, timeout=120)
         assert (done.stdout, done.stderr) == ("", "")
 
 
@@ -135,7 +135,7 @@ def test_a_script_is_printed_for_each_shell(agentflow, workplace: Path, shell: s
     assert "agentflow" in answer.out
     (workplace / "script").write_text(answer.out, encoding="utf-8")
     if shutil.which(shell):
-        assert subprocess.run([shell, "-n", "script"], check=False, timeout=50).returncode == 0
+        assert subprocess.run([shell, "-n", "script"], check=False, timeout=120).returncode == 0
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
@@ -169,7 +169,7 @@ def test_bash_completes(
     variables = {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-c", IN_BASH, "bash", "./script", *given],
-        env=variables, capture_output=True, text=True, check=False, timeout=50,
+        env=variables, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.stderr.replace("bash: compopt: not currently executing completion function\n", "") == ""
     assert done.stdout.split() == reply
@@ -179,7 +179,7 @@ def test_completion_is_quick(applied: None, environment: dict[str, str], script:
     """Names of commands and resources load neither an event loop nor a journal, nor what reads manifests."""
     asked = {"COMP_WORDS": "agentflow\ndescribe\nflow\nt", "COMP_CWORD": "3", "_AGENTFLOW_COMPLETE": "bash_complete"}
     command, variables = [sys.executable, "-X", "importtime", script], {**environment, **asked}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True, timeout=50)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "plain,triage\n"
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "agentflow_cli" in loaded

@@ -110,13 +110,13 @@ def test_events_are_followed_while_another_process_works(start, manifest: str, w
         found.append(json.loads(process.stdout.readline()))
     assert [each["seq"] for each in found] == list(range(len(found)))
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=50)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (130, "", "")
 
 
 def test_following_one_run_ends_with_it(start, agentflow, two_runs: list[str]) -> None:
     process = start("events", "--follow", "--run", two_runs[0], "-t", "dev.agentflow.run.ended", "-o", "json")
-    out, err = process.communicate(timeout=50)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert json.loads(out)["data"]["status"] == "completed"
 
@@ -125,7 +125,7 @@ def test_following_ends_when_nobody_reads(start, two_runs: list[str]) -> None:
     process = start("events", "--follow", "--interval", "30")
     assert process.stdout.readline()
     process.stdout.close()
-    assert process.wait(timeout=50) == 0
+    assert process.wait(timeout=120) == 0
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,6 @@ def test_its_own_tests_pass_where_it_is_installed(kind: str, tmp_path: Path) -> 
     (info / "entry_points.txt").write_text("".join(sections))
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "AGENTFLOW_PLUGINS": "my-store"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEADLINE_S = 50
+DEADLINE_S = 120
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:

@@ -280,11 +280,11 @@ def test_a_watch_ends_with_130_at_ctrl_c(start, manifest: str) -> None:
     """As `kubectl get --watch` does, and without a word."""
     process = start("get", "runs", "--watch", "--interval", "0.05", "-o", "json")
     first = start("run", "app", "evil", "--no-progress")
-    assert first.wait(timeout=50) == 0
+    assert first.wait(timeout=120) == 0
     while json.loads(process.stdout.readline())["status"] != "completed":
         pass
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=50)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err) == (130, "", "")
 
 
@@ -293,7 +293,7 @@ def test_a_watch_ends_when_nobody_reads(start, agentflow, applied: str) -> None:
     process = start("get", "flows", "--watch", "--interval", "30")
     assert process.stdout.readline().startswith("NAME")
     process.stdout.close()
-    assert process.wait(timeout=50) == 0
+    assert process.wait(timeout=120) == 0
 
 
 def test_a_watched_resource_may_go(start, agentflow, applied: str) -> None:
@@ -313,10 +313,10 @@ def test_a_watched_run_is_followed_to_its_end(start, manifest: str, workplace: P
         assert first.poll() is None
         select.select([], [], [], 0.005)
     listed = start("get", "runs", "-o", "name")
-    run_id = listed.communicate(timeout=50)[0].strip().removeprefix("run/")
+    run_id = listed.communicate(timeout=120)[0].strip().removeprefix("run/")
     process = start("describe", "run", run_id, "--watch", "--interval", "0.05", "-o", "json")
     assert json.loads(process.stdout.readline())["type"] == "run.started"
     (workplace / "released").touch()
-    out, err = process.communicate(timeout=50)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert json.loads(out.splitlines()[-1])["type"] == "run.ended"

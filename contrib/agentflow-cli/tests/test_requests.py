@@ -30,7 +30,7 @@ async def ask(value, context):
     answer = await context.wait("approved", schema=SCHEMA)
     return answer["by"]
 """
-DEADLINE_S = 50
+DEADLINE_S = 120
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-DEADLINE_S = 50
+DEADLINE_S = 120
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:

@@ -17,7 +17,7 @@ def loaded_by(statement: str, environment: dict[str, str]) -> set[str]:
     """The modules that a statement loads in a fresh interpreter."""
     code = f"import sys; before = set(sys.modules)\n{statement}\n{REPORT}"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, timeout=50
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, timeout=120
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
@@ -63,14 +63,14 @@ def test_version_option_is_quiet_when_nobody_reads(environment: dict[str, str], 
     with subprocess.Popen([script, "--version"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as it:
         assert it.stdout is not None
         it.stdout.close()
-        _, err = it.communicate(timeout=50)
+        _, err = it.communicate(timeout=120)
     assert (it.returncode, err) == (0, b"")
 
 
 def test_module_is_the_script(environment: dict[str, str]) -> None:
     """`python -m agentflow_cli` is the same command."""
     command = [sys.executable, "-m", "agentflow_cli", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=50)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
     assert (done.returncode, done.stdout) == (0, f"agentflow {__version__}\n")
 
 

@@ -40,7 +40,7 @@ async def second(value, context):
     note("second")
     return await context.wait("go")
 """
-DEADLINE_S = 50
+DEADLINE_S = 120
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from agentflow_kernel.errors import (
     AskModelAgain,
     BudgetExceeded,
     CredentialRefused,
+    Elapsed,
     NotAllowed,
     PeerUnavailable,
     StopFlow,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 CALLS = 100
 PATIENCE_S = 30.0
+LATE_S = 0.45
+"""A call is not late before, by a policy that was opened with half a second."""
 
 
 @requirement(
@@ -244,7 +247,7 @@ async def test_a_failure_of_a_cancelled_call_is_not_repeated(policy: Policy) -> 
     advice="Keep what belongs to one call in that call, not in the policy.",
 )
 @pytest.mark.anyio
-async def test_a_hundred_calls_at_once_do_not_disturb_each_other(policy: Policy) -> None:
+async def test_a_hundred_calls_at_once_do_not_disturb_each_other(policy: Policy, harness: Harness) -> None:
     """Gives each of 100 calls at the same time its own result, also where others fail."""
     results: dict[int, object] = {}
 
@@ -255,19 +258,25 @@ async def test_a_hundred_calls_at_once_do_not_disturb_each_other(policy: Policy)
             raise UsageError(f"wrong {given.payload}")
         return given.payload
 
-    wrapped = policy.wrap(call)
+    wrapped, began = policy.wrap(call), anyio.current_time()
+    late: set[int] = set()
 
     async def work(number: int) -> None:
         try:
             results[number] = await wrapped(request(number))
         except UsageError as error:
             results[number] = str(error)
+        except Elapsed:
+            if not harness.declared["ends-late-calls"] or anyio.current_time() - began < LATE_S:
+                raise
+            late.add(number)  # the machine has stood still for so long
 
     with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             for number in range(CALLS):
                 group.start_soon(work, number)
-    assert results == {number: number if number % 3 else f"wrong {number}" for number in range(CALLS)}
+    expected = {number: number if number % 3 else f"wrong {number}" for number in range(CALLS)}
+    assert results == {number: result for number, result in expected.items() if number not in late}
 
 
 @requirement(
