@@ -98,6 +98,8 @@ class Runs:
         self._watch: InboxWatch | None = None
         self._adoption: Adoption | None = None
         self._retention: Retention | None = None
+        self._interrupt: KeyboardInterrupt | None = None
+        """What a run was interrupted by: it ends the kernel."""
         self._claims: dict[str, anyio.Lock] = {}
         """Runs that are just being taken up here."""
 
@@ -158,6 +160,8 @@ class Runs:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._close_objects()
+        if self._interrupt is not None:
+            raise self._interrupt
 
     async def _close_objects(self) -> None:
         """Close each object and give up ownership, whatever goes wrong on the way; raises the first error."""
@@ -357,6 +361,9 @@ class Runs:
         async def work() -> None:
             try:
                 await execution.work()
+            except KeyboardInterrupt as error:  # of a task it would break asyncio's loop, and be one of a group on trio
+                self._interrupt = error
+                self._group.cancel_scope.cancel()
             finally:
                 del self._handles[run.run_id]
 

@@ -15,7 +15,7 @@ from agentflow_kernel.errors import (
 from agentflow_kernel.flow.node import DEFAULT, Route
 from agentflow_kernel.flow.state import copied
 from agentflow_kernel.run.canonical import hash_text, to_json
-from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, sentence, text_of
+from agentflow_kernel.run.fault import ENDS_RUN, code_of, is_broken, is_raised, sentence, text_of
 from agentflow_kernel.run.settle import SKIPPED, Joined, settle
 
 TYPE_CHECKING = False
@@ -140,7 +140,7 @@ async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[boo
     """Run so many workers in one group; nothing of them outlives it."""
     import anyio  # lazy: 25 ms, and loaded already wherever there is a loop
 
-    failures: list[tuple[Exception | SystemExit, str]] = []
+    failures: list[tuple[BaseException, str]] = []
     at_work = workers
 
     async def work() -> None:
@@ -149,9 +149,11 @@ async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[boo
             for index in queue:
                 if await one(index):
                     group.cancel_scope.cancel()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- raised again below, once the others have ended
+        except BaseException as error:
+            if not is_raised(error):
+                raise
             failures.append((error, run.origin_of(error)))
-            group.cancel_scope.cancel()
+            group.cancel_scope.cancel()  # it is raised again below, once the others have ended
         finally:
             at_work -= 1
             if at_work:  # the last one's place is taken by whoever waits for the group
@@ -167,13 +169,13 @@ async def _side_by_side(queue: Iterator[int], one: Callable[[int], Awaitable[boo
         raise one_of(failures, run)
 
 
-def one_of(failures: Sequence[tuple[Exception | SystemExit, str]], run: Run) -> Exception | SystemExit:
+def one_of(failures: Sequence[tuple[BaseException, str]], run: Run) -> BaseException:
     """The error to raise: the only one, the one that ends the run or flow whatever the others say, or all of them."""
     first = failures[0][0]
     if len(failures) == 1 or isinstance(first, ControlFlow):
         return first
     for error, _ in failures:
-        if isinstance(error, (SystemExit, *ENDS_RUN)) or is_broken(run.history, error):
+        if not isinstance(error, Exception) or isinstance(error, ENDS_RUN) or is_broken(run.history, error):
             return error
     plain = [(error, path) for error, path in failures if isinstance(error, Exception)]
     plain = [each for each in plain if not isinstance(each[0], ControlFlow)]

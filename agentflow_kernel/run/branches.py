@@ -222,7 +222,7 @@ class _Join:
         """Whether enough branches have completed, or still can."""
         return len(self.results) >= self.needed or len(self.branches) - len(self.failures) >= self.needed
 
-    def _unreached(self) -> Exception | SystemExit:
+    def _unreached(self) -> BaseException:
         """All errors as one; it can be mended by resuming if as many branches as are missing can."""
         whole = one_of(self.failures, self.frame.run)
         mended = sum(getattr(error, "resumable", False) for error, _ in self.failures)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from agentflow_kernel.run.fault import is_raised
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -25,7 +27,7 @@ async def within(
 
     Work that ends all the same keeps its result. ``before`` is called when the time is over, before the cancellation.
     """
-    failure: Exception | SystemExit | None = None
+    failure: BaseException | None = None
     scope = anyio.CancelScope()
     results: list[T] = []
 
@@ -39,8 +41,10 @@ async def within(
         try:
             with scope:
                 results.append(await work())
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- raised below, not as one of a group
-            failure = error
+        except BaseException as error:
+            if not is_raised(error):
+                raise
+            failure = error  # raised below, not as one of a group
         group.cancel_scope.cancel()
     if failure is not None:
         raise failure

@@ -64,7 +64,13 @@ class Execution:
                 await (self._stopped() if stray is None else self._failed(stray))
             if stray is None:
                 raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- every failure of a run belongs to its handle
+        except GeneratorExit:  # the loop is gone: nothing can be awaited any more
+            raise
+        except KeyboardInterrupt:  # it is the process that is to stop: the run can be resumed
+            with anyio.CancelScope(shield=True):
+                await self._suspend("suspended", self.handle.cause, "It was interrupted.")
+            raise
+        except BaseException as error:  # noqa: BLE001 -- every failure of a run belongs to its handle
             with anyio.CancelScope(shield=True):
                 await self._failed(error)
 
@@ -140,7 +146,7 @@ class Execution:
         else:
             await self._suspend("suspended", self.handle.cause, "It was stopped on request.")
 
-    async def _failed(self, error: Exception | SystemExit) -> None:
+    async def _failed(self, error: BaseException) -> None:
         code, text = code_of(error), text_of(error)
         if isinstance(error, Fenced | AppendConflict):  # the run has another owner: it says how the run ends
             self._settle("suspended", error=RunSuspended(self.run.run_id, "suspended", text))

@@ -13,6 +13,7 @@ from opentelemetry.context import attach, detach
 from opentelemetry.trace import INVALID_SPAN, Link, SpanKind, get_current_span, set_span_in_context
 
 from agentflow_kernel.run import genai
+from agentflow_kernel.run.fault import is_raised
 from agentflow_kernel.run.metrics import FLOW_NAME, NODE_NAME, instruments_of
 from agentflow_kernel.run.propagation import TRACEPARENT, context_at, traceparent_of
 from agentflow_kernel.run.spans import Work, error_type, fail, open_span
@@ -96,8 +97,9 @@ class RunObserver:
         try:
             result = await self.work(work)
             status = "completed"
-        except (Exception, SystemExit) as raised:
-            status, error = "failed", raised
+        except BaseException as raised:
+            if is_raised(raised):
+                status, error = "failed", raised
             raise
         finally:
             self.end(status, error)

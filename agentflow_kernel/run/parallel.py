@@ -11,6 +11,7 @@ import anyio
 from agentflow_kernel.contracts.planner import Observation
 from agentflow_kernel.errors import Unsupported
 from agentflow_kernel.run.drive import is_streamed
+from agentflow_kernel.run.fault import is_raised
 from agentflow_kernel.run.listening import end_rest, next_signal, rest_on
 from agentflow_kernel.run.waits import until
 
@@ -37,7 +38,7 @@ class Parallel:
         """Ids of open actions that have begun."""
         self._arrivals: deque[Arrival] = deque()
         self._arrived = anyio.Event()
-        self._failures: list[Exception] = []
+        self._failures: list[BaseException] = []
         self._timer: float | None = None
         """The time for which a task waits."""
         self._ringing: anyio.CancelScope | None = None
@@ -50,8 +51,10 @@ class Parallel:
         async with anyio.create_task_group() as group:
             try:
                 await self._loop(group)
-            except Exception as error:  # noqa: BLE001 -- raised below, after the actions have ended
-                self._failures.append(error)
+            except BaseException as error:
+                if not is_raised(error):
+                    raise
+                self._failures.append(error)  # raised below, after the actions have ended
             finally:
                 if self._listens:
                     self._drive.context.run.standing.listeners.remove(self._hear)
@@ -92,8 +95,10 @@ class Parallel:
                 if not scope.cancel_called:
                     hear = partial(self._hear_piece, action.id) if is_streamed(action) else None
                     self._arrivals.append(await self._drive.act(action, hear))
-        except Exception as error:  # noqa: BLE001 -- raised by run(), after the others have ended
-            self._failures.append(error)
+        except BaseException as error:
+            if not is_raised(error):
+                raise
+            self._failures.append(error)  # raised by run(), after the others have ended
         finally:
             self._drive.context.run.busy -= 1
             del self._scopes[action.id]

@@ -8,7 +8,7 @@ from opentelemetry.context import attach, detach
 from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, set_span_in_context
 
 from agentflow_kernel.errors import AgentFlowError, StopFlow
-from agentflow_kernel.run.fault import printable, text_of
+from agentflow_kernel.run.fault import is_raised, printable, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def conclude(span: Span, error: BaseException | None, recorded: list[BaseExcepti
     """Say on the span how its work ended, and return the ``error.type``."""
     if error is None or isinstance(error, StopFlow):
         return ""
-    if not isinstance(error, Exception | SystemExit):
+    if not is_raised(error):
         span.set_attribute("agentflow.cancelled", True)
         return CANCELLED
     ended_as = error_type(error)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class ProcessEnded(BaseException):
+class ProcessEnded(GeneratorExit):
     """The simulated process is gone; nothing it does from here on counts. No code of a process can catch it for long.
 
     It is no ``Exception``, as an end of the process is none.
