@@ -49,7 +49,7 @@ async def test_a_thread_that_asks_is_told_and_stops_in_time() -> None:
             ended.append(str(error))
             raise
 
-    run = await run_until(Flow("f").step(work), inside, grace_s=10)
+    run = await run_until(Flow("f").step(work), inside, grace_s=60)
     assert ended == ["Run run-1 was cancelled."]
     assert run.abandoned == []
 
@@ -64,7 +64,7 @@ async def test_a_thread_that_returns_within_its_grace_is_not_abandoned() -> None
             pass
         go.set()
 
-    run = await run_until(Flow("f").step(work), inside, grace_s=10)
+    run = await run_until(Flow("f").step(work), inside, grace_s=60)
     assert go.is_set()
     assert run.abandoned == []
 
