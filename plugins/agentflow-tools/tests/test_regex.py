@@ -36,7 +36,19 @@ patterns = st.recursive(
     ),
     max_leaves=8,
 )
-lines = st.text(alphabet="aAbBck0_ -.éÉKß{}", max_size=12)
+lines = st.text(alphabet="aAbBck0_ -.éÉKß{}", max_size=8)
+
+
+def repeats_within(pattern: str) -> int:
+    """How many repetitions lie one within the other; Python takes an exponential time for many."""
+    stack, most = [], 0
+    for place, char in enumerate(pattern):
+        if char == "(":
+            stack.append(pattern.startswith("(?:", place))
+            most = max(most, sum(stack))
+        elif char == ")":
+            stack.pop()
+    return most
 
 
 def machine(text: str, *, ignore_case: bool = False, regex: bool = True) -> object:
@@ -53,6 +65,7 @@ def matching(pattern, texts: list[str]) -> list[int]:
 @given(patterns, st.lists(lines, min_size=1, max_size=5), st.booleans())
 def test_answers_are_those_of_python(pattern, texts, ignore_case) -> None:
     """For every expression that both know, the same lines match."""
+    assume(repeats_within(pattern) <= 3)
     try:
         reference = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
     except re.error:
