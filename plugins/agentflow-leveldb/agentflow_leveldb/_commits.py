@@ -14,7 +14,7 @@ from agentflow_leveldb._driver import to_fault
 from agentflow_leveldb._high_water import Keeper, write_mark
 from agentflow_leveldb._opened import Transaction
 from agentflow_leveldb._opening import make_folder, open_store, paths
-from agentflow_leveldb._space import Space
+from agentflow_leveldb._space import LOOK_S, Space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Commits:
             opened = self._opened
             if opened is None or self._failed is not None:
                 return False
+            if time.monotonic() - self._space.looked_at > LOOK_S:
+                return False  # the next look at the disk is for the thread
             self.pace.turns += 1
             try:
                 if not self._together(opened, [ticket], aside=True):
@@ -172,7 +174,7 @@ class Commits:
 
     def _together(self, opened: Opened, tickets: Sequence[Ticket[Any]], *, aside: bool = False) -> bool:
         """One transaction. With ``aside``, for one ticket, a failed write is put aside for the thread: ``False``."""
-        transaction = Transaction(opened, allows_new_run=self._space.allows_new_run())
+        transaction = Transaction(opened, allows_new_run=self._space.allows_new_run(look=not aside))
         for ticket in tickets:
             ticket.error = None
             try:

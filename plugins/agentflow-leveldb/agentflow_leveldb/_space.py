@@ -13,24 +13,27 @@ LOOK_S = 1.0
 
 
 class Space:
-    """The disk on which ``folder`` lies; the ballast is a file in it. Blocks."""
+    """The disk on which ``folder`` lies; the ballast is a file in it. Blocks.
 
-    __slots__ = ("folder", "_least_free", "_free", "_looked_at")
+    ``looked_at``: when it was looked how much is free, in monotonic seconds.
+    """
+
+    __slots__ = ("folder", "looked_at", "_least_free", "_free")
 
     def __init__(self, folder: str, least_free: float) -> None:
         self.folder = folder
         self._least_free = least_free
         self._free = 1.0
-        self._looked_at = float("-inf")
+        self.looked_at = float("-inf")
 
     def _ballast(self) -> str:
         return os.path.join(self.folder, "ballast")
 
-    def allows_new_run(self) -> bool:
-        """Whether so much is free that a run may begin."""
+    def allows_new_run(self, *, look: bool = True) -> bool:
+        """Whether so much is free that a run may begin; looks where the last look is too old, unless it may not."""
         now = time.monotonic()
-        if now - self._looked_at > LOOK_S:
-            self._looked_at = now
+        if look and now - self.looked_at > LOOK_S:
+            self.looked_at = now
             disk = os.statvfs(self.folder)
             self._free = disk.f_bavail / disk.f_blocks if disk.f_blocks else 1.0
         return self._free >= self._least_free

@@ -103,3 +103,24 @@ async def test_a_lonely_run_commits_in_the_event_loop_if_it_may(
     for _ in range(30):
         await one.append(journal)
     assert (threading.current_thread() in threads) is allowed
+
+
+async def test_a_lonely_run_leaves_the_look_at_the_disk_to_the_thread(
+    journal: LevelJournal, author, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is due once a second, and nobody knows how long a file system takes to answer."""
+    monkeypatch.setattr(pace, "FAST_S", 60.0)
+    monkeypatch.setattr(pace, "STALL_S", 60.0)
+    threads, look = [], os.statvfs
+
+    def note(path: str) -> os.statvfs_result:
+        threads.append(threading.current_thread())
+        return look(path)
+
+    monkeypatch.setattr(os, "statvfs", note)
+    one = author("r")
+    for _ in range(3):
+        await one.append(journal)
+        journal._commits._space.looked_at = float("-inf")
+    assert len(threads) >= 3
+    assert threading.current_thread() not in threads
