@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from faulty_plugin import Sound
 
+pytestmark = pytest.mark.timeout(300)  # each is a pytest of its own
+
 GOOD = """
 class Good:
     kind = "other"

@@ -24,7 +24,7 @@ PIPES = (
 )
 """How a plugin finds the line on which its child answers."""
 
-pytestmark = pytest.mark.timeout(60)  # each child is an interpreter; one of the bad plugins hangs on purpose
+pytestmark = pytest.mark.timeout(300)  # each child is an interpreter; one of the bad plugins hangs on purpose
 
 
 def found(site, timeout_s: float = 10) -> list[Finding]:

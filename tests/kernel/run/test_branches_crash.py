@@ -17,7 +17,7 @@ from agentflow_kernel.flow import Branch, Goto, Parallel
 if TYPE_CHECKING:
     from agentflow_kernel.contracts.journal import Record
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
 class Keep(Node):

@@ -97,7 +97,7 @@ async def test_an_action_that_is_not_routed_and_a_choice_without_a_join_are_erro
         await plain.run(1)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_a_choice_survives_a_death_at_each_durable_operation(applied: bool) -> None:
     expected, reference, once = await undisturbed(sorting)

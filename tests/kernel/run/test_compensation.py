@@ -219,7 +219,7 @@ async def live(journal: DurableJournal, saga: Saga) -> Any:
     return None
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_a_run_that_dies_anywhere_undoes_each_step_once(applied: bool) -> None:
     """No completed step and no completed compensation comes again; the run ends as it was about to end."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentflow_kernel.contracts.journal import Record
     from agentflow_kernel.testing import InProcessJournal
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 KEY = "one"
 """The run has the same id in every process, so that whoever comes next finds it."""

@@ -134,7 +134,7 @@ async def lives(nodes: list[dict[str, Any]], value: int, deaths: list[int]) -> o
     return output
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @given(nodes=shapes(), value=st.integers(-50, 50), deaths=st.lists(st.integers(1, 12), max_size=3))
 @settings(**OPTIONS)

@@ -368,7 +368,7 @@ async def live(journal: DurableJournal, effects: Effects, person: Person) -> Any
             return None
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_questions_and_approvals_survive_a_death_at_each_durable_operation(applied: bool) -> None:
     """Nothing that was approved is asked again once the approval is on record, and no effect comes twice."""

@@ -17,7 +17,7 @@ from agentflow_kernel.testing import InProcessJournal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 SUM = StateKey("sum", int, default=0, reducer="add")
 SEEN = StateKey("seen", list, default=[], reducer="append")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agentflow_kernel import Progress, RunHandle
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
 def steps(effects: Effects) -> tuple[Flow, Any]:
