@@ -81,11 +81,24 @@ class Composition:
         self._environment = environment
         self._model = model
         self._made: dict[tuple[str, str], Any] = {}
+        self._documents: dict[str, Mapping[str, JSON] | ManifestErrors] = {}
+        """What the files of plans hold, or what is wrong with them."""
         self.wrap: Wrap = _make_it
 
     def renewed(self, environment: Environment) -> Composition:
         """A composition of the same manifest that has made nothing yet."""
-        return Composition(self.manifest, environment, model=self._model)
+        composition = Composition(self.manifest, environment, model=self._model)
+        composition._documents = self._documents
+        return composition
+
+    def read_documents(self) -> None:
+        """Read the files of all plans, as they are now; blocks. What is wrong with one is raised where it is used."""
+        for resource in self.manifest.of("Plan"):
+            if "file" in resource.spec:
+                try:
+                    self._documents[resource.name] = self._document(resource)
+                except ManifestErrors as error:
+                    self._documents[resource.name] = error
 
     def release(self) -> list[object]:
         """Everything made so far, the latest first, which is the order to close it in; it is made anew when needed."""
@@ -331,6 +344,11 @@ class Composition:
         """What a plan follows; what stands in a file of another format is for its planner to read."""
         if "document" in resource.spec:
             return resource.spec["document"]  # type: ignore[no-any-return]  # a mapping, by its shape
+        known = self._documents.get(resource.name)
+        if isinstance(known, ManifestErrors):
+            raise known
+        if known is not None:
+            return known
         from agentflow_kernel.kernel.plan_file import read_plan_file  # only plans in files pay
 
         return read_plan_file(self.manifest, resource)

@@ -105,7 +105,9 @@ class Kernel(RunOperations):
         else:
             manifest = read(path, environ=environ, catalogue=environment.plugins.catalogue)
         environment.code = CodeLoader(manifest.folder, wiring.settings, trusted=trust_code)
-        wiring.compose(Composition(manifest, environment, model=model))
+        composition = Composition(manifest, environment, model=model)
+        composition.read_documents()
+        wiring.compose(composition)
         wiring.origin = {
             "manifest": path if versions else os.path.abspath(path),
             "model": model,

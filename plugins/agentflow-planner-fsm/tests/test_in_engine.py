@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from agentflow_kernel import Kernel, Plan
-from agentflow_kernel.errors import Overloaded, PlanInvalid, RunFailed, RunSuspended
+from agentflow_kernel.errors import ManifestErrors, Overloaded, PlanInvalid, RunFailed, RunSuspended
 from agentflow_kernel.testing import FakeClock, FunctionToolset, InProcessJournal, settle
 from agentflow_planner_fsm.document import read_document
 from agentflow_planner_fsm.planner import Statechart
@@ -245,6 +245,31 @@ async def test_a_manifest_may_hold_a_chart_or_name_a_file_of_yaml_or_scxml(tmp_p
             handle = await kernel.start("plan/order")
             await handle.signal("go")
             assert await handle.result() == output
+
+
+@pytest.mark.blocking  # as above
+async def test_the_file_of_a_plan_is_read_with_the_manifest(tmp_path: Path) -> None:
+    """Not in the event loop: who edits or removes it meanwhile changes no run of this kernel, also one opened anew."""
+    chart, manifest = tmp_path / "a.yaml", tmp_path / "plan.yaml"
+    chart.write_text("states: {s: {transitions: [{event: go, target: f}]}, f: {final: true, data: before}}\n")
+    manifest.write_text(MANIFEST.replace("FILE", "a.yaml"))
+    kernel = Kernel.from_manifest(str(manifest), journal=InProcessJournal())
+    chart.unlink()
+    for _ in range(2):
+        async with kernel:
+            handle = await kernel.start("plan/order")
+            await handle.signal("go")
+            assert await handle.result() == "before"
+
+
+@pytest.mark.blocking  # as above
+async def test_what_is_wrong_with_the_file_of_a_plan_is_told_where_it_is_used(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("- no mapping\n")
+    manifest = tmp_path / "plan.yaml"
+    manifest.write_text(MANIFEST.replace("FILE", "a.yaml"))
+    async with Kernel.from_manifest(str(manifest), journal=InProcessJournal()) as kernel:
+        with pytest.raises(ManifestErrors, match="It holds no mapping"):
+            await kernel.start("plan/order")
 
 
 @pytest.mark.blocking
