@@ -380,7 +380,8 @@ class Runs:
         if self._inbox is None:
             return
         if self._watch is None:
-            self._watch = InboxWatch(self._inbox, self._wiring.clock, self._handles)
+            shared = self.journal if hasattr(self.journal, "leases") else None
+            self._watch = InboxWatch(self._inbox, self._wiring.clock, self._handles, shared)
         if self._watch.begins():
             self._group.start_soon(self._watch.work)
 

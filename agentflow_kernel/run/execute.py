@@ -143,6 +143,8 @@ class Execution:
         if self.handle.wish == "cancel":
             payload: dict[str, JSON] = {"status": "cancelled", "abandoned": list(self.run.abandoned)}
             await self._end("cancelled", payload, RunCancelled(self.run.run_id, self.run.abandoned))
+        elif self.run.history is not None and isinstance(self.run.history.broken, Fenced):
+            await self._failed(self.run.history.broken)
         else:
             await self._suspend("suspended", self.handle.cause, "It was stopped on request.")
 

@@ -6,25 +6,31 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from agentflow_kernel.errors import Refused, RunEnded, UsageError
+from agentflow_kernel.errors import Fenced, Refused, RunEnded, UsageError
 from agentflow_kernel.run.waits import accept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentflow_kernel.contracts.clock import Clock
-    from agentflow_kernel.contracts.journal import Inbox, Request
+    from agentflow_kernel.contracts.journal import Inbox, Journal, Request
     from agentflow_kernel.run.handle import RunHandle
     from agentflow_kernel.run.runtime import Run
 
 LOOK_EVERY_S = 1.0
+IN_DOUBT_S = 5.0
+"""After a look that came so late, or failed, the runs may be those of others: leases last longer than that."""
 
 
 class InboxWatch:
     """Works while there are runs: one look a second, or when the inbox calls, however many runs there are."""
 
-    def __init__(self, inbox: Inbox, clock: Clock, handles: Mapping[str, RunHandle]) -> None:
+    def __init__(
+        self, inbox: Inbox, clock: Clock, handles: Mapping[str, RunHandle], shared: Journal | None = None
+    ) -> None:
         self._clock = clock
+        self._shared = shared
+        """The journal, where others may have taken over a run while this process was held up or cut off."""
         self._handles = handles
         self._inbox = inbox
         self._at_work = False
@@ -37,12 +43,19 @@ class InboxWatch:
 
     async def work(self) -> None:
         """Look every second until no run is at work."""
+        in_doubt, looked_at = False, self._clock.now()
         try:
             while self._handles:
                 await self._pause()
+                now = self._clock.now()
+                in_doubt, looked_at = in_doubt or now - looked_at > IN_DOUBT_S, now
                 try:
                     await self._look()
+                    if in_doubt and self._shared is not None:
+                        await self._leave_lost(self._shared)
+                    in_doubt = False
                 except Exception as error:  # noqa: BLE001 -- whatever it is, it is tried again: no run may die of it
+                    in_doubt = True
                     _warn("inbox.not_read", error)
         finally:
             self._at_work = False
@@ -57,6 +70,17 @@ class InboxWatch:
             group.start_soon(listen)
             await self._clock.sleep(LOOK_EVERY_S)
             group.cancel_scope.cancel()
+
+    async def _leave_lost(self, journal: Journal) -> None:
+        """Leave the runs that others have taken over: one that only waits appends nothing, and would not hear of it."""
+        for run_id, handle in list(self._handles.items()):
+            history = handle.run.history
+            if history is None or history.broken is not None:
+                continue
+            epoch = (await journal.head(run_id)).epoch
+            if epoch > history.epoch:
+                history.broken = Fenced(run_id, history.epoch, epoch)
+                handle.stop_soon("suspend")
 
     async def _look(self) -> None:
         for run_id in await self._inbox.changed():

@@ -1,0 +1,80 @@
+"""A run that another owner has taken over is left by its first one, also where it only waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from agentflow_kernel import Context, Flow, Kernel
+from agentflow_kernel.errors import RunSuspended
+from agentflow_kernel.run.watch import InboxWatch
+from agentflow_kernel.testing import FakeClock, InProcessJournal, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentflow_kernel.contracts.journal import Request
+
+pytestmark = pytest.mark.anyio
+
+
+class Inbox:
+    """Nobody asks anything; the first look may fail."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self.fails = fails
+
+    def forget(self) -> None:
+        return
+
+    async def changed(self) -> Sequence[str]:
+        if self.fails:
+            self.fails = False
+            raise OSError("the network is down")
+        return ()
+
+    async def find(self, run_id: str) -> Sequence[Request]:
+        return ()
+
+    async def remove(self, run_id: str, request: Request) -> None:
+        return
+
+    async def leave(self, run_id: str, request: Request) -> None:
+        return
+
+    async def woken(self) -> None:
+        await anyio.sleep_forever()
+
+
+async def wait(value: object, context: Context) -> object:
+    return await context.wait("go")
+
+
+@pytest.mark.keeps_memory("two owners at once")
+@pytest.mark.parametrize("held_up", [True, False], ids=["held up", "cut off"])
+async def test_an_owner_that_was_away_leaves_what_others_have_taken_over(held_up: bool) -> None:
+    """Whoever waits for the run here hears of it; the run goes on where it is now."""
+    journal, clock, flow = InProcessJournal(), FakeClock(), Flow("f").step(wait)
+    async with Kernel(journal=journal) as first, Kernel(journal=journal) as second:
+        lost, kept = [await first.start(flow) for _ in range(2)]
+        second.add(flow)
+        await settle()
+        taken = await second.resume(lost.run_id)
+        inbox: Any = Inbox(fails=not held_up)
+        watch = InboxWatch(inbox, clock, {lost.run_id: lost, kept.run_id: kept}, journal)
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.work)
+            await settle()
+            await clock.advance(1)
+            assert lost.status == "running"
+            if held_up:
+                clock.jump(60)
+            await clock.advance(1)
+            with pytest.raises(RunSuspended, match=r"epoch 2"):
+                await lost.result()
+            group.cancel_scope.cancel()
+        assert kept.status == "running"
+        await taken.signal("go", 1)
+        assert await taken.result() == 1
