@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.blocking]  # a kernel reads its settings when it opens
 
-WARM, MORE = 60, 150
+WARM, MORE, ROUNDS = 60, 150, 3
 
 
 async def ends(value: int) -> int:
@@ -49,10 +49,13 @@ async def test_runs_that_have_ended_leave_no_objects_behind(tmp_path: Path) -> N
         for name, node in (("plain", ends), ("waiting", waits), ("failing", fails)):
             kernel.add(Flow(name).step(node))
         await start_signal_end(kernel, WARM)
-        gc.collect()
-        before = len(gc.get_objects())
-        await start_signal_end(kernel, MORE)
-        await anyio.lowlevel.checkpoint()
-        gc.collect()
-        # four runs a turn: even one object for each of them would be four times as many
-        assert len(gc.get_objects()) - before < MORE
+        grown = []
+        while len(grown) < ROUNDS and (not grown or grown[-1] >= MORE):
+            gc.collect()
+            before = len(gc.get_objects())
+            await start_signal_end(kernel, MORE)
+            await anyio.lowlevel.checkpoint()
+            gc.collect()
+            grown.append(len(gc.get_objects()) - before)
+        # one object for each run of one kind would be there in every round; caches of others fill up once
+        assert grown[-1] < MORE, grown
