@@ -92,8 +92,9 @@ async def _fold(history: History) -> History:
     """What is on record, as a new owner would take it up. Raises :class:`Fenced`: one has done so meanwhile."""
     folded = History(history.journal, history.run_id, clock=history.clock, epoch=history.epoch)
     records = await history.journal.read(history.run_id)
-    if records and records[-1].epoch > history.epoch:
-        history.broken = history.broken or Fenced(history.run_id, history.epoch, records[-1].epoch)
+    epoch = records[-1].epoch if records else history.epoch + 1  # who took it over has ended it, and it was pruned
+    if epoch > history.epoch:
+        history.broken = history.broken or Fenced(history.run_id, history.epoch, epoch)
         raise history.broken
     await folded.load(records)
     return folded

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from agentflow_kernel.errors import Fenced, Refused, RunEnded, UsageError
+from agentflow_kernel.errors import Fenced, Refused, RunEnded, UnknownRun, UsageError
 from agentflow_kernel.run.waits import accept
 
 if TYPE_CHECKING:
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from agentflow_kernel.run.runtime import Run
 
 LOOK_EVERY_S = 1.0
-IN_DOUBT_S = 5.0
-"""After a look that came so late, or failed, the runs may be those of others: leases last longer than that."""
+IN_DOUBT_S = 1.5
+"""After a look that came so long after the one before, or failed, the runs may be those of others.
+
+A lease is renewed thrice in its time, so that none of more than 2.25 s runs out in less than that.
+"""
 
 
 class InboxWatch:
@@ -77,7 +80,10 @@ class InboxWatch:
             history = handle.run.history
             if history is None or history.broken is not None:
                 continue
-            epoch = (await journal.head(run_id)).epoch
+            try:
+                epoch = (await journal.head(run_id)).epoch
+            except UnknownRun:  # who took it over has ended it, and it was pruned
+                epoch = history.epoch + 1
             if epoch > history.epoch:
                 history.broken = Fenced(run_id, history.epoch, epoch)
                 handle.stop_soon("suspend")

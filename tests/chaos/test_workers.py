@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -40,13 +41,13 @@ class Workers:
         self._sink = Ledger(folder)
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def begin(self, start: int = 0, *, step_s: float) -> subprocess.Popen[bytes]:
-        """One more worker, which begins so many runs, of steps that take so long."""
+    def begin(self, start: int = 0, *, step_s: float, waits: bool = False) -> subprocess.Popen[bytes]:
+        """One more worker, which begins so many runs, of steps that take so long, and one that only waits."""
         process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), self._journal, str(self._sink.address), str(start)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**CHILD, "STEPS": str(STEPS), "STEP_S": str(step_s)},
+            env={**CHILD, "STEPS": str(STEPS), "STEP_S": str(step_s), **({"WAITS": "1"} if waits else {})},
         )
         self.processes.append(process)
         return process
@@ -153,3 +154,22 @@ def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing_any_more(work
         owners = [record.payload["owner"] for record in records if record.type in ("run.started", "lease")]  # type: ignore[index,call-overload]
         assert [owner.split("@")[0] for owner in owners] == [str(first.pid), str(second.pid)]
     check(workers, 20)
+
+
+def test_a_worker_that_was_stopped_beyond_its_lease_leaves_a_run_that_only_waits(workers: Workers) -> None:
+    """It appends nothing that could be refused, and hears of the new owner all the same."""
+    first = workers.begin(step_s=0.3, waits=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"ready\n"
+
+    def records() -> list[Record]:
+        (found,) = workers.runs().values()
+        return found
+
+    wait_until(lambda: records()[-1].type == "wait.opened")
+    put_to_sleep(first)
+    workers.begin(step_s=0.3)
+    wait_until(lambda: records()[-1].epoch == 2)
+    first.send_signal(signal.SIGCONT)
+    wait_until(lambda: select.select([first.stdout], [], [], 0)[0])
+    assert first.stdout.readline() == b"left\n"

@@ -2,7 +2,7 @@
 
 Usage: ``python worker.py JOURNAL LEDGER [START]``, the first two as for :mod:`process`. Each step tells the ledger,
 then takes its time. With START so many runs are begun first. A line ``ready`` on standard output says that the kernel
-is open.
+is open. With ``WAITS`` in the environment one run more is begun that only waits; a line ``left`` says that it was lost.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import anyio
 from process import Sink, open_journal
 
 from agentflow_kernel import Context, Flow, Kernel
+from agentflow_kernel.errors import RunSuspended
 from agentflow_kernel.kernel import adoption
 
 STEPS = int(os.environ["STEPS"])
@@ -35,14 +36,26 @@ def make_flow(sink: Sink) -> Flow:
     return flow
 
 
+async def wait(value: object, context: Context) -> object:
+    """Only wait."""
+    return await context.wait("go")
+
+
 async def main(journal: str, ledger: str, start: int) -> None:
     """Until standard input is closed."""
     kernel = Kernel(journal=open_journal(journal, "."), adopt=True)
     kernel.add(make_flow(Sink(ledger)))
+    kernel.add(Flow("waiting").step(wait))
     async with kernel:
         for _ in range(start):
             await kernel.start("flow/ledgered", 0)
+        waiting = await kernel.start("flow/waiting", 0) if "WAITS" in os.environ else None
         print("ready", flush=True)
+        if waiting is not None:
+            try:
+                await waiting.result()
+            except RunSuspended:
+                print("left", flush=True)
         await anyio.to_thread.run_sync(sys.stdin.read)
 
 
