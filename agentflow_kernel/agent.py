@@ -11,7 +11,8 @@ from agentflow_kernel.contracts.tool import ToolContext
 from agentflow_kernel.errors import InputInvalid, UnknownName, UsageError
 from agentflow_kernel.flow.asking import schema_problems
 from agentflow_kernel.flow.graph import check_choice
-from agentflow_kernel.run.bind import wrap
+from agentflow_kernel.flow.state import copied
+from agentflow_kernel.run.bind import may_repeat, wrap
 from agentflow_kernel.run.drive import Drive
 from agentflow_kernel.schema import find_problems
 
@@ -133,7 +134,7 @@ class Agent:
 class BoundAgent:
     """An agent made ready: its tools by full name, its calls with the policies round them."""
 
-    __slots__ = ("agent", "task", "_tools", "_infos", "_model_call", "_tool_call", "_asks")
+    __slots__ = ("agent", "task", "_tools", "_infos", "_model_call", "_tool_call", "_asks", "_afresh")
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -152,6 +153,7 @@ class BoundAgent:
         )
         self._asks = _asking_tools(agent, self._tools)
         policies = list(agent.policies)
+        self._afresh = may_repeat(policies)
         self._model_call: Call = wrap(policies, self._ask)
         self._tool_call: Call = wrap(policies, self._use)
 
@@ -257,7 +259,8 @@ class BoundAgent:
     def _use(self, request: Request) -> Awaitable[object]:
         toolset, tool = self._tools[request.name]
         context = ToolContext(request.run_id, request.path, request.key, request.attempt)
-        return toolset.call(tool.name, cast("Mapping[str, JSON]", request.payload), context)
+        arguments = copied(request.payload) if self._afresh else request.payload
+        return toolset.call(tool.name, cast("Mapping[str, JSON]", arguments), context)
 
 
 def scope_of(tools: Mapping[str, Tool], parts: Parts | None) -> PlanScope:

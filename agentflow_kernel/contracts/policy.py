@@ -54,6 +54,10 @@ class Policy(Protocol):
     ``wrap`` is called once per binding and must not do I/O. The call it returns is used concurrently; state that
     belongs to one call lives in that call, state that is shared (a breaker's count) in the policy.
     Cancellation is never retried, never swallowed, never turned into another error.
+
+    The engine gives each attempt of a node or tool what the first one was given, whatever that has done to it in
+    place, and copies it therefore before each call. A policy that never makes a call more than once may say so with
+    an attribute ``repeats = False``: where all do, nothing is copied.
     """
 
     def wrap(self, call: Call) -> Call:

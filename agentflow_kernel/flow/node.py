@@ -58,7 +58,10 @@ class Node:
         return value
 
     async def exec(self, prepared: Any) -> Any:
-        """Do the work, without access to the state; policies stand round this phase. Default: ``prepared`` itself."""
+        """Do the work, without access to the state; policies stand round this phase. Default: ``prepared`` itself.
+
+        Each attempt gets what :meth:`prep` gave, and :meth:`post` what the one that succeeded made of it.
+        """
         return prepared
 
     async def exec_fallback(self, prepared: Any, error: Exception) -> Any:

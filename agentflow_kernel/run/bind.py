@@ -7,16 +7,17 @@ from agentflow_kernel.flow.fork import Parallel
 from agentflow_kernel.flow.graph import Graph, next_of
 from agentflow_kernel.flow.node import DEFAULT, END, JOINED, Node
 from agentflow_kernel.flow.sketch import reach
+from agentflow_kernel.flow.state import copied
 from agentflow_kernel.run.runtime import Frame
 from agentflow_kernel.run.threads import call_in_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import CodeType
     from typing import Any
 
-    from agentflow_kernel.contracts.policy import Call, Request
+    from agentflow_kernel.contracts.policy import Call, Policy, Request
     from agentflow_kernel.contracts.tool import Effect
     from agentflow_kernel.flow.graph import Step
     from agentflow_kernel.run.runtime import Context
@@ -218,7 +219,7 @@ def _compose(node: BoundNode, *, loopless: bool) -> None:
     policies = [*node.graph.policies, *step.policies] if node.kind in LEAVES else list(step.policies)
     if policies:
         node.mode = VISIT
-        node.call = wrap(policies, _innermost(node.invoke))
+        node.call = wrap(policies, _innermost(node, afresh=may_repeat(policies)))
     if step.input is not None or step.each is not None or step.when or step.fan_out:
         node.mode = VISIT
     _add_care(node, loopless=loopless)
@@ -308,13 +309,29 @@ def wrap(policies: list[Any], call: Call) -> Call:
     return call
 
 
-def _innermost(invoke: Invoke) -> Call:
+def may_repeat(policies: Iterable[Policy]) -> bool:
+    """Whether a call within these policies may be made more than once; only one that says so does not repeat."""
+    return any(getattr(policy, "repeats", True) for policy in policies)
+
+
+def _innermost(node: BoundNode, *, afresh: bool) -> Call:
+    """The call within all policies.
+
+    ``afresh`` gives each attempt a copy of the value, so that one that fails leaves no trace in it for the next.
+    """
+    invoke = node.invoke
+
     async def call(request: Request) -> object:
         payload: Any = request.payload  # put there by the visit
-        context, value = payload
+        context, value, *taken = payload
         if request.attempt > 1:
             context = context.for_attempt(request.attempt)
-        return await invoke(context, value)
+        if afresh:
+            value = (value[0], copied(value[1])) if node.framed else copied(value)
+        result = await invoke(context, value)
+        if taken:
+            taken[0].append(value)
+        return result
 
     return call
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentflow_kernel.errors import AgentFlowError, NonDeterminism
 from agentflow_kernel.flow.graph import check_choice
+from agentflow_kernel.flow.state import copied
 from agentflow_kernel.run.bind import is_coroutine_function
 from agentflow_kernel.run.canonical import hash_text, to_json
 from agentflow_kernel.run.history import refuse_unknown
@@ -40,7 +41,7 @@ async def run_step(context: Context, path: str, call: Call, effect: Effect, on_u
             record = history.recall(path, input_hash)
             if record is not None:
                 payload: Mapping[str, JSON] = record.payload  # type: ignore[assignment]  # an object, written below
-                return payload["result"]
+                return copied(payload["result"])
         if effect == "effect":
             await _begin(context, path, name, on_unknown)
         try:
@@ -56,7 +57,7 @@ async def run_step(context: Context, path: str, call: Call, effect: Effect, on_u
         run.blame(error, path)
         raise
     kept[path] = (input_hash, result)
-    return result
+    return copied(result)  # what the node does to it stays in this attempt
 
 
 def _same_input(context: Context, path: str, input_hash: str) -> object:
@@ -64,7 +65,7 @@ def _same_input(context: Context, path: str, input_hash: str) -> object:
     before, result = context.kept[path]
     if before != input_hash:
         raise NonDeterminism(context.run.run_id, path, "an earlier attempt made this step with other arguments.")
-    return result
+    return copied(result)
 
 
 async def _begin(context: Context, path: str, name: str, on_unknown: OnUnknown) -> None:

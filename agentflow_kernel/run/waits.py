@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import anyio
 
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.errors import AgentFlowError, Elapsed, UsageError
+from agentflow_kernel.flow.state import copied
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.resting import announce, rest, work_on
 from agentflow_kernel.run.standing import OpenWait
@@ -79,7 +82,7 @@ async def wait_for_signal(context: Context, path: str, name: str, schema: JSON, 
 def value_of(outcome: Mapping[str, JSON], what: str) -> JSON:
     """The value with which a wait ended; raises :class:`Elapsed` where it ended without one."""
     if "value" in outcome:
-        return outcome["value"]
+        return cast("JSON", copied(outcome["value"]))  # a later attempt of the node is given it again
     error = Elapsed(what, float(outcome["elapsed"] or 0.0))  # type: ignore[arg-type]  # a number
     error.executed = "no"
     error.resumable = False  # it is on record: a resumed run would get no further

@@ -287,12 +287,12 @@ async def _do(frame: Frame, node: BoundNode, path: str, value: object) -> tuple[
     return result, ()
 
 
-def _request(node: BoundNode, context: Context, value: object) -> Request:
+def _request(node: BoundNode, context: Context, *value: object) -> Request:
     """The visit as a call on its way through the policies."""
     return Request(
         node.kind,
         node.name,
-        (context, value),
+        (context, *value),
         run_id=context.run.run_id,
         path=context.path,
         key=context.key,
@@ -310,7 +310,9 @@ async def _phases(
         if node.call is None:
             result = await phased.exec(prepared)
         else:
-            result = await node.call(_request(node, context, prepared))
+            taken: list[Any] = []
+            result = await node.call(_request(node, context, prepared, taken))
+            prepared = taken[-1] if taken else prepared  # post sees what the attempt that succeeded had
     except Exception as error:
         if isinstance(error, (ControlFlow, *ENDS_RUN)) or is_broken(frame.run.history, error):
             raise

@@ -24,6 +24,7 @@ class Retry:
 
     def __init__(self, settings: RetrySettings, context: PluginContext) -> None:
         self._settings = settings
+        self.repeats = settings.attempts > 1
         self._clock = context.clock
         self._emit = context.emit
         self._backoff = Backoff(settings, context.random)

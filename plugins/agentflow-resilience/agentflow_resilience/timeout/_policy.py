@@ -8,6 +8,8 @@ from agentflow_kernel.errors import Elapsed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from agentflow_kernel.contracts.plugin import PluginContext
     from agentflow_kernel.contracts.policy import Call, Request
     from agentflow_resilience.timeout.settings import TimeoutSettings
@@ -20,6 +22,8 @@ class Timeout:
     the end of the time. The time is that of the event loop, not of the context's clock: only the loop can wake a
     call that waits for something else.
     """
+
+    repeats: ClassVar[bool] = False
 
     def __init__(self, settings: TimeoutSettings, context: PluginContext) -> None:
         self._timeout_s = settings.timeout_s
