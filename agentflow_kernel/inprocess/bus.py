@@ -10,6 +10,7 @@ import anyio
 from agentflow_kernel.contracts.bus import DeadLetter, Drop, Retry
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.errors import Unavailable, UsageError
+from agentflow_kernel.run.beginning import until_begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +132,8 @@ class InProcessSubscription:
         self._ready: deque[str] = deque()
         self.held = 0
         self._working = 0
+        self._unbegun = 0
+        """Tasks of these that have not had their first turn."""
         self._pauses: set[anyio.CancelScope] = set()
         """Deliveries that wait for their next attempt."""
         self._changed = anyio.Event()
@@ -154,11 +157,13 @@ class InProcessSubscription:
         self.held += 1
         if self._working < self._max_in_flight and self._ready:
             self._working += 1
+            self._unbegun += 1
             self._bus._group.start_soon(self._work)  # noqa: SLF001 -- its own bus
 
     async def _work(self) -> None:
         """Take keys that are ready, one event of one key at a time, until there is nothing to do."""
         try:
+            self._unbegun -= 1
             while self._ready and not self._closed:
                 key = self._ready.popleft()
                 lane = self._lanes[key]
@@ -221,6 +226,9 @@ class InProcessSubscription:
         for scope in self._pauses:
             scope.cancel()
         self._signal()
+        if self._unbegun:
+            await until_begun()
+            self._working -= self._unbegun
         while self._working:
             await self._changed.wait()
 

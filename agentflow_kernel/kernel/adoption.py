@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from agentflow_kernel.kernel.recovery import recover
+from agentflow_kernel.run.beginning import until_begun
 from agentflow_kernel.telemetry import current_meter, get_logger
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ class Adoption:
         """Runs that could not be resumed here, and their epoch then: they are not tried again before it changes."""
         self._unservable = 0
         self._scope = anyio.CancelScope()
+        self._begun = False
         self._ended = anyio.Event()
 
     async def work(self) -> None:
         """Look until :meth:`stop`; a journal that does not answer is asked again."""
         try:
+            self._begun = True
             with self._scope:
                 while True:
                     await self._try_to_look()
@@ -52,7 +55,10 @@ class Adoption:
     async def stop(self) -> None:
         """Take nothing over any more; no run is half taken when this returns."""
         self._scope.cancel()
-        await self._ended.wait()
+        if not self._begun:
+            await until_begun()
+        if self._begun:
+            await self._ended.wait()
 
     async def _try_to_look(self) -> None:
         try:

@@ -355,7 +355,6 @@ class Runs:
 
     def _begin(self, run: Run, flow: Flow, value: object, *, resumed: bool = False) -> RunHandle:
         handle = RunHandle(run, durable=self._durable)
-        self._handles[run.run_id] = handle
         execution = Execution(run, flow.bound(loopless=False), value, handle)
 
         async def work() -> None:
@@ -365,11 +364,21 @@ class Runs:
                 self._interrupt = error
                 self._group.cancel_scope.cancel()
             finally:
-                del self._handles[run.run_id]
+                if handle.unbegun is None:
+                    del self._handles[run.run_id]
 
+        working = work()
+
+        async def stop_unbegun() -> None:
+            working.close()
+            del self._handles[run.run_id]
+            await execution.stop_unbegun()
+
+        handle.unbegun = stop_unbegun
+        self._handles[run.run_id] = handle
         if resumed and run.standing.cancel_asked:
             handle.stop_soon("cancel")  # by an earlier owner that did not get that far, or in the inbox
-        self._group.start_soon(work)
+        self._group.start_soon(lambda: working, name="run")
         self._watch_inbox()
         if self._retention is not None:
             self._retention.begin(self._group)

@@ -51,6 +51,7 @@ class Execution:
 
     async def _work(self) -> None:
         try:
+            self.handle.unbegun = None
             with self.handle.scope:
                 self._tell_start()
                 if self.handle.wish != "cancel" and not self._is_ending():  # asked for before the run was taken up
@@ -73,6 +74,10 @@ class Execution:
         except BaseException as error:  # noqa: BLE001 -- every failure of a run belongs to its handle
             with anyio.CancelScope(shield=True):
                 await self._failed(error)
+
+    async def stop_unbegun(self) -> None:
+        """Do what :meth:`work` does for a run that is stopped, in its place: it has never begun."""
+        await self._stopped()
 
     def _tell_start(self) -> None:
         if self.run.listener is not None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from agentflow_kernel.errors import RunEnded, RunSuspended
+from agentflow_kernel.run.beginning import until_begun
 from agentflow_kernel.run.fault import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from agentflow_kernel.contracts.journal import RunStatus
     from agentflow_kernel.contracts.values import JSON
@@ -55,6 +56,8 @@ class RunHandle:
         self.wish = ""
         self.cause = "asked"
         """Why it is suspended, where that is wished."""
+        self.unbegun: Callable[[], Awaitable[None]] | None = None
+        """Settles the run in the place of its task, as long as that has not begun."""
 
     async def result(self) -> object:
         """The run's output. Cancelling this wait leaves the run alone.
@@ -195,6 +198,11 @@ class RunHandle:
     async def _stop(self, wish: str) -> None:
         self.stop_soon(wish)
         with anyio.CancelScope(shield=True):
+            if self.unbegun is not None:
+                await until_begun()
+                settle, self.unbegun = self.unbegun, None
+                if settle is not None:  # its task has ended before its first turn: nobody else will
+                    await settle()
             await self._ended.wait()
 
     def settle(self, status: RunStatus, *, output: object = None, error: Exception | None = None) -> None:
