@@ -305,7 +305,10 @@ def _note_attempts(context: Context, request: Request) -> None:
 
 
 def tools_of(agent: Agent) -> list[tuple[str, tuple[Toolset, Tool]]]:
-    """The agent's tools by full name; raises :class:`UsageError` for a tool named twice or not there."""
+    """The agent's tools by full name.
+
+    Raises :class:`UsageError` for a tool that is named twice, is not there, or has parameters that are no schema.
+    """
     offered: dict[str, tuple[Toolset, Tool]] = {}
     for prefix, toolset in (agent.tools or {}).items():
         for tool in toolset.tools():
@@ -313,12 +316,20 @@ def tools_of(agent: Agent) -> list[tuple[str, tuple[Toolset, Tool]]]:
             if name in offered:
                 raise UsageError(f"Agent {agent.name!r}: two tools are called {name!r}.")
             offered[name] = (toolset, tool)
-    if agent.only is None:
-        return list(offered.items())
-    for wanted in agent.only:
-        if wanted not in offered and wanted not in (agent.tools or {}):
-            raise UnknownName(f"tool of agent {agent.name!r}", wanted, offered)
-    return [(name, found) for name, found in offered.items() if name in agent.only or name.split(".")[0] in agent.only]
+    if agent.only is not None:
+        for wanted in agent.only:
+            if wanted not in offered and wanted not in (agent.tools or {}):
+                raise UnknownName(f"tool of agent {agent.name!r}", wanted, offered)
+        offered = {name: offered[name] for name in offered if {name, name.split(".")[0]}.intersection(agent.only)}
+    for name, (_, tool) in offered.items():
+        check_parameters(name, tool)
+    return list(offered.items())
+
+
+def check_parameters(name: str, tool: Tool) -> None:
+    """Raise :class:`UsageError` for a tool whose parameters are no sound JSON Schema: it would be called at random."""
+    for problem in schema_problems("the schema of its parameters", tool.parameters):
+        raise UsageError(f"Tool {name!r}: {problem}.")
 
 
 class ToolStep:
@@ -335,6 +346,7 @@ class ToolStep:
         self.name = name
         self.toolset = toolset
         self.tool = known[tool]
+        check_parameters(name, self.tool)
         self.effect = self.tool.effect
 
     async def perform(self, context: Context, value: JSON) -> JSON:

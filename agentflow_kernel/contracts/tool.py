@@ -22,7 +22,8 @@ class Tool(Value):
 
     ``name`` is local to the set (``read``); the kernel prefixes the set's name (``files.read``).
     ``parameters`` is a JSON Schema of type ``object``; whoever decides on a call (planner, flow) checks its arguments
-    against it first, with :func:`agentflow_kernel.schema.find_problems`.
+    against it first, with :func:`agentflow_kernel.schema.find_problems`. An agent, plan or flow that takes up a tool
+    whose schema is misspelt or none raises :class:`UsageError`; words of one's own begin with ``x-``.
     ``sequential`` tools never run beside another call of the same turn.
     """
 

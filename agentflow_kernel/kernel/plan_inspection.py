@@ -7,6 +7,7 @@ from random import Random
 from agentflow_kernel.contracts.clock import SystemClock
 from agentflow_kernel.contracts.planner import PlanScope
 from agentflow_kernel.errors import ManifestErrors, PlanInvalid, UntrustedCode
+from agentflow_kernel.flow.asking import schema_problems
 from agentflow_kernel.kernel.code import CodeLoader
 from agentflow_kernel.kernel.composition import Composition, Environment
 
@@ -87,7 +88,12 @@ class PlanInspection:
             problem = "This planner follows no document; it is one for agents."
             raise ManifestErrors([self._manifest.error(resource, ("spec", "planner"), problem)])
         if check is not None:
-            for finding in check(document, self.scope_of(resource)):
+            scope = self.scope_of(resource)
+            for name, tool in (scope.tools or {}).items():
+                for problem in schema_problems("the schema of its parameters", tool.parameters):
+                    text = f"Tool {name!r}: {problem}."
+                    self.findings.append(self._manifest.error(resource, ("spec", "tools"), text))
+            for finding in check(document, scope):
                 kept = self.warnings if finding.warning else self.findings
                 kept.append(self._located(resource, finding, finding.where))
             return

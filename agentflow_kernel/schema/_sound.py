@@ -30,6 +30,9 @@ _OTHERS = frozenset((
 ))  # fmt: skip
 """Words of JSON Schema and OpenAPI that are not checked."""
 
+_OF_ECMASCRIPT = ("bad escape", "incomplete escape", "unknown extension")
+"""How errors of patterns begin that may be good ones of JSON Schema: what Python cannot read refuses nothing."""
+
 _sound: dict[int, object] = {}
 """Schemas that were found sound, by ``id``; each is held, so that no other can have its ``id``."""
 
@@ -124,9 +127,23 @@ def _flag(rule: Any, where: str, root: Any) -> Problems:
         yield where, f"must be true or false, not {_shown(rule)}"
 
 
-def _text(rule: Any, where: str, root: Any) -> Problems:
+def _pattern(rule: Any, where: str, root: Any) -> Problems:
     if not isinstance(rule, str):
         yield where, f"must be a text, not {_shown(rule)}"
+        return
+    import re  # lazy: 8 ms, only for schemas with patterns
+
+    try:
+        re.compile(rule)
+    except (re.error, RecursionError, OverflowError) as error:
+        if not str(error).startswith(_OF_ECMASCRIPT):
+            yield where, f"{_shown(rule)} is no regular expression: {error}"
+
+
+def _patterns(rule: Any, where: str, root: Any) -> Problems:
+    yield from _schemas_by_name(rule, where, root)
+    for pattern in rule if isinstance(rule, (dict, Mapping)) else ():
+        yield from _pattern(pattern, where, root)
 
 
 def _count(rule: Any, where: str, root: Any) -> Problems:
@@ -163,14 +180,15 @@ _RULES: Mapping[str, Callable[[Any, str, Any], Problems]] = {
     "type": _type,
     "enum": _values,
     "const": _anything,
-    **dict.fromkeys(("properties", "patternProperties", "$defs", "definitions", "dependentSchemas"), _schemas_by_name),
+    **dict.fromkeys(("properties", "$defs", "definitions", "dependentSchemas"), _schemas_by_name),
     **dict.fromkeys(("anyOf", "oneOf", "allOf", "prefixItems"), _schemas),
     **dict.fromkeys(("additionalProperties", "propertyNames", "not", "contains", "if", "then", "else"), _walk),
     **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties", "additionalItems"), _walk),
     "items": _items,
     "required": _names,
     "uniqueItems": _flag,
-    "pattern": _text,
+    "pattern": _pattern,
+    "patternProperties": _patterns,
     "multipleOf": _step,
     **dict.fromkeys(("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"), _count),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _number),

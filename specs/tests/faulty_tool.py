@@ -42,6 +42,12 @@ class Misdescribing(FunctionToolset):
         return [Tool(t.name, t.name, {**t.parameters, "required": ["nothing"]}) for t in super().tools()]
 
 
+@mutant("TOOL-04")
+class Misspelling(FunctionToolset):
+    def tools(self):
+        return [Tool(t.name, t.name, {**t.parameters, "propertis": {}}) for t in super().tools()]
+
+
 @mutant("TOOL-10")
 class Tuples(FunctionToolset):
     async def call(self, name, arguments, context):

@@ -15,6 +15,7 @@ from agentflow_kernel import Event
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.contracts.planner import Decision, End
 from agentflow_kernel.contracts.source import SourceItem
+from agentflow_kernel.contracts.tool import Tool
 from agentflow_kernel.drawing import Picture
 from agentflow_kernel.drawing.picture import Shape
 
@@ -59,6 +60,20 @@ class Line:
 
     def load(self, task, document):
         return {**document, "stops": task.plan}
+
+
+class Rails:
+    def __init__(self, settings, context):
+        pass
+
+    def tools(self):
+        return [Tool("lay", "Lay a rail.", {"type": "object", "propertis": {"metres": {}}})]
+
+    async def call(self, name, arguments, context):
+        pass
+
+    async def aclose(self):
+        pass
 
 
 class Trains:
@@ -109,6 +124,19 @@ def test_validate_has_the_planner_check_its_plan(agentflow, line: str, workplace
     assert answer.code == 2
     assert "manifest.yaml:4:" in answer.err
     assert "There are no stops. [P001]" in answer.err
+
+
+def test_validate_looks_at_the_parameters_of_the_tools_of_a_plan(agentflow, line: str, workplace: Path) -> None:
+    """A misspelt schema is found before a call is made with arguments that nobody has checked."""
+    path = workplace / "line" / "manifest.yaml"
+    tool = 'apiVersion: agentflow.dev/v1\nkind: Tool\nmetadata: {name: rails}\nspec: {uses: "./code.py:Rails"}\n---\n'
+    path.write_text(tool + MANIFEST.replace("document:", "tools: [rails], document:", 1), encoding="utf-8")
+
+    answer = agentflow("validate", line)
+
+    assert answer.code == 2
+    assert "spec.tools" in answer.err
+    assert "Tool 'rails.lay': the schema of its parameters is no sound JSON Schema: /propertis" in answer.err
 
 
 def test_a_warning_keeps_no_plan_from_being_valid(agentflow, line: str, workplace: Path) -> None:

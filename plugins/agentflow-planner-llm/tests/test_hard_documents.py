@@ -32,17 +32,14 @@ def nested_schema(depth: int) -> Any:
 
 
 WRONG_SCHEMAS: list[tuple[Any, str]] = [
-    ({"type": 5}, "/type must be one"),
-    ({"type": ["string", {}]}, "/type must be one"),
-    ({"type": "object", "properties": ["x"]}, "/properties must be an object"),
-    ({"type": "object", "properties": 5}, "/properties must be an object"),
-    ({"type": "object", "properties": {"x": 5}}, "/properties/x must be an object or a boolean"),
-    ({"type": "object", "required": 5}, "/required must be a list of texts"),
-    ({"type": "array", "items": [{}]}, "/items must be an object or a boolean"),
-    ({"type": "array", "items": {"pattern": "("}}, "/items/pattern must be a regular expression"),
-    ({"enum": 5}, "/enum must be a list"),
-    ({"anyOf": {"type": "string"}}, "/anyOf must be a list"),
-    ({"minLength": "x"}, "/minLength must be a whole number"),
+    ({"type": 5}, "/type: 5 is no type"),
+    ({"type": ["string", {}]}, "/type: {} is no type"),
+    ({"type": "object", "properties": ["x"]}, "/properties: must be an object"),
+    ({"type": "object", "properties": {"x": 5}}, "/properties/x: a JSON Schema is an object"),
+    ({"type": "object", "propertis": {}}, "/propertis: is no word of JSON Schema (did you mean 'properties'?)"),
+    ({"type": "array", "items": [{}]}, "/items: must be one schema for all items"),
+    ({"type": "array", "items": {"pattern": "("}}, "/items/pattern: '(' is no regular expression"),
+    ({"minLength": "x"}, "/minLength: must be a whole number"),
 ]
 
 
@@ -135,7 +132,7 @@ def test_a_plan_with_a_wrong_schema_is_asked_for_again() -> None:
     model = Model(plan=[{"steps": [bad, after]}, {"steps": [tool("a")]}])
     run(PlanAndExecute(PlanAndExecuteSettings(observe=False)), model)
     assert model.names == ["plan", "plan"]
-    assert "/properties must be an object" in model.prompt(1)
+    assert "/properties: must be an object" in model.prompt(1)
 
 
 def test_finish_without_an_answer_ends_with_the_last_result() -> None:

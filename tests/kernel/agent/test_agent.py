@@ -9,7 +9,7 @@ import pytest
 from planner_kit import Loop, make_agent
 
 from agentflow_kernel import Agent, Flow, Kernel
-from agentflow_kernel.agent import ModelSettings
+from agentflow_kernel.agent import ModelSettings, ToolStep
 from agentflow_kernel.contracts.planner import Action, Decision, End
 from agentflow_kernel.errors import (
     AskModelAgain,
@@ -19,6 +19,7 @@ from agentflow_kernel.errors import (
     RunFailed,
     ToolFailed,
     UnknownName,
+    UsageError,
 )
 from agentflow_kernel.testing import FunctionToolset, InProcessJournal, ScriptedProvider
 
@@ -350,6 +351,19 @@ async def test_a_tool_that_is_named_but_not_offered_is_an_error_of_the_agent() -
     agent = Agent("helper", ScriptedProvider([]), Loop(), tools={"a": toolset_of(one=echo)}, only=["a.oen"])
     with pytest.raises(UnknownName, match=r"Unknown tool of agent 'helper' 'a.oen'. .*Did you mean 'a.one'\?"):
         await Flow("f").step(agent).run()
+
+
+async def test_a_tool_whose_parameters_are_no_sound_schema_is_refused_where_it_is_taken_up() -> None:
+    """By a flow when it is built, by an agent before its first call; one that is not offered is not looked at."""
+    toolset = toolset_of(good=echo)
+    toolset.add("slip", echo, parameters={"type": "object", "propertis": {}})
+    told = r"Tool 'kit.slip': the schema of its parameters is no sound JSON Schema: /propertis: .*did you mean"
+    with pytest.raises(UsageError, match=told):
+        ToolStep("kit.slip", toolset, "slip")
+    with pytest.raises(UsageError, match=told):
+        await Flow("f").step(make_agent(["done"], toolset)).run()
+    agent = Agent("helper", ScriptedProvider(["done"]), Loop(), tools={"kit": toolset}, only=["kit.good"])
+    assert await Flow("f").step(agent).run() == "done"
 
 
 async def test_one_agent_serves_runs_at_the_same_time() -> None:

@@ -39,6 +39,8 @@ SLIP = {"type": "object", "propertis": {}}
         ({"minLength": "3"}, "/minLength: must be a whole number of at least 0, not '3'"),
         ({"minimum": 0, "exclusiveMinimum": True}, "/exclusiveMinimum: must be a number, not True"),
         ({"multipleOf": 0}, "/multipleOf: must be a number above 0, not 0"),
+        ({"pattern": "(a"}, "/pattern: '(a' is no regular expression: missing )"),
+        ({"patternProperties": {"[": {}}}, "/patternProperties: '[' is no regular expression: unterminated"),
         ({"items": {"$ref": "#/$defs/itm"}, "$defs": {"item": {}}}, "/items/$ref: '#/$defs/itm' leads nowhere"),
     ],
 )
@@ -57,6 +59,7 @@ def test_a_slip_is_named_with_its_place_and_what_was_expected(schema: Any, probl
         {"$ref": "#/$defs/a%20b", "$defs": {"a b": {"items": {"$ref": "#"}}}},
         {"$ref": "https://example.org/schema"},
         {"minItems": 2.0, "enum": [], "const": object},
+        {"pattern": r"^\p{Lu}(?<rest>\w*)$", "patternProperties": {r"\cA": True}},
     ],
 )
 def test_what_says_what_it_means_is_sound(schema: Any) -> None:

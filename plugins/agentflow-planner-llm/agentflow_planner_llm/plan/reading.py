@@ -7,12 +7,12 @@ from typing import Any, cast
 
 from agentflow_kernel.contracts.finding import PlanFinding
 from agentflow_kernel.errors import ExpressionInvalid
+from agentflow_kernel.schema import find_schema_problems
 from agentflow_planner_llm.plan.condition import read_condition
 from agentflow_planner_llm.plan.document import VERSION, Plan, StateKey
 from agentflow_planner_llm.plan.finding import DUPLICATE, SCHEMA, suggest
 from agentflow_planner_llm.plan.limits import find_excess
 from agentflow_planner_llm.plan.reference import ROOTS
-from agentflow_planner_llm.plan.schema_form import find_fault
 from agentflow_planner_llm.plan.step import END, KINDS, ON_ERROR, CostEstimate, Retry, Route, Step
 
 TYPE_CHECKING = False
@@ -83,8 +83,8 @@ def _factor(value: object) -> str | None:
 def _schema(value: object) -> str | None:
     if value.__class__ is not dict:
         return "an object"
-    fault = find_fault(value)
-    return None if fault is None else f"a JSON Schema: {fault}"
+    problems = find_schema_problems(value)
+    return f"a sound JSON Schema ({'; '.join(problems)})" if problems else None
 
 
 def _seconds(value: object) -> str | None:
@@ -236,8 +236,8 @@ class Reading:
     def _schema_in_arguments(self, step: Step, field: str, where: Where) -> None:
         """A schema among the arguments; one that is filled in when the step runs cannot be told yet."""
         schema = step.args.get(field)
-        if isinstance(schema, dict) and "$ref" not in schema and (fault := find_fault(schema)) is not None:
-            text = f"The field {field!r} must be a JSON Schema: {fault}."
+        if isinstance(schema, dict) and "$ref" not in schema and (problems := find_schema_problems(schema)):
+            text = f"The field {field!r} must be a sound JSON Schema: {'; '.join(problems)}."
             self.findings.append(PlanFinding(SCHEMA, text, *where, "args", field, step=step.id))
 
     def _routes(self, documents: Sequence[JSON], where: Where, step: Step) -> list[Route]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from agentflow_kernel.contracts.tool import Effect, ToolContext
-from agentflow_kernel.schema import find_problems
+from agentflow_kernel.schema import find_problems, find_schema_problems
 from agentflow_specs.requirement import requirement
 from agentflow_specs.suites.tool.abilities import tools_of
 
@@ -84,5 +84,6 @@ async def test_parameters_are_a_schema_of_an_object(toolset: Toolset, harness: H
         schema: Any = tool.parameters
         assert json.loads(json.dumps(schema)) == schema, tool.name
         assert schema.get("type") == "object", tool.name
+        assert find_schema_problems(schema) == [], tool.name
         assert set(schema.get("required", ())) <= set(schema.get("properties", ())), tool.name
         assert list(find_problems(examples[tool.name], schema)) == [], tool.name
