@@ -435,6 +435,17 @@ class Leases(Protocol):
         ...
 
 
+class NoticesLapses(Protocol):
+    """Optional, of leases: to know that the own one had run out for a while, however short it is."""
+
+    def lapsed(self) -> bool:
+        """Whether it was renewed after it had run out, since the last call. Asked each second, from one thread.
+
+        Others may have taken over runs meanwhile: their owner looks, and leaves those that it has lost.
+        """
+        ...
+
+
 class Inbox(Protocol):
     """What others ask of runs, kept until the run's owner has put it on record. Raises :class:`StorageUnavailable`."""
 

@@ -10,7 +10,7 @@ from agentflow_kernel.errors import Fenced, Refused, RunEnded, UnknownRun, Usage
 from agentflow_kernel.run.waits import accept
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agentflow_kernel.contracts.clock import Clock
     from agentflow_kernel.contracts.journal import Inbox, Journal, Request
@@ -21,8 +21,11 @@ LOOK_EVERY_S = 1.0
 IN_DOUBT_S = 1.5
 """After a look that came so long after the one before, or failed, the runs may be those of others.
 
-A lease is renewed thrice in its time, so that none of more than 2.25 s runs out in less than that.
+A lease is renewed thrice in its time, so that none of more than 2.25 s runs out in less than that. Leases that notice
+it themselves (:class:`NoticesLapses`) say so of shorter ones too, and of those that only their keeper was late with.
 """
+DOUBTS = 2
+"""Looks after which that is over: who found the lease run out may be about to put on record that it takes a run."""
 
 
 class InboxWatch:
@@ -34,6 +37,7 @@ class InboxWatch:
         self._clock = clock
         self._shared = shared
         """The journal, where others may have taken over a run while this process was held up or cut off."""
+        self._lapsed: Callable[[], bool] | None = getattr(getattr(shared, "leases", None), "lapsed", None)
         self._handles = handles
         self._inbox = inbox
         self._at_work = False
@@ -46,19 +50,22 @@ class InboxWatch:
 
     async def work(self) -> None:
         """Look every second until no run is at work."""
-        in_doubt, looked_at = False, self._clock.now()
+        doubts, looked_at = 0, self._clock.now()
         try:
             while self._handles:
                 await self._pause()
                 now = self._clock.now()
-                in_doubt, looked_at = in_doubt or now - looked_at > IN_DOUBT_S, now
+                lapsed = self._lapsed is not None and self._lapsed()
+                if lapsed or now - looked_at > IN_DOUBT_S:
+                    doubts = DOUBTS
+                looked_at = now
                 try:
                     await self._look()
-                    if in_doubt and self._shared is not None:
+                    if doubts and self._shared is not None:
                         await self._leave_lost(self._shared)
-                    in_doubt = False
+                        doubts -= 1
                 except Exception as error:  # noqa: BLE001 -- whatever it is, it is tried again: no run may die of it
-                    in_doubt = True
+                    doubts = DOUBTS
                     _warn("inbox.not_read", error)
         finally:
             self._at_work = False

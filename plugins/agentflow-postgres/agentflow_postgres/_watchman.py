@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from agentflow_postgres._link import Connection, Link
 
 RENEW = """
+WITH before AS (SELECT until FROM leases WHERE owner = $1)
 INSERT INTO leases (owner, until) VALUES ($1, clock_timestamp() + make_interval(secs => $2))
-ON CONFLICT (owner) DO UPDATE SET until = excluded.until"""
+ON CONFLICT (owner) DO UPDATE SET until = excluded.until
+RETURNING (SELECT until >= clock_timestamp() FROM before)"""
+"""Gives whether the lease was still good, null where there was none."""
 CLEAN = "DELETE FROM leases WHERE until < clock_timestamp() - interval '1 day'"
 RETRY_S = 0.5
 GOODBYE_S = 2.0
@@ -41,6 +44,8 @@ class Watchman:
         self._thread = Thread(target=lambda: asyncio.run(self._work()), name="agentflow-postgres-lease", daemon=True)
         self.listening = False
         """Whether requests are heard of at once."""
+        self.lapses = 0
+        """How often the lease was renewed after it had run out; others may have taken over runs then."""
 
     async def start(self) -> None:
         """Return when the lease is in the database."""
@@ -64,7 +69,10 @@ class Watchman:
                 try:
                     if connection is None or connection.is_closed():
                         connection = await self._connect()
-                    await connection.execute(RENEW, self.name, self._lease_s, timeout=self._lease_s)
+                    was_good = await connection.fetchval(RENEW, self.name, self._lease_s, timeout=self._lease_s)
+                    if self._begun.done() and not was_good:
+                        self.lapses += 1
+                        get_logger("agentflow.postgres").warning("lease.lapsed", owner=self.name)
                     if not cleaned:
                         await connection.execute(CLEAN)
                         cleaned = True

@@ -124,6 +124,7 @@ class PostgresLeases:
         self._inbox = inbox
         self._lease_s = lease_s
         self._watchman: Watchman | None = None
+        self._known_lapses = 0
 
     async def acquire(self) -> str:
         """Start the thread that keeps the lease; return the owner's name once it is in the database."""
@@ -131,8 +132,15 @@ class PostgresLeases:
         watchman = Watchman(self._link, lease_s=self._lease_s, on_request=self._inbox.hear)
         self._inbox.listen(watchman)
         await watchman.start()
-        self._watchman = watchman
+        self._watchman, self._known_lapses = watchman, 0
         return watchman.name
+
+    def lapsed(self) -> bool:
+        """Whether the lease was renewed after it had run out, since the last call."""
+        before = self._known_lapses
+        if self._watchman is not None:
+            self._known_lapses = self._watchman.lapses
+        return self._known_lapses > before
 
     async def release(self) -> None:
         """Delete the row and end the thread; a server that is away finds the lease run out."""

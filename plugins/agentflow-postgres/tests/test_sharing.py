@@ -41,6 +41,14 @@ async def renewed(sql: Any, name: str, before: datetime) -> datetime:
         await asyncio.sleep(0.02)
 
 
+async def noticed(leases: Any) -> None:
+    """Return when the owner has noticed that its lease had run out."""
+    while True:
+        if leases.lapsed():
+            return
+        await asyncio.sleep(0.02)
+
+
 @pytest.mark.usefixtures("old_server")
 async def test_an_owner_is_alive_from_acquire_to_release(journal: Open, sql: Any) -> None:
     async with journal(lease_s=LEASE_S) as one, journal(lease_s=LEASE_S) as other:
@@ -72,6 +80,24 @@ async def test_a_blocked_event_loop_keeps_its_lease(journal: Open, server: Any, 
         somebody.start()
         somebody.join(50)
         assert len(seen) == 3
+
+
+@pytest.mark.parametrize("how", ["ran out", "was deleted"])
+async def test_an_owner_notices_that_its_lease_had_run_out(how: str, journal: Open, sql: Any) -> None:
+    """By the clock of the server, at its next renewal, and once for each time."""
+    statements = {
+        "ran out": "UPDATE leases SET until = clock_timestamp() - interval '1 ms' WHERE owner = $1",
+        "was deleted": "DELETE FROM leases WHERE owner = $1",
+    }
+    async with journal(lease_s=LEASE_S) as one:
+        assert not one.leases.lapsed()
+        name = await one.leases.acquire()
+        await renewed(sql, name, await sql.fetchval(UNTIL, name))
+        assert not one.leases.lapsed()
+        await sql.execute(statements[how], name)
+        await noticed(one.leases)
+        assert await sql.fetchval(UNTIL, name) is not None
+        assert not one.leases.lapsed()
 
 
 @pytest.mark.usefixtures("old_server")

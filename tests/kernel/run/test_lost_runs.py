@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -55,8 +56,8 @@ async def wait(value: object, context: Context) -> object:
 
 @pytest.mark.keeps_memory("two owners at once")
 @pytest.mark.parametrize("pruned", [False, True], ids=["at work", "pruned"])
-@pytest.mark.parametrize("held_up", [True, False], ids=["held up", "cut off"])
-async def test_an_owner_that_was_away_leaves_what_others_have_taken_over(held_up: bool, pruned: bool) -> None:
+@pytest.mark.parametrize("how", ["held up", "cut off", "lapsed"])
+async def test_an_owner_that_was_away_leaves_what_others_have_taken_over(how: str, pruned: bool) -> None:
     """Whoever waits for the run here hears of it; the run goes on where it is now."""
     journal, clock, flow = InProcessJournal(), FakeClock(), Flow("f").step(wait)
     async with Kernel(journal=journal) as first, Kernel(journal=journal) as second:
@@ -68,14 +69,17 @@ async def test_an_owner_that_was_away_leaves_what_others_have_taken_over(held_up
             await taken.signal("go", 1)
             assert await taken.result() == 1
             await journal.prune(math.inf)
-        inbox: Any = Inbox(fails=not held_up)
-        watch = InboxWatch(inbox, clock, {lost.run_id: lost, kept.run_id: kept}, journal)
+        inbox: Any = Inbox(fails=how == "cut off")
+        lapses = [False, how == "lapsed"]
+        shared: Any = InProcessJournal()
+        shared.head, shared.leases = journal.head, SimpleNamespace(lapsed=lambda: bool(lapses) and lapses.pop(0))
+        watch = InboxWatch(inbox, clock, {lost.run_id: lost, kept.run_id: kept}, shared)
         async with anyio.create_task_group() as group:
             group.start_soon(watch.work)
             await settle()
             await clock.advance(1)
             assert lost.status == "running"
-            if held_up:
+            if how == "held up":
                 clock.jump(2)
             await clock.advance(1)
             with pytest.raises(RunSuspended, match=r"epoch 2"):
@@ -85,3 +89,36 @@ async def test_an_owner_that_was_away_leaves_what_others_have_taken_over(held_up
         if not pruned:
             await taken.signal("go", 1)
             assert await taken.result() == 1
+
+
+@pytest.mark.keeps_memory("two owners at once")
+async def test_a_run_that_is_just_being_taken_over_is_left_at_the_look_after() -> None:
+    """Who found the lease run out may need a moment to put the take-over on record; after that the doubt is over."""
+    journal, clock, flow = InProcessJournal(), FakeClock(), Flow("f").step(wait)
+    asked: list[str] = []
+
+    async def head(run_id: str) -> Any:
+        asked.append(run_id)
+        return await journal.head(run_id)
+
+    async with Kernel(journal=journal) as first, Kernel(journal=journal) as second:
+        lost, kept = [await first.start(flow) for _ in range(2)]
+        second.add(flow)
+        await settle()
+        shared: Any = SimpleNamespace(head=head)
+        inbox: Any = Inbox(fails=True)
+        watch = InboxWatch(inbox, clock, {lost.run_id: lost, kept.run_id: kept}, shared)
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch.work)
+            await settle()
+            await clock.advance(1)
+            await clock.advance(1)
+            assert lost.status == "running"
+            await second.resume(lost.run_id)
+            await clock.advance(1)
+            with pytest.raises(RunSuspended, match=r"epoch 2"):
+                await lost.result()
+            await clock.advance(3)
+            assert asked == [lost.run_id, kept.run_id] * 2
+            assert kept.status == "running"
+            group.cancel_scope.cancel()
