@@ -190,7 +190,7 @@ class Commits:
                 self._failed = (opened, transaction, error, tickets[0])
                 return False
             opened = self._settle_fault(opened, transaction, error)
-        self.pace.note(time.perf_counter() - start)
+        self.pace.note(start, time.perf_counter())
         self._take_over(opened, transaction)
         return True
 

@@ -1,8 +1,8 @@
 """A log: the records of all runs in one table in the order of their appends, and a head for each run.
 
-A record is found by a small index on (number of its run, seq). The row of a run holds its head as of the last record
-that changed its status; what later records change is folded in from the last one. So an ordinary append touches only
-the end of the log and of its index, however many runs there are.
+A record is found by its place, see :mod:`agentflow_sqlite._places`. The row of a run holds its head as of the last
+record that changed its status; what later records change is folded in from the last one. So an ordinary append touches
+only the end of the log, however many runs there are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,15 @@ from agentflow_kernel.contracts.journal import (
 from agentflow_kernel.errors import AppendConflict, CorruptRecord, Fenced
 from agentflow_kernel.group_commit.ticket import Ticket
 from agentflow_sqlite._faults import SQLITE_ERRORS, is_damage
+from agentflow_sqlite._places import (
+    MANY,
+    PLACES_STEP,
+    find_end,
+    find_mark,
+    find_records,
+    find_unnoted,
+    note_places,
+)
 from agentflow_sqlite._schema import Schema
 from agentflow_sqlite._transactions import Mirror
 
@@ -74,7 +83,7 @@ PUTS_STEP = (
 """When each blob was last put; apart from the blobs, so that nothing large is written again for it."""
 BASE_STEP = ("ALTER TABLE runs ADD COLUMN base INTEGER",)
 """The seq of the snapshot before which the records of a run were deleted, all but the first."""
-JOURNAL = Schema("journal", 0x4146_6A6E, (FIRST_STEP, PARENT_STEP, PUTS_STEP, BASE_STEP))
+JOURNAL = Schema("journal", 0x4146_6A6E, (FIRST_STEP, PARENT_STEP, PUTS_STEP, BASE_STEP, PLACES_STEP))
 """The tables of a journal; the mark of its files reads ``AFjn``."""
 
 INSERT_RECORD = "INSERT INTO log (run, seq, data) VALUES (?, ?, ?)"
@@ -87,17 +96,21 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 UPDATE_HEAD = """
 UPDATE runs SET (name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent, crc) =
 (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?"""
-FIND_HEAD = "SELECT * FROM heads WHERE run_id = ?"
-LIST_ALL = "SELECT * FROM heads ORDER BY started_at DESC, id DESC"
-LIST_ENDED = "SELECT * FROM heads WHERE status = ? ORDER BY started_at DESC, id DESC"
-LIST_OPEN = """
-SELECT * FROM heads WHERE status IN (?, ?) AND status NOT IN ('completed', 'failed', 'cancelled')
+_HEADS = """
+SELECT run_id, id, (SELECT max(seq) FROM places WHERE run = runs.id) AS top, (
+    SELECT data FROM places JOIN log ON log.id = places.id WHERE places.run = runs.id ORDER BY places.seq DESC LIMIT 1
+), name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent, crc FROM runs"""
+FIND_HEAD = _HEADS + " WHERE run_id = ?"
+LIST_ALL = _HEADS + " ORDER BY started_at DESC, id DESC"
+LIST_ENDED = _HEADS + " WHERE status = ? ORDER BY started_at DESC, id DESC"
+LIST_OPEN = f"""
+{_HEADS} WHERE status IN (?, ?) AND status NOT IN ('completed', 'failed', 'cancelled')
 ORDER BY started_at DESC, id DESC"""
 """Says it as the index of open runs does, so that SQLite uses it."""
 _TWIN = {"running": "waiting", "waiting": "running"}
 """The row of a run may say one where its last record says the other."""
-LIST_NOT_ENDED = """
-SELECT * FROM heads WHERE status NOT IN ('completed', 'failed', 'cancelled') ORDER BY started_at DESC, id DESC"""
+LIST_NOT_ENDED = f"""
+{_HEADS} WHERE status NOT IN ('completed', 'failed', 'cancelled') ORDER BY started_at DESC, id DESC"""
 """Where the quarantined runs are: those that are set down as such, and those whose last record is damaged."""
 TALLY = """
 SELECT CASE status WHEN 'suspended' THEN '' ELSE owner END AS holder,
@@ -164,11 +177,17 @@ class Heads(Mirror):
         """Run, seq and data of each record that is not inserted yet."""
         self._last_id = 0
         self._durable_id = 0
+        self._mark = -1
+        """Up to which record the places are noted, -1 where this process does not know."""
+        self._own = 0
+        """The first record behind the mark that this process has written, 0 where there is none."""
 
     def forget(self) -> None:
         self._heads.clear()
         self._values.clear()
         self._last_id = self._durable_id
+        self._own = 0
+        self._mark = -1
 
     def confirm(self) -> None:
         self._durable_id = self._last_id
@@ -179,9 +198,10 @@ class Heads(Mirror):
         return f"{missing} records that were acknowledged are missing" if missing > 0 else ""
 
     def is_ahead(self) -> bool:
-        return any(head.ahead for head in self._heads.values())
+        return self._last_id > self._mark or any(head.ahead for head in self._heads.values())
 
     def flush(self, connection: sqlite3.Connection) -> None:
+        self.note_places(connection)
         for run_id, head in self._heads.items():
             if head.ahead:
                 _write_head(connection, run_id, head)
@@ -227,7 +247,26 @@ class Heads(Mirror):
             end = start + 3 * (TOGETHER if many else 1)
             cursor = connection.execute(INSERT_TOGETHER if many else INSERT_RECORD, values[start:end])
             self._last_id = cursor.lastrowid or 0
+            self._own = self._own or self._last_id - (end - start) // 3 + 1
             start = end
+        if start and self._mark < 0:
+            self._mark = find_mark(connection)
+        if start and self._last_id - self._mark >= MANY:
+            self._note_places(connection)
+
+    def note_places(self, connection: sqlite3.Connection) -> None:
+        """Note the places of all records that there are."""
+        self.write_out(connection)
+        (last,) = connection.execute("SELECT max(id) FROM log").fetchone()
+        self._last_id = last or 0
+        self._mark = find_mark(connection)
+        if self._last_id > self._mark:
+            self._note_places(connection)
+
+    def _note_places(self, connection: sqlite3.Connection) -> None:
+        note_places(connection, self._mark, self._own or self._last_id + 1, self._last_id)
+        self._mark = self._last_id
+        self._own = 0
 
     def _find(self, connection: sqlite3.Connection, run_id: str) -> Head:
         """The head in the file, or that of a run which is about to begin."""
@@ -247,7 +286,7 @@ def find_head(connection: sqlite3.Connection, run_id: str) -> Head | None:
     """The head of a run, or ``None``; raises :class:`CorruptRecord`."""
     try:
         row = connection.execute(FIND_HEAD, (run_id,)).fetchone()
-        return None if row is None else _to_head(run_id, row)
+        return None if row is None else _to_head(run_id, row, find_end(connection, cast("int", row[1]), run_id))
     except SQLITE_ERRORS as error:
         if is_damage(error):
             raise CorruptRecord(run_id, -1, f"the file is damaged: {error}") from error
@@ -273,10 +312,7 @@ def read_records(connection: sqlite3.Connection, run_id: str, from_seq: int) -> 
     try:
         base = find_base(connection, run_id, head.number)
         expected = max(expected, base) if expected else 0
-        rows = connection.execute(
-            "SELECT seq, data FROM log WHERE run = ? AND seq >= ? ORDER BY seq", (head.number, expected)
-        )
-        for seq, line in rows:
+        for seq, line in find_records(connection, head.number, run_id, expected):
             if 0 < seq < base:
                 continue  # it is deleted already, and its row will be
             if seq != expected:
@@ -286,7 +322,7 @@ def read_records(connection: sqlite3.Connection, run_id: str, from_seq: int) -> 
                 raise CorruptRecord(run_id, expected, "it does not follow the record before it")
             if seq == base and base and record.type != "snapshot":
                 raise CorruptRecord(run_id, seq, "the run cannot go on from it: it is no snapshot")
-            tail = chain_hash(line)
+            tail = chain_hash(cast("bytes", line))
             records.append(record)
             expected += 1
             if base and not seq:
@@ -339,6 +375,7 @@ def list_heads(
     if not indexed:  # https://sqlite.org/optoverview.html, section 2 (November 2026): a unary plus forbids an index
         query = query.replace(" status ", " +status ").replace(" started_at ", " +started_at ")
     rows = connection.execute(query, values)
+    unnoted = find_unnoted(connection)
     found: list[RunInfo] = []
     while len(found) < limit:
         row = rows.fetchone()
@@ -346,7 +383,8 @@ def list_heads(
             break
         run_id = cast("str", row[0])
         try:
-            info = _to_head(run_id, row).info
+            end = find_end(connection, row[1], run_id) if row[1] in unnoted else None
+            info = _to_head(run_id, row, end).info
             if status in (None, info.status):
                 found.append(info)
         except CorruptRecord as error:
@@ -361,15 +399,16 @@ def tally(connection: sqlite3.Connection, *, indexed: bool = True) -> list[tuple
     return connection.execute(query).fetchall()
 
 
-def _to_head(run_id: str, row: Row) -> Head:
-    """The head from a row of ``runs`` with the last record of the run."""
-    _, number, line, *columns, crc = row
+def _to_head(run_id: str, row: Row, end: object) -> Head:
+    """The head from a row of ``runs`` with the last record of the run: ``end``, or that whose place is noted."""
+    _, number, top, noted, *columns, crc = row
+    line = noted if end is None else end
     if crc != _check_sum(run_id, columns):
         raise CorruptRecord(run_id, -1, "the check sum of its head does not match")
     name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent = columns
     info = RunInfo(run_id, name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent or "")  # type: ignore[arg-type]  # the check sum says that they are what was written
     last = _decode(line, run_id, -1)
-    if last.seq + 1 < info.next_seq:
+    if last.seq + 1 < info.next_seq or (isinstance(top, int) and last.seq < top):
         raise CorruptRecord(run_id, last.seq + 1, "it is missing")
     fold(info, last)
     return Head(cast("int", number), info, chain_hash(cast("bytes", line)))

@@ -8,11 +8,14 @@ import time
 from agentflow_kernel.contracts.journal import AT_WORK, TERMINAL
 from agentflow_kernel.errors import CorruptRecord
 from agentflow_sqlite._log import find_head
+from agentflow_sqlite._places import delete_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Sequence
+
+    from agentflow_sqlite._log import Heads
 
 MOST_RECORDS = 5000
 """Deleted in one transaction, a single run may have more; also what one look for names reads."""
@@ -30,11 +33,14 @@ INSERT INTO puts (sha256, at) VALUES (?, ?)
 ON CONFLICT (sha256) DO UPDATE SET at = excluded.at WHERE at < excluded.at - ?"""
 
 
-def delete_runs(connection: sqlite3.Connection, before: float, statuses: Collection[str], limit: int) -> list[str]:
+def delete_runs(
+    connection: sqlite3.Connection, heads: Heads, before: float, statuses: Collection[str], limit: int
+) -> list[str]:
     """Delete runs that ended before a moment; the run with the newest record of the file stays for the next time.
 
     By the number of that record every process sees that nothing was lost.
     """
+    heads.note_places(connection)
     newest = connection.execute(_NEWEST).fetchone()
     wanted = sorted(TERMINAL.intersection(statuses))
     gone: list[str] = []
@@ -56,7 +62,7 @@ def delete_runs(connection: sqlite3.Connection, before: float, statuses: Collect
         gone.append(run_id)
         chosen.append(number)
     for number in chosen:
-        connection.execute("DELETE FROM log WHERE run = ?", (number,))
+        delete_all(connection, number)
         connection.execute("DELETE FROM runs WHERE id = ?", (number,))
     return gone
 

@@ -200,7 +200,7 @@ class Transactions:
                 raise to_fault(error, self.store.path, "maybe") from error
             raise
         self.commits += 1
-        self.pace.note(time.perf_counter() - start)
+        self.pace.note(start, time.perf_counter())
         self.mirror.confirm()
 
     def _begin(self, connection: sqlite3.Connection, *, wait: bool) -> None:

@@ -114,7 +114,8 @@ class SqliteJournal:
         """Delete ended runs; that with the newest record of the file stays until there is a newer one."""
         if not TERMINAL.intersection(statuses) or not await self._has_file():
             return []
-        return await self._database.write(lambda connection: delete_runs(connection, before, statuses, limit))
+        job = partial(delete_runs, heads=self._heads, before=before, statuses=statuses, limit=limit)
+        return await self._database.write(job)
 
     async def collect(self, *, grace_s: float = GRACE_S) -> int:
         """Delete blobs without a name: one reading of the log in parts, then a few blobs in each transaction."""
@@ -135,9 +136,10 @@ class SqliteJournal:
         """Delete in parts; readers see none of them from the first transaction on."""
         if not await self._has_file():
             raise UnknownRun(run_id)
-        count = gone = await self._database.write(lambda connection: compact_run(connection, run_id, seq, epoch))
+        job = partial(compact_run, heads=self._heads, run_id=run_id, seq=seq, epoch=epoch)
+        count = gone = await self._database.write(job)
         while gone == MOST_RECORDS:
-            gone = await self._database.write(lambda connection: compact_run(connection, run_id, seq, epoch))
+            gone = await self._database.write(job)
             count += gone
         return count
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 
 import pytest
 
 from agentflow_kernel.errors import CorruptRecord
 from agentflow_sqlite import _compacting
 from agentflow_sqlite import journal as journal_module
-from agentflow_sqlite._log import FIRST_STEP, JOURNAL, PARENT_STEP, PUTS_STEP
+from agentflow_sqlite._log import BASE_STEP, FIRST_STEP, JOURNAL, PARENT_STEP, PUTS_STEP
 from agentflow_sqlite.journal import SqliteJournal
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +60,8 @@ async def test_a_very_long_run_goes_in_parts_that_nobody_sees(
     monkeypatch.setattr(journal_module, "MOST_RECORDS", 10)
     run = author("r")
     expected = await fold(journal, run, 35)
-    assert await journal._database.write(lambda connection: _compacting.compact_run(connection, "r", 35, 1)) == 10
+    part = partial(_compacting.compact_run, heads=journal._heads, run_id="r", seq=35, epoch=1)
+    assert await journal._database.write(part) == 10
     assert list(await journal.read("r")) == expected
     assert rows(path, "r") == [0, *range(11, 39)]
     for start in (1, 12, 35):
@@ -71,14 +73,21 @@ async def test_a_very_long_run_goes_in_parts_that_nobody_sees(
     assert list(await journal.read("r")) == expected + later
 
 
-async def test_a_file_of_before_is_compacted(path: str, author) -> None:
+@pytest.mark.parametrize(
+    "steps", [(FIRST_STEP, PARENT_STEP, PUTS_STEP), (FIRST_STEP, PARENT_STEP, PUTS_STEP, BASE_STEP)]
+)
+async def test_a_file_of_before_is_compacted(path: str, author, steps: tuple[object, ...]) -> None:
+    """Before there was a base, and before there were places, when an index found the records."""
     old = SqliteJournal(path)
     run = author("r")
     expected = await fold(old, run, 6)
     await old.aclose()
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("ALTER TABLE runs DROP COLUMN base")
-        connection.execute(f"PRAGMA user_version = {len((FIRST_STEP, PARENT_STEP, PUTS_STEP))}")
+        if BASE_STEP not in steps:
+            connection.execute("ALTER TABLE runs DROP COLUMN base")
+        for statement in ("DROP TABLE places", FIRST_STEP[1], PARENT_STEP[-1]):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
     journal = SqliteJournal(path)
     assert len(await journal.read("r")) == 10
     assert await journal.compact("r", 6, 1) == 5

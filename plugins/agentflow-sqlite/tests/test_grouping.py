@@ -401,8 +401,8 @@ def test_a_loop_that_ends_under_a_transaction_harms_nobody(path: str, gate, auth
     asyncio.run(begin())
     gate.opened.set()
     anyio.run(journal.append, "r", 0, 1, author("r").write())
-    anyio.run(journal.aclose)
     assert journal._database.transactions.commits == 2
+    anyio.run(journal.aclose)
 
 
 def test_threads_and_loops_share_one_journal(path: str, author) -> None:

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agentflow_kernel.contracts.journal import Record, RunInfo, chain_hash, encode_record, fold
 from agentflow_kernel.errors import AppendConflict, Fenced, UnknownRun
+from agentflow_sqlite import _log
 from agentflow_sqlite.journal import SqliteJournal
 
 RUNS = st.sampled_from(["a", "b", "c"])
@@ -39,6 +40,8 @@ class JournalMachine(RuleBasedStateMachine):
         super().__init__()
         self.resources = contextlib.ExitStack()
         self.portal = self.resources.enter_context(start_blocking_portal(self.backend))
+        patch = self.resources.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(_log, "MANY", 4)  # so that places are noted in the middle of it
         folder = tempfile.mkdtemp()
         self.resources.callback(shutil.rmtree, folder)
         self.path = str(Path(folder, "journal.db"))

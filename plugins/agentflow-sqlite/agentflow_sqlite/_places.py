@@ -1,0 +1,145 @@
+"""Places: where in the log the records of each run stand, noted for many records at once.
+
+An index would put a second page into every transaction, which a run that is alone waits for. So places are noted when
+there are ``MANY`` that are not, by the transaction that comes then, and when the journal is closed. The records whose
+places are not noted yet stand at the end of the log, behind a mark, and are looked for there.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from agentflow_kernel.contracts.journal import RECORD_VERSION, decode_record
+from agentflow_kernel.errors import CorruptRecord
+from agentflow_kernel.json_text import write
+from agentflow_sqlite._faults import SQLITE_ERRORS, is_damage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from agentflow_kernel.contracts.journal import Record
+
+MANY = 128
+"""Records at the end of the log that a reader looks through at most, and those of one transaction more."""
+CREATE_PLACES = """
+CREATE TABLE places (
+    run INTEGER NOT NULL, seq INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (run, seq)) WITHOUT ROWID"""
+PLACES_STEP = (
+    "DROP VIEW heads",
+    CREATE_PLACES,
+    "INSERT INTO places SELECT run, seq, id FROM log",
+    "INSERT INTO places SELECT 0, 0, coalesce(max(id), 0) FROM log",
+    "INSERT INTO places SELECT 0, 1, -1 - id FROM places WHERE run = 0",
+    "DROP INDEX log_place",
+)
+"""The mark is the place of record 0 of run 0, which no run is; that of its record 1 is its complement, to check it."""
+
+_FIND_MARK = """
+SELECT (SELECT id FROM places WHERE run = 0 AND seq = 0), (SELECT id FROM places WHERE run = 0 AND seq = 1)"""
+_SET_MARK = "INSERT OR REPLACE INTO places VALUES (0, 0, ?), (0, 1, ?)"
+_NOTE_OWN = "INSERT OR IGNORE INTO places SELECT run, seq, id FROM log WHERE id >= ?"
+_NOTE = "INSERT OR IGNORE INTO places VALUES (?, ?, ?)"
+"""What is damaged may claim the place of another record: that must not keep all others from theirs."""
+_FIND_NOTED = """
+SELECT places.seq, data FROM places LEFT JOIN log ON log.id = places.id
+WHERE places.run = ? AND places.seq >= ? AND places.id <= ? ORDER BY places.seq"""
+_FIND_REST = "SELECT seq, data FROM log WHERE id > ? AND (run = ? OR substr(data, 10, ?) = ?) ORDER BY id "
+"""A record says by itself, under its check sum, which run it belongs to: neither of the two can hide it alone."""
+_RUNS_OF_REST = "SELECT DISTINCT run FROM log WHERE id > ?"
+_SOME = "SELECT seq FROM places WHERE run = ? AND seq > 0 AND seq < ? ORDER BY seq LIMIT ?"
+_DELETE_RECORDS = "DELETE FROM log WHERE id IN (SELECT id FROM places WHERE run = ? AND seq BETWEEN ? AND ?)"
+_DELETE_PLACES = "DELETE FROM places WHERE run = ? AND seq BETWEEN ? AND ?"
+
+
+def find_mark(connection: sqlite3.Connection) -> int:
+    """The id of the last record whose place is noted. Where that is damaged 0, which all can be found with, slowly."""
+    try:
+        mark, complement = connection.execute(_FIND_MARK).fetchone()
+    except SQLITE_ERRORS as error:
+        if is_damage(error):
+            return 0
+        raise
+    is_whole = isinstance(mark, int) and isinstance(complement, int) and mark >= 0 and complement == -1 - mark
+    return cast("int", mark) if is_whole else 0
+
+
+def note_places(connection: sqlite3.Connection, mark: int, own: int, last: int) -> None:
+    """Note the places of the records behind ``mark`` up to ``last``; those from ``own`` on this process has written."""
+    if own > mark + 1:
+        connection.executemany(_NOTE, _read_places(connection, mark, own))
+    connection.execute(_NOTE_OWN, (max(own, mark + 1),))
+    connection.execute(_SET_MARK, (last, -1 - last))
+
+
+def find_records(
+    connection: sqlite3.Connection, number: int, run_id: str, from_seq: int
+) -> Iterator[tuple[int, object]]:
+    """Seq and data of the records of a run, in order; no data for one that is missing."""
+    mark = find_mark(connection)
+    yield from connection.execute(_FIND_NOTED, (number, from_seq, mark))
+    for seq, data in _find_rest(connection, number, run_id, mark, "ASC"):
+        if seq >= from_seq:
+            yield seq, data
+
+
+def find_end(connection: sqlite3.Connection, number: int, run_id: str) -> object:
+    """The data of a run's last record, if its place is not noted yet."""
+    return next((data for _, data in _find_rest(connection, number, run_id, find_mark(connection), "DESC")), None)
+
+
+def find_unnoted(connection: sqlite3.Connection) -> set[int]:
+    """Numbers of the runs that have records whose places are not noted yet."""
+    return {number for (number,) in connection.execute(_RUNS_OF_REST, (find_mark(connection),))}
+
+
+def delete_between(connection: sqlite3.Connection, number: int, end: int, most: int) -> int:
+    """Delete records of a run between its first one and ``end`` whose places are noted, at most so many; how many."""
+    seqs = connection.execute(_SOME, (number, end, most)).fetchall()
+    if seqs:
+        _delete(connection, (number, seqs[0][0], seqs[-1][0]))
+    return len(seqs)
+
+
+def delete_all(connection: sqlite3.Connection, number: int) -> None:
+    """Delete the records of a run whose places are noted."""
+    _delete(connection, (number, 0, 1 << 62))
+
+
+def _delete(connection: sqlite3.Connection, span: tuple[int, int, int]) -> None:
+    connection.execute(_DELETE_RECORDS, span)
+    connection.execute(_DELETE_PLACES, span)
+
+
+def _find_rest(
+    connection: sqlite3.Connection, number: int, run_id: str, mark: int, order: str
+) -> Iterator[tuple[int, object]]:
+    """Seq and data of the records of a run that stand behind the mark."""
+    begins = write((RECORD_VERSION, run_id)).encode()[:-1] + b","
+    for seq, data in connection.execute(_FIND_REST + order, (mark, number, len(begins), begins)):
+        record = _try_to_decode(data)
+        if record is None or record.run_id == run_id:
+            yield (seq if record is None else record.seq), data
+
+
+def _read_places(connection: sqlite3.Connection, mark: int, end: int) -> list[tuple[int, int, int]]:
+    """The places of records that another process has written, by what they say of themselves."""
+    numbers: dict[str, int] = {}
+    found: list[tuple[int, int, int]] = []
+    rows = connection.execute("SELECT run, seq, id, data FROM log WHERE id > ? AND id < ?", (mark, end))
+    for number, seq, place, data in rows:
+        record = _try_to_decode(data)
+        if record is not None and record.run_id not in numbers:
+            row = connection.execute("SELECT id FROM runs WHERE run_id = ?", (record.run_id,)).fetchone()
+            numbers[record.run_id] = number if row is None else row[0]
+        found.append((number, seq, place) if record is None else (numbers[record.run_id], record.seq, place))
+    return found
+
+
+def _try_to_decode(data: object) -> Record | None:
+    """The record, ``None`` for one that is damaged."""
+    try:
+        return decode_record(data) if isinstance(data, bytes) else None
+    except CorruptRecord:
+        return None

@@ -1,0 +1,139 @@
+"""Places of records: noted in bulk, found whether they are noted or not, and not believed where they are damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentflow_kernel.errors import CorruptRecord
+from agentflow_sqlite import _log
+from agentflow_sqlite.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    from agentflow_kernel.contracts.journal import Record
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+MANY = 10
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places are noted more often."""
+    monkeypatch.setattr(_log, "MANY", MANY)
+
+
+@pytest.fixture
+async def left(anyio_backend: str, path: str, author) -> list[Record]:
+    """The records of run r, of which the last seven have no place: what a process has left that was killed."""
+    journal = SqliteJournal(path)
+    run = author("r")
+    records = []
+    await journal.append("other", 0, 1, author("other").write(count=2))
+    for _ in range(15):
+        records += run.write()
+        await journal.append("r", run.next_seq - 1, 1, records[-1:])
+    await journal.aclose()
+    unnote(path)
+    return records
+
+
+def unnote(path: str) -> None:
+    """Take back what closing a journal has noted last."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM places WHERE run > 0 AND id > ?", (MANY,))
+        connection.execute("INSERT OR REPLACE INTO places VALUES (0, 0, ?), (0, 1, ?)", (MANY, -1 - MANY))
+
+
+def change(path: str, statement: str, *arguments: object) -> None:
+    """Change the file behind the back of the journal."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(statement, arguments).rowcount > 0
+
+
+def noted(path: str) -> list[int]:
+    """The ids of the records whose places are noted."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [place for (place,) in connection.execute("SELECT id FROM places WHERE run > 0 ORDER BY id")]
+
+
+async def read(path: str, run_id: str = "r", from_seq: int = 0) -> list[Record]:
+    journal = SqliteJournal(path)
+    try:
+        return list(await journal.read(run_id, from_seq))
+    finally:
+        await journal.aclose()
+
+
+async def test_places_are_noted_when_there_are_many(path: str, author) -> None:
+    """Until then no transaction writes a page of them; the end of a journal notes the rest."""
+    journal = SqliteJournal(path)
+    run = author("r")
+    counts = []
+    for _ in range(25):
+        await journal.append("r", run.next_seq, 1, run.write())
+        counts.append(len(noted(path)))
+    assert counts == [0] * 9 + [10] * 10 + [20] * 6
+    await journal.aclose()
+    assert noted(path) == list(range(1, 26))
+
+
+@pytest.mark.parametrize("from_seq", [0, 5, 9, 14])
+async def test_records_are_found_with_and_without_a_place(path: str, left: list[Record], from_seq: int) -> None:
+    assert noted(path) == list(range(1, MANY + 1))
+    assert await read(path, "r", from_seq) == left[from_seq:]
+    assert len(await read(path, "other")) == 2
+
+
+async def test_another_process_goes_on_and_notes_the_places(path: str, left: list[Record], author) -> None:
+    """By what the records say of themselves; a run column that is damaged misleads nobody."""
+    change(path, "UPDATE log SET run = 1 WHERE id = 12")
+    journal = SqliteJournal(path)
+    run = author("r")
+    run.write(count=15)
+    assert (await journal.head("r")).next_seq == 15
+    await journal.append("r", 15, 1, run.write(count=5))
+    assert noted(path) == list(range(1, 23))
+    assert [record.seq for record in await journal.read("r")] == list(range(20))
+    assert len(await journal.read("other")) == 2
+    await journal.aclose()
+
+
+@pytest.mark.parametrize("mark", [1 << 40, 11, 0, -5, "x"])
+async def test_a_damaged_mark_costs_time_and_loses_nothing(path: str, left: list[Record], mark: object) -> None:
+    """It does not fit its complement, so that all is looked through, and noted anew by the next writer."""
+    change(path, "UPDATE places SET id = ? WHERE run = 0 AND seq = 0", mark)
+    assert await read(path) == left
+    journal = SqliteJournal(path)
+    await journal.append("other", 2, 1, [])
+    await journal.aclose()
+    assert noted(path) == list(range(1, 18))
+    assert await read(path) == left
+
+
+@pytest.mark.parametrize("place", [(1, 14), (99, 14), (2, 3), (2, 99)])
+async def test_the_last_record_is_found_where_its_columns_are_damaged(
+    path: str, left: list[Record], place: tuple[int, int]
+) -> None:
+    """What it says of itself under its check sum counts."""
+    change(path, "UPDATE log SET run = ?, seq = ? WHERE id = 17", *place)
+    assert await read(path) == left
+    journal = SqliteJournal(path)
+    assert (await journal.head("r")).next_seq == 15
+    assert {info.run_id: info.next_seq for info in await journal.runs()}["other"] == 2
+    await journal.aclose()
+
+
+async def test_a_last_record_that_does_not_name_its_run_is_missed(path: str, left: list[Record]) -> None:
+    """Its column does: the run is refused, not shortened."""
+    change(path, "UPDATE log SET data = CAST(replace(data, '[1,\"r\",', '[1,\"s\",') AS BLOB) WHERE id = 17")
+    with pytest.raises(CorruptRecord, match="check sum"):
+        await read(path)
+
+
+async def test_a_place_that_leads_elsewhere_is_not_believed(path: str, left: list[Record]) -> None:
+    change(path, "UPDATE places SET id = 3 WHERE run = 2 AND seq = 5")
+    with pytest.raises(CorruptRecord, match="record 5: it holds record 0"):
+        await read(path)
