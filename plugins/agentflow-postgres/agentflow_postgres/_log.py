@@ -38,6 +38,14 @@ WITH batch AS (
 )
 SELECT run_id FROM done"""
 """Appends to each run whose place is as expected, and names these runs; the others are left as they are."""
+APPEND_ONE = """
+WITH moved AS (
+    UPDATE runs SET epoch = $3, next_seq = $4, status = $5, started_at = $6, tail = $7, head = $8, held = $9
+    WHERE run_id = $1 AND next_seq = $2 AND epoch <= $3 RETURNING number
+)
+INSERT INTO records (run, seq, data)
+SELECT number, line.seq, line.data FROM moved, unnest($10::int8[], $11::bytea[]) AS line (seq, data) RETURNING run"""
+"""The same for a single run that has begun, in three quarters of the server's time: what a run that is alone sends."""
 
 HEADS = """
 SELECT run_id, epoch, next_seq, tail, head, number,
@@ -107,6 +115,10 @@ class Batch:
 async def append(connection: Connection, batches: Sequence[Batch]) -> set[str]:
     """Append all batches, each of another run, in one transaction; returns the runs whose place was as expected."""
     heads = [_row(batch) for batch in batches]
+    batch = batches[0]
+    if len(batches) == 1 and batch.expected_seq:
+        seqs = list(range(batch.expected_seq, batch.next_seq))
+        return {batch.run_id} if await connection.fetch(APPEND_ONE, *heads[0], seqs, batch.lines) else set()
     lines = [(batch.run_id, seq, line) for batch in batches for seq, line in enumerate(batch.lines, batch.expected_seq)]
     columns = [*map(list, zip(*heads, strict=True)), *map(list, zip(*lines, strict=True))]
     return {row["run_id"] for row in await connection.fetch(APPEND, *columns)}

@@ -76,11 +76,12 @@ def note_places(connection: sqlite3.Connection, mark: int, own: int, last: int) 
 def find_records(
     connection: sqlite3.Connection, number: int, run_id: str, from_seq: int
 ) -> Iterator[tuple[int, object]]:
-    """Seq and data of the records of a run, in order; no data for one that is missing."""
+    """Seq and data of the records of a run, in order; no data for one that is missing, -1 for a damaged seq."""
     mark = find_mark(connection)
-    yield from connection.execute(_FIND_NOTED, (number, from_seq, mark))
+    for seq, data in connection.execute(_FIND_NOTED, (number, from_seq, mark)):
+        yield seq if isinstance(seq, int) else -1, data
     for seq, data in _find_rest(connection, number, run_id, mark, "ASC"):
-        if seq >= from_seq:
+        if not 0 <= seq < from_seq:
             yield seq, data
 
 
@@ -120,7 +121,8 @@ def _find_rest(
     for seq, data in connection.execute(_FIND_REST + order, (mark, number, len(begins), begins)):
         record = _try_to_decode(data)
         if record is None or record.run_id == run_id:
-            yield (seq if record is None else record.seq), data
+            known = seq if isinstance(seq, int) else -1
+            yield (known if record is None else record.seq), data
 
 
 def _read_places(connection: sqlite3.Connection, mark: int, end: int) -> list[tuple[int, int, int]]:
