@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
+from agentflow_kernel import Context, Flow, Kernel
 from agentflow_kernel.contracts.journal import Request
+from agentflow_kernel.errors import RunBusy, RunSuspended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,3 +162,30 @@ async def test_a_request_that_was_not_called_out_is_found_in_time(journal: Open,
         async with asyncio.timeout(50):
             while "r" not in await owner.inbox.changed():
                 await owner.inbox.woken()
+
+
+@pytest.mark.usefixtures("old_server")
+async def test_a_worker_whose_short_lease_ran_out_for_a_moment_leaves_a_run_that_only_waits(
+    journal: Open, sql: Any
+) -> None:
+    """Nothing was held up and no look failed: the renewal alone shows it."""
+
+    async def wait(value: object, context: Context) -> object:
+        return await context.wait("go")
+
+    flow = Flow("f").step(wait)
+    async with journal(lease_s=1) as one, journal(lease_s=1) as other, Kernel(journal=other) as second:
+        second.add(flow)
+        async with Kernel(journal=one) as first:
+            lost = await first.start(flow)
+            while True:
+                await sql.execute("DELETE FROM leases WHERE owner = $1", (await one.head(lost.run_id)).owner)
+                try:
+                    taken = await second.resume(lost.run_id)
+                except RunBusy:  # it was renewed in between
+                    continue
+                break
+            with pytest.raises(RunSuspended, match="epoch 2"):
+                await lost.result()
+            await taken.signal("go", 1)
+            assert await taken.result() == 1
