@@ -186,6 +186,6 @@ async def test_a_worker_whose_short_lease_ran_out_for_a_moment_leaves_a_run_that
                     continue
                 break
             with pytest.raises(RunSuspended, match="epoch 2"):
-                await lost.result()
+                await asyncio.wait_for(lost.result(), 9)
             await taken.signal("go", 1)
             assert await taken.result() == 1
