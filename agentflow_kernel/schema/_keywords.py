@@ -268,9 +268,9 @@ def _below(path: str, name: str) -> str:
 
 def _matches(pattern: str, text: str) -> bool:
     """Whether the pattern occurs in the text; a pattern that Python cannot read refuses nothing."""
-    import re  # lazy: 8 ms, only for schemas with patterns
+    from agentflow_kernel.schema._regex import UNREADABLE, compiled  # lazy: 8 ms, only for schemas with patterns
 
     try:
-        return re.search(pattern, text) is not None
-    except re.error:
+        return compiled(pattern).search(text) is not None
+    except UNREADABLE:
         return True

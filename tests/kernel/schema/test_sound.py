@@ -15,7 +15,7 @@ from agentflow_kernel.flow import Branch
 from agentflow_kernel.flow.asking import Ask
 from agentflow_kernel.manifest import read
 from agentflow_kernel.plan import Plan
-from agentflow_kernel.schema import find_schema_problems
+from agentflow_kernel.schema import find_problems, find_schema_problems
 from agentflow_kernel.testing import ScriptedProvider
 
 if TYPE_CHECKING:
@@ -65,6 +65,33 @@ def test_a_slip_is_named_with_its_place_and_what_was_expected(schema: Any, probl
 def test_what_says_what_it_means_is_sound(schema: Any) -> None:
     """Words of one's own, words of OpenAPI, names of properties that look like words, other documents."""
     assert find_schema_problems(schema) == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^[\w-.]+$", r"[\d-x]", "[^]", "[]", "[](]a)", "(?<=a+)b", "(?<!ab*)c", r"\2(a)(b)", "{,5}", r"\Z*",
+        "a{99999999999}", "(" * 2000 + ")" * 2000, "[[a]", "[^[-a]", "[a&&b||c~~d]", "[+--]", r"[\]--a]", "[]--a]",
+    ],
+)  # fmt: skip
+def test_a_pattern_of_ecmascript_is_sound_and_warns_of_nothing(pattern: str) -> None:
+    """What Python cannot read refuses nothing, neither the schema nor a value."""
+    assert find_schema_problems({"pattern": pattern}) == []
+    assert find_problems("]a-", {"pattern": pattern}) == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(a", "a)", "[a", "*a", "^*", "a**", "a{2}{3}", "a{3,2}", "[a-Z]", "[[a-Z]", "[[a", "[a&&b", "(?:[[a]"],
+)
+def test_a_pattern_that_is_none_in_ecmascript_either_is_refused(pattern: str) -> None:
+    (found,) = find_schema_problems({"pattern": pattern})
+    assert "is no regular expression" in found
+
+
+@pytest.mark.parametrize(("text", "fits"), [("[&~|+,-", True), ("a", False), ("\\", False), ("&+]", False)])
+def test_a_set_that_python_doubts_means_what_it_says(text: str, fits: bool) -> None:
+    assert (find_problems(text, {"pattern": "^[[&&~~||+--]+$"}) == []) is fits
 
 
 def test_a_schema_that_holds_itself_is_no_schema() -> None:
