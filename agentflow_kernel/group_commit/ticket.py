@@ -21,16 +21,17 @@ T = TypeVar("T")
 class Ticket(Generic[T]):
     """One caller's job and what became of it: ``value`` or ``error`` once it is ``settled``.
 
-    ``woken`` is set for a caller that waits in an event loop.
+    ``woken`` is set for a caller that waits in an event loop. ``size``: about how many bytes it writes, where known.
     """
 
-    __slots__ = ("value", "error", "settled", "woken")
+    __slots__ = ("value", "error", "settled", "woken", "size")
 
     def __init__(self) -> None:
         self.value: T | None = None
         self.error: BaseException | None = None
         self.settled = False
         self.woken: Future[None] | Bell | None = None
+        self.size: int | None = None
 
     def do(self, transaction: Any) -> T:
         """The job, with the open transaction, whatever that is for the store.
@@ -56,9 +57,10 @@ class Job(Ticket[T]):
 
     __slots__ = ("function",)
 
-    def __init__(self, function: Callable[[Any], T]) -> None:
+    def __init__(self, function: Callable[[Any], T], size: int | None = None) -> None:
         super().__init__()
         self.function = function
+        self.size = size
 
     def do(self, transaction: Any) -> T:
         """Call it."""

@@ -164,7 +164,7 @@ class _Batch(Ticket[None]):
     Those that begin a run look at the disk, which an event loop must not: they have no size.
     """
 
-    __slots__ = ("run_id", "expected_seq", "epoch", "records", "lines", "size")
+    __slots__ = ("run_id", "expected_seq", "epoch", "records", "lines")
 
     def __init__(self, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         check_batch(run_id, expected_seq, epoch, records)

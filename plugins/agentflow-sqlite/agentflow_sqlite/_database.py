@@ -33,7 +33,7 @@ class Database:
 
     async def write(self, job: Callable[[sqlite3.Connection], T], size: int | None = None) -> T:
         """What ``job`` returns, durable; see :meth:`Writer.write`."""
-        return await self.writer.write(Job(job), size)
+        return await self.writer.write(Job(job, size), size)
 
     @property
     def writer(self) -> Writer:

@@ -129,7 +129,7 @@ class Batch(Ticket[None]):
     Raises ``ValueError`` when they are not one batch of this place.
     """
 
-    __slots__ = ("heads", "run_id", "expected_seq", "epoch", "records", "lines", "size")
+    __slots__ = ("heads", "run_id", "expected_seq", "epoch", "records", "lines")
 
     def __init__(self, heads: Heads, run_id: str, expected_seq: int, epoch: int, records: Sequence[Record]) -> None:
         check_batch(run_id, expected_seq, epoch, records)
@@ -140,11 +140,12 @@ class Batch(Ticket[None]):
         self.epoch = epoch
         self.records = records
         self.lines: list[bytes] = []
-        self.size = 0
+        size = 0
         for record in records:
             line = record.encoded or encode_record(record)
             self.lines.append(line)
-            self.size += len(line)
+            size += len(line)
+        self.size = size
 
     def do(self, transaction: sqlite3.Connection) -> None:
         """Append them."""
@@ -205,6 +206,9 @@ class Heads(Mirror):
         for run_id, head in self._heads.items():
             if head.ahead:
                 _write_head(connection, run_id, head)
+
+    def round_off(self, connection: sqlite3.Connection) -> None:
+        self.note_places(connection)
 
     def append(self, batch: Batch, connection: sqlite3.Connection) -> None:
         """Append one batch; raises before the first change when its place is not the end of the run."""

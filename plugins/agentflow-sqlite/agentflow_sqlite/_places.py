@@ -1,8 +1,10 @@
 """Places: where in the log the records of each run stand, noted for many records at once.
 
 An index would put a second page into every transaction, which a run that is alone waits for. So places are noted when
-there are ``MANY`` that are not, by the transaction that comes then, and when the journal is closed. The records whose
-places are not noted yet stand at the end of the log, behind a mark, and are looked for there.
+there are ``MANY`` that are not, by the transaction that comes then, before SQLite's write-ahead log is copied into the
+file, and when the journal is closed. The records whose places are not noted yet stand at the end of the log, behind a
+mark, and are looked for there. They are in the write-ahead log alone, whose check sums tell any damage; in the file
+each record has its place, so that none can go unnoticed there.
 """
 
 from __future__ import annotations

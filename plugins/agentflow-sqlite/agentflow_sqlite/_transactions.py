@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from agentflow_kernel.group_commit.ticket import Ticket
     from agentflow_sqlite._store import Store
 
+CHECKPOINT_PAGES = 500
+"""About how many pages the write-ahead log gets before it is copied into the file."""
+BYTES = 2048
+"""For so many of a batch one page is counted, and two for each transaction."""
+BACKSTOP = "PRAGMA wal_autocheckpoint = 8000"
+"""Where the count is wrong, because jobs write much, SQLite copies it by itself: 32 MB."""
 UNTRUSTED = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 """After these the connection is closed; the next one looks first whether all is there."""
 
@@ -55,6 +61,9 @@ class Mirror:
     def flush(self, connection: sqlite3.Connection) -> None:
         """Write that down; inside a transaction."""
 
+    def round_off(self, connection: sqlite3.Connection) -> None:
+        """Write down what the file must not lack; inside the last transaction before the log is copied into it."""
+
 
 class Transactions:
     """The writer of one store: opened by the first job, closed and verified anew after a fault of the disk.
@@ -68,6 +77,7 @@ class Transactions:
         "mirror",
         "commits",
         "pace",
+        "_pages",
         "_lock",
         "_connection",
         "_data_version",
@@ -81,6 +91,8 @@ class Transactions:
         self.mirror = mirror
         self.commits = 0
         self.pace = Pace()
+        self._pages = 0
+        """About how many the log has got since it was copied last."""
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._data_version = -1
@@ -92,9 +104,11 @@ class Transactions:
         with self._lock:
             try:
                 connection = self._open()
-                if self.pace.turns:
-                    self._checkpoint(connection)
-                self._together(connection, tickets)
+                if self.pace.turns or self._pages >= CHECKPOINT_PAGES:
+                    self._together(connection, [*tickets, Job(self.mirror.round_off)])
+                    self._checkpoint()
+                else:
+                    self._together(connection, tickets)
             except BaseException as error:  # noqa: BLE001 -- each caller gets it from its own ticket
                 for ticket in tickets:
                     ticket.settle(self._typed(error))
@@ -143,6 +157,7 @@ class Transactions:
                     self._verify(connection)
                 self._data_version = _data_version(connection)
                 connection.execute("PRAGMA busy_timeout = 0")  # from here on _begin waits
+                connection.execute(BACKSTOP)
             except BaseException:
                 connection.close()
                 raise
@@ -184,7 +199,9 @@ class Transactions:
             if version != self._data_version:
                 self._data_version = version
                 self.mirror.forget()
+            size = 0
             for ticket in tickets:
+                size += ticket.size or 0
                 if ticket.__class__ is not self.mirror.gathers:
                     self.mirror.write_out(connection)
                 _do(connection, ticket)
@@ -200,6 +217,7 @@ class Transactions:
                 raise to_fault(error, self.store.path, "maybe") from error
             raise
         self.commits += 1
+        self._pages += 2 + size // BYTES
         self.pace.note(start, time.perf_counter())
         self.mirror.confirm()
 
@@ -216,11 +234,13 @@ class Transactions:
             else:
                 return
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+    def _checkpoint(self) -> None:
         """Copy the write-ahead log into the file, so that no transaction of an event loop has to."""
-        self.pace.turns = 0
+        self.pace.turns = self._pages = 0
+        if self._connection is None:
+            return
         with suppress(sqlite3.Error):  # as when SQLite does it by itself: what is committed is safe all the same
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def _undo(self, connection: sqlite3.Connection) -> None:
         self.mirror.forget()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from agentflow_kernel.errors import CorruptRecord
-from agentflow_sqlite import _log
+from agentflow_sqlite import _log, _transactions
 from agentflow_sqlite.journal import SqliteJournal
 
 if TYPE_CHECKING:
@@ -78,6 +80,31 @@ async def test_places_are_noted_when_there_are_many(path: str, author) -> None:
     assert counts == [0] * 9 + [10] * 10 + [20] * 6
     await journal.aclose()
     assert noted(path) == list(range(1, 26))
+
+
+@pytest.mark.parametrize("together", [1, 7])
+async def test_what_is_copied_into_the_file_has_its_places(
+    path: str, author, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    """So that damage of the file cannot hide a record; the others are in SQLite's log, which has check sums."""
+    monkeypatch.setattr(_log, "MANY", 1000)
+    monkeypatch.setattr(_transactions, "CHECKPOINT_PAGES", 40)
+    journal = SqliteJournal(path, commit_in_loop=False)
+    authors = [author(f"run-{number}") for number in range(together)]
+    lengths = set()
+    for _ in range(50):
+        async with anyio.create_task_group() as group:
+            for run in authors:
+                group.start_soon(journal.append, run.run_id, run.next_seq, 1, run.write())
+        alone = path + "-alone.db"
+        shutil.copy(path, alone)  # without the log
+        with closing(sqlite3.connect(alone)) as connection:
+            if connection.execute("PRAGMA user_version").fetchone() != (0,):
+                (count,) = connection.execute("SELECT count(*) FROM log").fetchone()
+                assert len(noted(alone)) == count
+                lengths.add(count)
+    assert len(lengths) > 1
+    await journal.aclose()
 
 
 @pytest.mark.parametrize("from_seq", [0, 5, 9, 14])
