@@ -36,7 +36,7 @@ OURS = [
 # how long an example takes says something of the machine, nothing of what is tested
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-SHORT_COMMITS = ["sqlite3.Connection.execute", "sqlite3.Cursor.fetchone"]
+SHORT_COMMITS = ["sqlite3.Connection.execute", "sqlite3.Cursor.fetchone", "sqlite3.Cursor.fetchall"]
 LOOKING_UP = ["os.stat", "os.path.abspath"]
 
 

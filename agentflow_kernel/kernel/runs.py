@@ -27,7 +27,8 @@ from agentflow_kernel.run.watch import InboxWatch, take_in
 from agentflow_kernel.telemetry import current_tracer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine, Mapping, Sequence
+    from typing import Any
 
     from anyio.abc import TaskGroup
 
@@ -100,6 +101,8 @@ class Runs:
         self._retention: Retention | None = None
         self._interrupt: KeyboardInterrupt | None = None
         """What a run was interrupted by: it ends the kernel."""
+        self._abandoned: list[Coroutine[Any, Any, None]] = []
+        """The work of runs that were settled before their tasks had begun."""
         self._claims: dict[str, anyio.Lock] = {}
         """Runs that are just being taken up here."""
 
@@ -157,6 +160,8 @@ class Runs:
                     self._wiring.bus = None
             self._group.cancel_scope.cancel()
             await self._group.__aexit__(None, None, None)
+            for working in self._abandoned:  # whose tasks an interrupt has ended: they never begin
+                working.close()
         finally:
             with anyio.CancelScope(shield=True):
                 await self._close_objects()
@@ -358,6 +363,9 @@ class Runs:
         execution = Execution(run, flow.bound(loopless=False), value, handle)
 
         async def work() -> None:
+            if working in self._abandoned:  # it was settled before this task had its first turn
+                self._abandoned.remove(working)
+                return
             try:
                 await execution.work()
             except KeyboardInterrupt as error:  # of a task it would break asyncio's loop, and be one of a group on trio
@@ -370,7 +378,7 @@ class Runs:
         working = work()
 
         async def stop_unbegun() -> None:
-            working.close()
+            self._abandoned.append(working)
             del self._handles[run.run_id]
             await execution.stop_unbegun()
 

@@ -26,12 +26,13 @@ from agentflow_kernel.group_commit.ticket import Ticket
 from agentflow_sqlite._faults import SQLITE_ERRORS, is_damage
 from agentflow_sqlite._places import (
     MANY,
+    MUCH,
     PLACES_STEP,
-    find_end,
+    Rest,
     find_mark,
     find_records,
-    find_unnoted,
     note_places,
+    size_of_rest,
 )
 from agentflow_sqlite._schema import Schema
 from agentflow_sqlite._transactions import Mirror
@@ -182,6 +183,8 @@ class Heads(Mirror):
         """Up to which record the places are noted, -1 where this process does not know."""
         self._own = 0
         """The first record behind the mark that this process has written, 0 where there is none."""
+        self._behind = 0
+        """The bytes of the records behind the mark."""
 
     def forget(self) -> None:
         self._heads.clear()
@@ -253,9 +256,14 @@ class Heads(Mirror):
             self._last_id = cursor.lastrowid or 0
             self._own = self._own or self._last_id - (end - start) // 3 + 1
             start = end
-        if start and self._mark < 0:
-            self._mark = find_mark(connection)
-        if start and self._last_id - self._mark >= MANY:
+        if not start:
+            return
+        if self._mark < 0:
+            self._mark = max(find_mark(connection), 0)
+            self._behind = size_of_rest(connection, self._mark)
+        else:
+            self._behind += sum(map(len, values[2::3]))  # type: ignore[arg-type]  # each third one is bytes
+        if self._last_id - self._mark >= MANY or self._behind >= MUCH or self._own <= self._mark:
             self._note_places(connection)
 
     def note_places(self, connection: sqlite3.Connection) -> None:
@@ -263,14 +271,14 @@ class Heads(Mirror):
         self.write_out(connection)
         (last,) = connection.execute("SELECT max(id) FROM log").fetchone()
         self._last_id = last or 0
-        self._mark = find_mark(connection)
+        self._mark = max(find_mark(connection), 0)
         if self._last_id > self._mark:
             self._note_places(connection)
 
     def _note_places(self, connection: sqlite3.Connection) -> None:
         note_places(connection, self._mark, self._own or self._last_id + 1, self._last_id)
         self._mark = self._last_id
-        self._own = 0
+        self._own = self._behind = 0
 
     def _find(self, connection: sqlite3.Connection, run_id: str) -> Head:
         """The head in the file, or that of a run which is about to begin."""
@@ -290,7 +298,7 @@ def find_head(connection: sqlite3.Connection, run_id: str) -> Head | None:
     """The head of a run, or ``None``; raises :class:`CorruptRecord`."""
     try:
         row = connection.execute(FIND_HEAD, (run_id,)).fetchone()
-        return None if row is None else _to_head(run_id, row, find_end(connection, cast("int", row[1]), run_id))
+        return None if row is None else _to_head(run_id, row, Rest(connection))
     except SQLITE_ERRORS as error:
         if is_damage(error):
             raise CorruptRecord(run_id, -1, f"the file is damaged: {error}") from error
@@ -316,7 +324,8 @@ def read_records(connection: sqlite3.Connection, run_id: str, from_seq: int) -> 
     try:
         base = find_base(connection, run_id, head.number)
         expected = max(expected, base) if expected else 0
-        for seq, line in find_records(connection, head.number, run_id, expected):
+        end = head.info.next_seq if head.info.status in TERMINAL else 0
+        for seq, line in find_records(connection, head.number, run_id, expected, end):
             if 0 < seq < base:
                 continue  # it is deleted already, and its row will be
             if seq != expected:
@@ -379,7 +388,7 @@ def list_heads(
     if not indexed:  # https://sqlite.org/optoverview.html, section 2 (November 2026): a unary plus forbids an index
         query = query.replace(" status ", " +status ").replace(" started_at ", " +started_at ")
     rows = connection.execute(query, values)
-    unnoted = find_unnoted(connection)
+    rest = Rest(connection)
     found: list[RunInfo] = []
     while len(found) < limit:
         row = rows.fetchone()
@@ -387,8 +396,7 @@ def list_heads(
             break
         run_id = cast("str", row[0])
         try:
-            end = find_end(connection, row[1], run_id) if row[1] in unnoted else None
-            info = _to_head(run_id, row, end).info
+            info = _to_head(run_id, row, rest).info
             if status in (None, info.status):
                 found.append(info)
         except CorruptRecord as error:
@@ -403,14 +411,16 @@ def tally(connection: sqlite3.Connection, *, indexed: bool = True) -> list[tuple
     return connection.execute(query).fetchall()
 
 
-def _to_head(run_id: str, row: Row, end: object) -> Head:
-    """The head from a row of ``runs`` with the last record of the run: ``end``, or that whose place is noted."""
-    _, number, top, noted, *columns, crc = row
-    line = noted if end is None else end
+def _to_head(run_id: str, row: Row, rest: Rest) -> Head:
+    """The head from a row of ``runs`` with the last record of the run, which is of the rest, or has a place."""
+    _, number, top, line, *columns, crc = row
     if crc != _check_sum(run_id, columns):
         raise CorruptRecord(run_id, -1, "the check sum of its head does not match")
     name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent = columns
     info = RunInfo(run_id, name, status, epoch, next_seq, owner, started_at, updated_at, code, cause, parent or "")  # type: ignore[arg-type]  # the check sum says that they are what was written
+    if rest.is_whole or status not in TERMINAL or not isinstance(top, int) or top + 1 != next_seq:
+        end = rest.end(cast("int", number), run_id)
+        line = line if end is None else end
     last = _decode(line, run_id, -1)
     if last.seq + 1 < info.next_seq or (isinstance(top, int) and last.seq < top):
         raise CorruptRecord(run_id, last.seq + 1, "it is missing")

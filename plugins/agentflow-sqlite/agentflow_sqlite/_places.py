@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import cast
 
 from agentflow_kernel.contracts.journal import RECORD_VERSION, decode_record
-from agentflow_kernel.errors import CorruptRecord
+from agentflow_kernel.errors import CorruptRecord, NewerSchema
 from agentflow_kernel.json_text import write
 from agentflow_sqlite._faults import SQLITE_ERRORS, is_damage
 
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 MANY = 128
 """Records at the end of the log that a reader looks through at most, and those of one transaction more."""
+MUCH = 64 * 1024
+"""And so many bytes of them."""
 CREATE_PLACES = """
 CREATE TABLE places (
     run INTEGER NOT NULL, seq INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (run, seq)) WITHOUT ROWID"""
 PLACES_STEP = (
     "DROP VIEW heads",
     CREATE_PLACES,
-    "INSERT INTO places SELECT run, seq, id FROM log",
+    "INSERT OR IGNORE INTO places SELECT run, seq, id FROM log",
     "INSERT INTO places SELECT 0, 0, coalesce(max(id), 0) FROM log",
     "INSERT INTO places SELECT 0, 1, -1 - id FROM places WHERE run = 0",
     "DROP INDEX log_place",
@@ -47,54 +49,99 @@ _NOTE = "INSERT OR IGNORE INTO places VALUES (?, ?, ?)"
 _FIND_NOTED = """
 SELECT places.seq, data FROM places LEFT JOIN log ON log.id = places.id
 WHERE places.run = ? AND places.seq >= ? AND places.id <= ? ORDER BY places.seq"""
-_FIND_REST = "SELECT seq, data FROM log WHERE id > ? AND (run = ? OR substr(data, 10, ?) = ?) ORDER BY id "
-"""A record says by itself, under its check sum, which run it belongs to: neither of the two can hide it alone."""
-_RUNS_OF_REST = "SELECT DISTINCT run FROM log WHERE id > ?"
+_FIND_REST = "SELECT id, run, seq, data FROM log WHERE id > ? ORDER BY id"
 _SOME = "SELECT seq FROM places WHERE run = ? AND seq > 0 AND seq < ? ORDER BY seq LIMIT ?"
-_DELETE_RECORDS = "DELETE FROM log WHERE id IN (SELECT id FROM places WHERE run = ? AND seq BETWEEN ? AND ?)"
+_DELETE_RECORDS = """
+DELETE FROM log WHERE id IN (SELECT id FROM places WHERE run = ?1 AND seq BETWEEN ?2 AND ?3)
+AND run = ?1 AND id < (SELECT max(id) FROM log)"""
+"""Whatever the places say, no record of another run goes, nor the newest one, after which the next is numbered."""
 _DELETE_PLACES = "DELETE FROM places WHERE run = ? AND seq BETWEEN ? AND ?"
 
 
 def find_mark(connection: sqlite3.Connection) -> int:
-    """The id of the last record whose place is noted. Where that is damaged 0, which all can be found with, slowly."""
+    """The id of the last record whose place is noted. Where that is damaged -1: all can be found with it, slowly."""
     try:
         mark, complement = connection.execute(_FIND_MARK).fetchone()
     except SQLITE_ERRORS as error:
         if is_damage(error):
-            return 0
+            return -1
         raise
-    is_whole = isinstance(mark, int) and isinstance(complement, int) and mark >= 0 and complement == -1 - mark
-    return cast("int", mark) if is_whole else 0
+    holds = isinstance(mark, int) and isinstance(complement, int) and mark >= 0 and complement == -1 - mark
+    return cast("int", mark) if holds else -1
 
 
 def note_places(connection: sqlite3.Connection, mark: int, own: int, last: int) -> None:
     """Note the places of the records behind ``mark`` up to ``last``; those from ``own`` on this process has written."""
     if own > mark + 1:
-        connection.executemany(_NOTE, _read_places(connection, mark, own))
-    connection.execute(_NOTE_OWN, (max(own, mark + 1),))
+        for place in _read_places(connection, mark, own):
+            connection.execute(_NOTE, place)
+    connection.execute(_NOTE_OWN, (own,))
     connection.execute(_SET_MARK, (last, -1 - last))
 
 
+class Rest:
+    """The records at the end of the log whose places are not noted yet, as they stand there.
+
+    Each says by itself, under its check sum, which run it belongs to, and its columns say so, too: neither can hide it
+    alone. Their ids have no gap, by which a missing one is noticed.
+    """
+
+    __slots__ = ("mark", "_rows", "is_whole")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.mark = find_mark(connection)
+        self._rows = connection.execute(_FIND_REST, (self.mark,)).fetchall()
+        ids = [row[0] for row in self._rows]
+        (last,) = connection.execute("SELECT max(id) FROM log").fetchone()
+        self.is_whole = self.mark < 0 or ids == list(range(self.mark + 1, (last or 0) + 1))
+
+    def of(self, number: int, run_id: str) -> Iterator[tuple[int, object]]:
+        """Seq and data of those of a run, in order; -1 for a damaged seq.
+
+        Raises :class:`CorruptRecord` where one is missing, for nobody knows whose it was.
+        """
+        if not self.is_whole:
+            raise CorruptRecord(run_id, -1, "the end of the log is damaged, and it may have had records there")
+        begins = write((RECORD_VERSION, run_id)).encode()[:-1] + b","
+        for _, column, seq, data in self._rows:
+            if column != number and isinstance(data, bytes) and begins not in data:
+                continue
+            record = _try_to_decode(data)
+            if record is None:
+                yield seq if isinstance(seq, int) else -1, data
+            elif record.run_id == run_id:
+                yield record.seq, data
+
+    def end(self, number: int, run_id: str) -> object:
+        """The data of the last record of a run, ``None`` where it has none here. Raises as :meth:`of`."""
+        data: object = None
+        for _, data in self.of(number, run_id):  # noqa: B007 -- the last one counts
+            pass
+        return data
+
+
+def size_of_rest(connection: sqlite3.Connection, mark: int) -> int:
+    """The bytes of the records behind the mark."""
+    (size,) = connection.execute("SELECT sum(length(data)) FROM log WHERE id > ?", (mark,)).fetchone()
+    return size or 0
+
+
 def find_records(
-    connection: sqlite3.Connection, number: int, run_id: str, from_seq: int
+    connection: sqlite3.Connection, number: int, run_id: str, from_seq: int, end: int
 ) -> Iterator[tuple[int, object]]:
-    """Seq and data of the records of a run, in order; no data for one that is missing, -1 for a damaged seq."""
-    mark = find_mark(connection)
-    for seq, data in connection.execute(_FIND_NOTED, (number, from_seq, mark)):
+    """Seq and data of the records of a run, in order; no data for one that is missing, -1 for a damaged seq.
+
+    ``end`` is where the run has ended, for one that has. Raises as :meth:`Rest.of`, but not for one that is whole then.
+    """
+    seq = -1
+    rest = Rest(connection)
+    for seq, data in connection.execute(_FIND_NOTED, (number, from_seq, rest.mark)):
         yield seq if isinstance(seq, int) else -1, data
-    for seq, data in _find_rest(connection, number, run_id, mark, "ASC"):
+    if not rest.is_whole and 0 < end == seq + 1:
+        return
+    for seq, data in rest.of(number, run_id):
         if not 0 <= seq < from_seq:
             yield seq, data
-
-
-def find_end(connection: sqlite3.Connection, number: int, run_id: str) -> object:
-    """The data of a run's last record, if its place is not noted yet."""
-    return next((data for _, data in _find_rest(connection, number, run_id, find_mark(connection), "DESC")), None)
-
-
-def find_unnoted(connection: sqlite3.Connection) -> set[int]:
-    """Numbers of the runs that have records whose places are not noted yet."""
-    return {number for (number,) in connection.execute(_RUNS_OF_REST, (find_mark(connection),))}
 
 
 def delete_between(connection: sqlite3.Connection, number: int, end: int, most: int) -> int:
@@ -115,18 +162,6 @@ def _delete(connection: sqlite3.Connection, span: tuple[int, int, int]) -> None:
     connection.execute(_DELETE_PLACES, span)
 
 
-def _find_rest(
-    connection: sqlite3.Connection, number: int, run_id: str, mark: int, order: str
-) -> Iterator[tuple[int, object]]:
-    """Seq and data of the records of a run that stand behind the mark."""
-    begins = write((RECORD_VERSION, run_id)).encode()[:-1] + b","
-    for seq, data in connection.execute(_FIND_REST + order, (mark, number, len(begins), begins)):
-        record = _try_to_decode(data)
-        if record is None or record.run_id == run_id:
-            known = seq if isinstance(seq, int) else -1
-            yield (known if record is None else record.seq), data
-
-
 def _read_places(connection: sqlite3.Connection, mark: int, end: int) -> list[tuple[int, int, int]]:
     """The places of records that another process has written, by what they say of themselves."""
     numbers: dict[str, int] = {}
@@ -142,8 +177,8 @@ def _read_places(connection: sqlite3.Connection, mark: int, end: int) -> list[tu
 
 
 def _try_to_decode(data: object) -> Record | None:
-    """The record, ``None`` for one that is damaged."""
+    """The record, ``None`` for one that is damaged or of a newer version, which whoever reads it is told."""
     try:
         return decode_record(data) if isinstance(data, bytes) else None
-    except CorruptRecord:
+    except (CorruptRecord, NewerSchema):
         return None

@@ -202,16 +202,17 @@ def fill(path: str, content: bytes) -> None:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize("left", ["closed", "open"])
+@pytest.mark.parametrize("left", ["closed", "open", "half"])
 async def test_no_flipped_bit_of_the_file_changes_what_is_read(filled: str, tmp_path: Path, left: str) -> None:
     """At any place of the file: a run is read as it was written, or it is refused; never changed, never shortened.
 
-    Also of a file that its process did not close, so that no place is noted.
+    Also of a file whose process did not close it, so that no place is noted, or not each.
     """
     whole = {run_id: await read(filled, run_id) for run_id in "abc"}
-    if left == "open":
-        change(filled, "DELETE FROM places WHERE run > 0")
-        change(filled, "UPDATE places SET id = -seq")
+    if left != "closed":
+        mark = 0 if left == "open" else 13
+        change(filled, "DELETE FROM places WHERE run > 0 AND id > ?", mark)
+        change(filled, "UPDATE places SET id = CASE seq WHEN 0 THEN ?1 ELSE -1 - ?1 END WHERE run = 0", mark)
         assert {run_id: await read(filled, run_id) for run_id in "abc"} == whole
     copy = str(tmp_path / "copy.db")
     dice = random.Random(SEED)

@@ -225,8 +225,12 @@ def test_a_stall_is_followed_by_a_rest_of_twenty_times_its_length(monkeypatch: p
         assert pace.allows_loop() is allowed
     pace.note(now - 0.01, now)
     pace.note(now - 0.006, now)
+    for _ in range(40):
+        pace.note(now, now + 0.0001)
     now += 0.199
     assert not pace.allows_loop(), "the longer rest counts"
+    now += 0.002
+    assert pace.allows_loop()
 
 
 async def test_it_can_be_switched_off(fast: None, path: str, author) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
+import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from agentflow_kernel.errors import CorruptRecord
+from agentflow_kernel.errors import CorruptRecord, NewerSchema
 from agentflow_sqlite import _log, _transactions
 from agentflow_sqlite.journal import SqliteJournal
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 MANY = 10
+BEHIND = """
+SELECT sum(length(data)) FROM log WHERE id > coalesce((SELECT id FROM places WHERE run = 0 AND seq = 0), 0)"""
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +162,82 @@ async def test_a_last_record_that_does_not_name_its_run_is_missed(path: str, lef
     change(path, "UPDATE log SET data = CAST(replace(data, '[1,\"r\",', '[1,\"s\",') AS BLOB) WHERE id = 17")
     with pytest.raises(CorruptRecord, match="check sum"):
         await read(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM log WHERE id = 14", "DELETE FROM log WHERE id = 11", "UPDATE log SET id = 5000 WHERE id = 17"],
+)
+async def test_a_record_that_is_missing_at_the_end_of_the_log_may_be_that_of_any_run(
+    path: str, left: list[Record], statement: str
+) -> None:
+    """Those that have not ended are refused, not shortened."""
+    change(path, statement)
+    journal = SqliteJournal(path)
+    for run_id in ("r", "other"):
+        with pytest.raises(CorruptRecord, match="end of the log"):
+            await journal.read(run_id)
+        with pytest.raises(CorruptRecord, match="end of the log"):
+            await journal.head(run_id)
+    assert {info.status for info in await journal.runs()} == {"quarantined"}
+    await journal.aclose()
+
+
+async def test_a_run_that_has_ended_needs_nothing_of_the_end_of_the_log(path: str, author) -> None:
+    journal = SqliteJournal(path)
+    ended, run = author("ended"), author("r")
+    records = [*ended.write(count=8), *ended.write("run.ended", {"status": "completed"})]
+    await journal.append("ended", 0, 1, records)
+    await journal.append("r", 0, 1, run.write(count=8))
+    await journal.aclose()
+    unnote(path)
+    change(path, "DELETE FROM log WHERE id = 12")
+    assert await read(path, "ended") == records
+
+
+async def test_a_record_of_a_newer_version_holds_up_nobody_else(path: str, left: list[Record], author) -> None:
+    """Its own run is told of the version; others go on, and the places are noted."""
+    body = json.dumps([99, "r", 14]).encode()
+    change(path, "UPDATE log SET data = ? WHERE id = 17", b"%08x " % zlib.crc32(body) + body)
+    with pytest.raises(NewerSchema):
+        await read(path)
+    journal = SqliteJournal(path)
+    run = author("new")
+    for _ in range(12):
+        await journal.append("new", run.next_seq, 1, run.write())
+    assert len(noted(path)) >= 20
+    await journal.aclose()
+
+
+async def test_the_newest_record_stays_whatever_its_column_says(path: str, author) -> None:
+    """A pruning believes no damaged column: after the newest record the next one is numbered."""
+    journal = SqliteJournal(path)
+    ended, run = author("ended"), author("keep")
+    await journal.append("ended", 0, 1, [*ended.write(), *ended.write("run.ended", {"status": "completed"})])
+    await journal.append("keep", 0, 1, run.write(count=2))
+    await journal.aclose()
+    change(path, "UPDATE places SET id = 4 WHERE run = 1 AND seq = 1")
+    change(path, "UPDATE log SET run = 1 WHERE id = 4")
+    journal = SqliteJournal(path)
+    await journal.prune(1e9)
+    await journal.append("keep", 2, 1, run.write(count=2))
+    assert [record.seq for record in await journal.read("keep")] == [0, 1, 2, 3]
+    await journal.aclose()
+
+
+async def test_large_records_are_noted_sooner(path: str, author, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a reader looks through is bounded in bytes as well, whoever has written it."""
+    monkeypatch.setattr(_log, "MANY", 1000)
+    journals = [SqliteJournal(path), SqliteJournal(path)]
+    run = author("r")
+    for number in range(20):
+        await journals[number % 2].append("r", run.next_seq, 1, run.write("step.completed", "x" * 10_000))
+        with closing(sqlite3.connect(path)) as connection:
+            (behind,) = connection.execute(BEHIND).fetchone()
+        assert (behind or 0) < 64 * 1024
+    assert len(await journals[0].read("r")) == 20
+    for journal in journals:
+        await journal.aclose()
 
 
 async def test_a_place_that_leads_elsewhere_is_not_believed(path: str, left: list[Record]) -> None:
