@@ -346,23 +346,24 @@ class BranchState(SharedState):
         self.written.extend(written)
 
 
-def copied(value: Any, made: dict[int, Any] | None = None) -> Any:
-    """A copy of lists and objects, however deep; whatever else is in them is shared. ``made`` are those begun."""
+def copied(value: Any) -> Any:
+    """A copy of lists and objects, however deep; whatever else is in them is shared. What holds itself still does."""
     kind = value.__class__
-    if kind not in (list, dict):
+    if kind is not list and kind is not dict:
         return value
-    made = {} if made is None else made
-    if id(value) in made:  # it holds itself, which only a run without a journal can keep
-        return made[id(value)]
-    if kind is list:
-        items: list[Any] = []
-        made[id(value)] = items
-        items.extend(copied(child, made) for child in value)
-        return items
-    members: dict[Any, Any] = {}
-    made[id(value)] = members
-    members.update((key, copied(child, made)) for key, child in value.items())
-    return members
+    whole = value.copy()
+    made, left = {id(value): whole}, [whole]
+    while left:
+        copy = left.pop()
+        for place, child in enumerate(copy) if copy.__class__ is list else copy.items():
+            kind = child.__class__
+            if kind is list or kind is dict:
+                twin = made.get(id(child))
+                if twin is None:
+                    twin = made[id(child)] = child.copy()
+                    left.append(twin)
+                copy[place] = twin
+    return whole
 
 
 def refuse_others(diff: object, keys: Iterable[str | StateKey[Any]], node: str) -> None:

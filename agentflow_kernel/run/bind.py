@@ -327,6 +327,7 @@ def _innermost(node: BoundNode, *, afresh: bool) -> Call:
         if request.attempt > 1:
             context = context.for_attempt(request.attempt)
         if afresh:
+            context.may_repeat = True
             value = (value[0], copied(value[1])) if node.framed else copied(value)
         result = await invoke(context, value)
         if taken:

@@ -7,6 +7,7 @@ from typing import cast
 from agentflow_kernel.errors import Elapsed, RunEnded, Unsupported
 from agentflow_kernel.flow.asking import Ask, Wait
 from agentflow_kernel.flow.node import ELAPSED, Route
+from agentflow_kernel.flow.state import copied
 from agentflow_kernel.run.canonical import to_json
 from agentflow_kernel.run.questions import ask_person
 from agentflow_kernel.run.standing import TAKER, OpenWait
@@ -67,7 +68,7 @@ async def _wait_for_event(context: Context, wait: Wait, value: object) -> JSON:
     run, path = context.run, context.occurrence("event")
     what = f"Event {wait.event!r}"
     if path in run.standing.resolved:
-        return value_of(run.standing.resolved[path], what)
+        return value_of(copied(run.standing.resolved[path]), what)
     if run.services.subscribe is None:
         raise Unsupported("Waiting for an event", "this flow runs without a kernel, so no event comes.")
     fits = OpenWait(path, wait.schema)  # the event's data must fit; the wait itself takes all of the event

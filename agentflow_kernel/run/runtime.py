@@ -211,7 +211,7 @@ class Frame:
 class Context(DurableCalls):
     """What a node may know and use beyond its input: ``def node(value, context)``."""
 
-    __slots__ = ("run", "path", "node", "attempt", "cancelled", "_occurrences", "_kept")
+    __slots__ = ("run", "path", "node", "attempt", "cancelled", "may_repeat", "_occurrences", "_kept")
 
     def __init__(self, run: Run, path: str, node: str) -> None:
         self.run = run
@@ -221,6 +221,8 @@ class Context(DurableCalls):
         self.attempt = 1
         """Starts at 1; a retry policy raises it."""
         self.cancelled = False
+        self.may_repeat = False
+        """Whether a policy may make another attempt after this one."""
         self._occurrences: dict[str, int] = {}
         self._kept: dict[str, tuple[str, Any]] | None = None
 

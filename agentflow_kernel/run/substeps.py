@@ -57,7 +57,7 @@ async def run_step(context: Context, path: str, call: Call, effect: Effect, on_u
         run.blame(error, path)
         raise
     kept[path] = (input_hash, result)
-    return copied(result)  # what the node does to it stays in this attempt
+    return copied(result) if context.may_repeat else result  # what the node does to it stays in this attempt
 
 
 def _same_input(context: Context, path: str, input_hash: str) -> object:

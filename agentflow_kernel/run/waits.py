@@ -82,7 +82,7 @@ async def wait_for_signal(context: Context, path: str, name: str, schema: JSON, 
 def value_of(outcome: Mapping[str, JSON], what: str) -> JSON:
     """The value with which a wait ended; raises :class:`Elapsed` where it ended without one."""
     if "value" in outcome:
-        return cast("JSON", copied(outcome["value"]))  # a later attempt of the node is given it again
+        return outcome["value"]
     error = Elapsed(what, float(outcome["elapsed"] or 0.0))  # type: ignore[arg-type]  # a number
     error.executed = "no"
     error.resumable = False  # it is on record: a resumed run would get no further
@@ -90,13 +90,14 @@ def value_of(outcome: Mapping[str, JSON], what: str) -> JSON:
 
 
 async def outcome_of(context: Context, path: str, wait: OpenWait, timeout_s: float | None) -> Mapping[str, JSON]:
-    """How the wait at ``path`` ended: ``value``, or ``elapsed`` with the seconds; on record when this returns."""
+    """How the wait at ``path`` ended: ``value``, or ``elapsed`` with the seconds; on record when this returns.
+
+    It is a copy where another attempt, or another owner, may find the same again.
+    """
     run, standing = context.run, context.run.standing
-    if path in context.kept:
-        kept: Mapping[str, JSON] = context.kept[path][1]
-        return kept
-    if path in standing.resolved:
-        return standing.resolved[path]
+    before = context.kept[path][1] if path in context.kept else standing.resolved.get(path)
+    if before is not None:
+        return cast("Mapping[str, JSON]", copied(before))
     clock = clock_of(run)
     deadline = None if timeout_s is None else clock.now() + timeout_s
     wait.deadline = standing.deadlines.setdefault(path, deadline)
@@ -128,7 +129,7 @@ async def outcome_of(context: Context, path: str, wait: OpenWait, timeout_s: flo
             standing.deliver(wait.signal)
     context.kept[path] = ("", outcome)
     context.tell("wait.resolved", {"name": wait.name})
-    return outcome
+    return cast("Mapping[str, JSON]", copied(outcome)) if context.may_repeat else outcome
 
 
 async def _take_early(run: Run, standing: Standing, wait: OpenWait) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agentflow_kernel.errors import StateConflict
 from agentflow_kernel.flow import SharedState
+from agentflow_kernel.flow.state import copied
 
 
 def test_a_view_sees_its_own_writes_and_nobody_elses() -> None:
@@ -164,3 +165,24 @@ def test_what_a_visit_changes_inside_a_value_is_its_own_until_it_is_set() -> Non
     around = other.get("ring")
     assert around is not ring
     assert around[0] is around
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+def test_a_copy_is_as_deep_as_what_is_copied(kind: type) -> None:
+    """Deeper than Python can call itself; what stands twice, or in itself, does so in the copy."""
+    twice = kind()
+    deep = [twice, twice]
+    for _ in range(3000):
+        deep = [deep] if kind is list else {"in": deep}
+    given = copied([deep, deep])
+    assert given[0] is given[1] is not deep
+    deep_copy = given[0]
+    for _ in range(3000):
+        assert deep_copy is not deep
+        deep_copy, deep = (part[0] if kind is list else part["in"] for part in (deep_copy, deep))
+    assert deep_copy == deep
+    assert deep_copy[0] is deep_copy[1] is not twice
+    itself: list[object] = []
+    itself.append(itself)
+    again = copied(itself)
+    assert again[0] is again is not itself

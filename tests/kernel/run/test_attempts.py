@@ -229,3 +229,16 @@ async def test_only_policies_that_may_repeat_cost_a_copy(policies: Any, copies: 
 
     await Flow("f").step(look, policies=policies).run(given)
     assert seen == [not copies]
+
+
+@pytest.mark.parametrize(("policies", "copies"), [([], 0), ([Plain()], 0), ([Thrice()], 1)])
+async def test_the_result_of_a_durable_step_is_copied_only_where_it_may_be_found_again(
+    policies: Any, copies: int
+) -> None:
+    loaded, seen = [1], []
+
+    async def look(value: Any, context: Context) -> None:
+        seen.append(await context.step("load", lambda: loaded) is loaded)
+
+    await Flow("f").step(look, policies=policies).run()
+    assert seen == [not copies]
