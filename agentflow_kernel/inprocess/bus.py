@@ -134,6 +134,8 @@ class InProcessSubscription:
         self._working = 0
         self._unbegun = 0
         """Tasks of these that have not had their first turn."""
+        self._given_up = False
+        """Whether such tasks are waited for no more; one that begins all the same does nothing."""
         self._pauses: set[anyio.CancelScope] = set()
         """Deliveries that wait for their next attempt."""
         self._changed = anyio.Event()
@@ -162,8 +164,10 @@ class InProcessSubscription:
 
     async def _work(self) -> None:
         """Take keys that are ready, one event of one key at a time, until there is nothing to do."""
+        if self._given_up:
+            return
+        self._unbegun -= 1
         try:
-            self._unbegun -= 1
             while self._ready and not self._closed:
                 key = self._ready.popleft()
                 lane = self._lanes[key]
@@ -228,7 +232,8 @@ class InProcessSubscription:
         self._signal()
         if self._unbegun:
             await until_begun()
-            self._working -= self._unbegun
+            self._given_up = True
+            self._working, self._unbegun = self._working - self._unbegun, 0
         while self._working:
             await self._changed.wait()
 

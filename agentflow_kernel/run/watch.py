@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,8 +25,11 @@ IN_DOUBT_S = 1.5
 A lease is renewed thrice in its time, so that none of more than 2.25 s runs out in less than that. Leases that notice
 it themselves (:class:`NoticesLapses`) say so of shorter ones too, and of those that only their keeper was late with.
 """
-DOUBTS = 2
-"""Looks after which that is over: who found the lease run out may be about to put on record that it takes a run."""
+DOUBT_LASTS_S = 2.0
+"""How long that lasts: who found the lease run out may be about to put on record that it takes a run.
+
+There is a look as it begins, and one as it ends; however often the inbox calls, the moment between them is as long.
+"""
 
 
 class InboxWatch:
@@ -50,22 +54,22 @@ class InboxWatch:
 
     async def work(self) -> None:
         """Look every second until no run is at work."""
-        doubts, looked_at = 0, self._clock.now()
+        fresh, doubt_until, looked_at = False, inf, self._clock.now()
         try:
             while self._handles:
                 await self._pause()
-                now = self._clock.now()
+                now, time = self._clock.now(), self._clock.monotonic()
                 lapsed = self._lapsed is not None and self._lapsed()
                 if lapsed or now - looked_at > IN_DOUBT_S:
-                    doubts = DOUBTS
+                    fresh, doubt_until = True, time + DOUBT_LASTS_S
                 looked_at = now
                 try:
                     await self._look()
-                    if doubts and self._shared is not None:
+                    if (fresh or time >= doubt_until) and self._shared is not None:
                         await self._leave_lost(self._shared)
-                        doubts -= 1
+                        fresh, doubt_until = False, inf if time >= doubt_until else doubt_until
                 except Exception as error:  # noqa: BLE001 -- whatever it is, it is tried again: no run may die of it
-                    doubts = DOUBTS
+                    fresh, doubt_until = True, self._clock.monotonic() + DOUBT_LASTS_S
                     _warn("inbox.not_read", error)
         finally:
             self._at_work = False

@@ -45,7 +45,10 @@ class Watchman:
         self.listening = False
         """Whether requests are heard of at once."""
         self.lapses = 0
-        """How often the lease was renewed after it had run out; others may have taken over runs then."""
+        """How often the lease was renewed after it had run out; others may have taken over runs then.
+
+        A renewal after one that failed counts too: that one may have been done, late, and its reply lost.
+        """
 
     async def start(self) -> None:
         """Return when the lease is in the database."""
@@ -62,7 +65,7 @@ class Watchman:
     async def _work(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         connection: Connection | None = None
-        cleaned = False
+        cleaned = failed = False
         try:
             while not self._stop.is_set():
                 pause_s = self._lease_s / 3
@@ -70,15 +73,17 @@ class Watchman:
                     if connection is None or connection.is_closed():
                         connection = await self._connect()
                     was_good = await connection.fetchval(RENEW, self.name, self._lease_s, timeout=self._lease_s)
-                    if self._begun.done() and not was_good:
+                    if self._begun.done() and (failed or not was_good):
                         self.lapses += 1
-                        get_logger("agentflow.postgres").warning("lease.lapsed", owner=self.name)
+                        if not was_good:
+                            get_logger("agentflow.postgres").warning("lease.lapsed", owner=self.name)
+                    failed = False
                     if not cleaned:
                         await connection.execute(CLEAN)
                         cleaned = True
                     self._tell_begun()
                 except DRIVER_ERRORS as error:
-                    self.listening = False
+                    self.listening, failed = False, True
                     get_logger("agentflow.postgres").warning("lease.not_renewed", error=type(error).__name__)
                     if connection is not None:
                         connection.terminate()

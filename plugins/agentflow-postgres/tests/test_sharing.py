@@ -102,6 +102,25 @@ async def test_an_owner_notices_that_its_lease_had_run_out(how: str, journal: Op
         assert not one.leases.lapsed()
 
 
+async def test_a_renewal_after_one_whose_reply_was_lost_counts_as_one_after_the_lease_had_run_out(
+    journal: Open, sql: Any
+) -> None:
+    """That one may have been done, late: the lease looks good then."""
+    waits = "SELECT pid FROM pg_locks WHERE relation = 'leases'::regclass AND NOT granted"
+    async with journal(lease_s=LEASE_S) as one:
+        await one.leases.acquire()
+        async with sql.transaction():
+            await sql.execute("LOCK TABLE leases")
+            while True:
+                pid = await sql.fetchval(waits)
+                if pid is not None:
+                    break
+                await asyncio.sleep(0.02)
+            await sql.execute("SELECT pg_terminate_backend($1)", pid)
+        await noticed(one.leases)
+        assert not one.leases.lapsed()
+
+
 @pytest.mark.usefixtures("old_server")
 async def test_an_owner_that_is_not_heard_of_is_gone_when_its_lease_has_run_out(journal: Open, sql: Any) -> None:
     async with journal(lease_s=LEASE_S) as one:

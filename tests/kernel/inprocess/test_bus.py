@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -362,6 +363,23 @@ async def test_closing_waits_for_the_handlers_under_way() -> None:
         assert done == []
         go.set()
     assert done == [1]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["never", "after it was closed"])
+async def test_tasks_that_do_not_begin_hold_up_no_closing(late: bool) -> None:
+    """An interrupt ends them before their first turn, or the loop gives them that when it pleases; closed twice."""
+    inbox, begin = Inbox(), []
+    group: Any = SimpleNamespace(start_soon=begin.append)
+    subscription = await InProcessBus(group).subscribe("*", inbox)
+    for number in range(2):
+        await subscription.put(keyed(str(number), number), str(number))
+    with anyio.fail_after(5):
+        await subscription.aclose()
+        for work in begin if late else ():
+            await work()
+        await subscription.aclose()
+    assert len(begin) == 2
+    assert inbox.data == []
 
 
 async def test_closing_does_not_wait_for_the_next_attempt() -> None:
