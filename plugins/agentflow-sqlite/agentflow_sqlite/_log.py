@@ -241,6 +241,7 @@ class Heads(Mirror):
             _write_head(connection, run_id, head)
         else:
             head.tail, head.ahead = tail, True
+        self._behind += batch.size or 0
         for seq, line in enumerate(batch.lines, batch.expected_seq):
             self._values += (head.number, seq, line)
         if self._heads.get(run_id) is not head:
@@ -261,8 +262,6 @@ class Heads(Mirror):
         if self._mark < 0:
             self._mark = max(find_mark(connection), 0)
             self._behind = size_of_rest(connection, self._mark)
-        else:
-            self._behind += sum(map(len, values[2::3]))  # type: ignore[arg-type]  # each third one is bytes
         if self._last_id - self._mark >= MANY or self._behind >= MUCH or self._own <= self._mark:
             self._note_places(connection)
 

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 from agentflow_kernel.errors import AgentFlowError, StorageUnavailable
-from agentflow_kernel.group_commit.pace import Pace
+from agentflow_kernel.group_commit.pace import TURNS, Pace
 from agentflow_kernel.group_commit.ticket import Job, closed
 from agentflow_sqlite._faults import ENVIRONMENT, LOCKED, SQLITE_ERRORS, primary_code, to_fault
 from agentflow_sqlite._store import RETRY_S
@@ -28,6 +28,8 @@ BYTES = 2048
 """For so many of a batch one page is counted, and two for each transaction."""
 BACKSTOP = "PRAGMA wal_autocheckpoint = 8000"
 """Where the count is wrong, because jobs write much, SQLite copies it by itself: 32 MB."""
+DATA_VERSION = "PRAGMA data_version"
+"""A number that changes when another connection has written to the file."""
 UNTRUSTED = frozenset((sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 """After these the connection is closed; the next one looks first whether all is there."""
 
@@ -104,7 +106,7 @@ class Transactions:
         with self._lock:
             try:
                 connection = self._open()
-                if self.pace.turns or self._pages >= CHECKPOINT_PAGES:
+                if self.pace.turns >= TURNS or self._pages >= CHECKPOINT_PAGES:
                     self._together(connection, [*tickets, Job(self.mirror.round_off)])
                     self._checkpoint()
                 else:
@@ -155,7 +157,7 @@ class Transactions:
             try:
                 if self._suspect:
                     self._verify(connection)
-                self._data_version = _data_version(connection)
+                (self._data_version,) = connection.execute(DATA_VERSION).fetchone()
                 connection.execute("PRAGMA busy_timeout = 0")  # from here on _begin waits
                 connection.execute(BACKSTOP)
             except BaseException:
@@ -195,7 +197,7 @@ class Transactions:
         try:
             self._begin(connection, wait=wait)
             start = time.perf_counter()
-            version = _data_version(connection)
+            (version,) = connection.execute(DATA_VERSION).fetchone()
             if version != self._data_version:
                 self._data_version = version
                 self.mirror.forget()
@@ -277,9 +279,3 @@ def _do(connection: sqlite3.Connection, ticket: Ticket[Any]) -> None:
         if isinstance(error, SQLITE_ERRORS) or connection.total_changes != changes:
             raise
         ticket.error = error
-
-
-def _data_version(connection: sqlite3.Connection) -> int:
-    """A number that changes when another connection has written to the file."""
-    (version,) = connection.execute("PRAGMA data_version").fetchone()
-    return int(version)

@@ -75,7 +75,7 @@ async def read(path: str, run_id: str = "r", from_seq: int = 0) -> list[Record]:
 
 async def test_places_are_noted_when_there_are_many(path: str, author) -> None:
     """Until then no transaction writes a page of them; the end of a journal notes the rest."""
-    journal = SqliteJournal(path)
+    journal = SqliteJournal(path, commit_in_loop=False)
     run = author("r")
     counts = []
     for _ in range(25):
