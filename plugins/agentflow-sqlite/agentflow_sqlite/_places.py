@@ -52,8 +52,8 @@ WHERE places.run = ? AND places.seq >= ? AND places.id <= ? ORDER BY places.seq"
 _FIND_REST = "SELECT id, run, seq, data FROM log WHERE id > ? ORDER BY id"
 _SOME = "SELECT seq FROM places WHERE run = ? AND seq > 0 AND seq < ? ORDER BY seq LIMIT ?"
 _DELETE_RECORDS = """
-DELETE FROM log WHERE id IN (SELECT id FROM places WHERE run = ?1 AND seq BETWEEN ?2 AND ?3)
-AND run = ?1 AND id < (SELECT max(id) FROM log)"""
+DELETE FROM log WHERE id IN (SELECT id FROM places WHERE run = ? AND seq BETWEEN ? AND ?)
+AND run = ? AND id < (SELECT max(id) FROM log)"""
 """Whatever the places say, no record of another run goes, nor the newest one, after which the next is numbered."""
 _DELETE_PLACES = "DELETE FROM places WHERE run = ? AND seq BETWEEN ? AND ?"
 
@@ -158,7 +158,7 @@ def delete_all(connection: sqlite3.Connection, number: int) -> None:
 
 
 def _delete(connection: sqlite3.Connection, span: tuple[int, int, int]) -> None:
-    connection.execute(_DELETE_RECORDS, span)
+    connection.execute(_DELETE_RECORDS, (*span, span[0]))
     connection.execute(_DELETE_PLACES, span)
 
 

@@ -212,7 +212,7 @@ async def test_no_flipped_bit_of_the_file_changes_what_is_read(filled: str, tmp_
     if left != "closed":
         mark = 0 if left == "open" else 13
         change(filled, "DELETE FROM places WHERE run > 0 AND id > ?", mark)
-        change(filled, "UPDATE places SET id = CASE seq WHEN 0 THEN ?1 ELSE -1 - ?1 END WHERE run = 0", mark)
+        change(filled, "UPDATE places SET id = CASE seq WHEN 0 THEN ? ELSE ? END WHERE run = 0", mark, -1 - mark)
         assert {run_id: await read(filled, run_id) for run_id in "abc"} == whole
     copy = str(tmp_path / "copy.db")
     dice = random.Random(SEED)
