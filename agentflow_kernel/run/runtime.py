@@ -223,7 +223,7 @@ class Context(DurableCalls):
         self.cancelled = False
         self.may_repeat = False
         """Whether a policy may make another attempt after this one."""
-        self._occurrences: dict[str, int] = {}
+        self._occurrences: dict[str, int] | None = None
         self._kept: dict[str, tuple[str, Any]] | None = None
 
     @property
@@ -277,14 +277,16 @@ class Context(DurableCalls):
 
     def occurrence(self, call: str) -> str:
         """The identity of a sub-call: the first ``call`` of this action is ``<path>!<call>``, the second ``…@2``."""
-        count = self._occurrences.get(call, 0) + 1
-        self._occurrences[call] = count
+        if self._occurrences is None:
+            self._occurrences = {}
+        count = self._occurrences[call] = self._occurrences.get(call, 0) + 1
         return f"{self.path}!{call}" if count == 1 else f"{self.path}!{call}@{count}"
 
     def has_met(self, call: str) -> bool:
         """Whether this attempt has come to the sub-call: ``charge``, or ``charge@2`` for the second one."""
         name, _, count = call.rpartition("@")
-        return self._occurrences.get(name, 0) >= int(count) if name else call in self._occurrences
+        met = self._occurrences or {}
+        return met.get(name, 0) >= int(count) if name else call in met
 
     def for_attempt(self, attempt: int) -> Context:
         """The context of another attempt: sub-calls are numbered from one again, and nothing has cancelled it yet."""
